@@ -1,0 +1,140 @@
+use super::Instant;
+use chrono::Duration;
+
+/// What a mail is for. Mail that somebody waits for overtakes digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeliveryKind {
+    /// "Is it you who asked?"
+    Confirmation,
+    /// One edition of a digest.
+    Edition,
+}
+
+impl DeliveryKind {
+    /// The word in which it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmation => "confirmation",
+            Self::Edition => "edition",
+        }
+    }
+
+    /// Reads a stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Confirmation, Self::Edition].into_iter().find(|k| k.as_str() == word)
+    }
+}
+
+/// Where one mail to one subscriber stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeliveryState {
+    /// Waits to be claimed.
+    Pending,
+    /// A worker holds it until its claim ends.
+    Claimed,
+    /// The next mail server took it.
+    Accepted,
+    /// The next mail server asked to come again.
+    Deferred,
+    /// The next mail server refused it for good.
+    Bounced,
+    /// Not to be sent any more: the reader left, or nothing is left to say.
+    Suppressed,
+    /// The next mail server took the text, and its answer was lost.
+    Uncertain,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Claimed,
+        Self::Accepted,
+        Self::Deferred,
+        Self::Bounced,
+        Self::Suppressed,
+        Self::Uncertain,
+    ];
+
+    /// The word in which it is stored and told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Claimed => "claimed",
+            Self::Accepted => "accepted",
+            Self::Deferred => "deferred",
+            Self::Bounced => "bounced",
+            Self::Suppressed => "suppressed",
+            Self::Uncertain => "uncertain",
+        }
+    }
+
+    /// Reads a stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+}
+
+/// The number of a try, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(pub i64);
+
+/// What became of one try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The next mail server took it; its words.
+    Accepted(String),
+    /// It asked to come again (4xx, or no connection); its words.
+    Deferred(String),
+    /// It refused for good (5xx); its words.
+    Refused(String),
+    /// The text went out and no answer came back; what is known.
+    Uncertain(String),
+    /// It was not handed over, and why it never will be.
+    Suppressed(String),
+}
+
+/// How long after a failed try the next one is, or `None` when it is time to give up.
+///
+/// RFC 5321 §4.5.4.1: at least 30 minutes after the first retries, give up after 4 to 5 days.
+/// The first tries come sooner, since most 4xx are greylisting, which lets a second try pass
+/// after a few minutes. `jitter` in 0.0 to 1.0 spreads what was deferred together by up to a fifth.
+pub fn retry_delay(attempt: Attempt, since: Instant, now: Instant, jitter: f64) -> Option<Duration> {
+    const MINUTES: [i64; 8] = [1, 5, 15, 30, 60, 120, 180, 240];
+    if now - since > Duration::days(5) {
+        return None;
+    }
+    let index = usize::try_from(attempt.0.max(1) - 1).unwrap_or(usize::MAX).min(MINUTES.len() - 1);
+    let seconds = MINUTES[index] * 60;
+    let spread = (seconds as f64 * 0.2 * jitter.clamp(0.0, 1.0)) as i64;
+    Some(Duration::seconds(seconds + spread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_grow_apart_and_end_after_five_days() {
+        let since = Instant::default();
+        let mut now = since;
+        let mut last = Duration::zero();
+        let mut attempts = 0;
+        for n in 1.. {
+            let Some(delay) = retry_delay(Attempt(n), since, now, 0.0) else { break };
+            assert!(delay >= last);
+            last = delay;
+            now += delay;
+            attempts = n;
+        }
+        assert!((20..60).contains(&attempts), "{attempts}");
+        assert!(now - since > Duration::days(5));
+    }
+
+    #[test]
+    fn words_round_trip() {
+        for state in DeliveryState::ALL {
+            assert_eq!(DeliveryState::parse(state.as_str()), Some(state));
+        }
+    }
+}

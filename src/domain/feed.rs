@@ -1,0 +1,150 @@
+use super::{CategoryId, LanguageTag, Slug, WebUrl};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// The form in which a feed is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// RSS 2.0.
+    Rss,
+    /// Atom 1.0, RFC 4287.
+    Atom,
+    /// JSON Feed 1.1.
+    Json,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Rss, Self::Atom, Self::Json];
+
+    /// The ending of its URLs.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Rss => "rss",
+            Self::Atom => "atom",
+            Self::Json => "json",
+        }
+    }
+
+    /// The format of an ending.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.extension() == extension)
+    }
+
+    /// Its media type without parameters, as discovery links name it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Rss => "application/rss+xml",
+            Self::Atom => "application/atom+xml",
+            Self::Json => "application/feed+json",
+        }
+    }
+
+    /// Its media type as it is served. The charset is spelled out: without it some readers take
+    /// XML for US-ASCII (reference thread contao/contao#9704).
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Rss => "application/rss+xml; charset=utf-8",
+            Self::Atom => "application/atom+xml; charset=utf-8",
+            Self::Json => "application/feed+json; charset=utf-8",
+        }
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rss => "RSS",
+            Self::Atom => "Atom",
+            Self::Json => "JSON Feed",
+        }
+    }
+}
+
+/// Which articles a feed selects. Independent of slugs and titles, which may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FeedKey {
+    /// Everything.
+    All,
+    /// A category with its children.
+    Category(CategoryId),
+}
+
+/// A stored feed key that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no feed key")]
+pub struct FeedKeyError(pub String);
+
+impl fmt::Display for FeedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Category(id) => write!(f, "category:{id}"),
+        }
+    }
+}
+
+impl FromStr for FeedKey {
+    type Err = FeedKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "all" => Ok(Self::All),
+            Some(("category", id)) => {
+                id.parse().map(Self::Category).map_err(|_| FeedKeyError(text.to_owned()))
+            }
+            _ => Err(FeedKeyError(text.to_owned())),
+        }
+    }
+}
+
+/// How much of an article a feed carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedContent {
+    /// The whole text.
+    #[default]
+    Full,
+    /// The lead only.
+    Summary,
+}
+
+/// A feed as it is published: which articles, under which name, how many.
+///
+/// Comes from a file in `feeds/`, or from the store's defaults where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedDefinition {
+    /// Which articles.
+    pub key: FeedKey,
+    /// Its name in URLs: `/feeds/{slug}.rss`.
+    pub slug: Slug,
+    /// Its name for people.
+    pub title: String,
+    /// What it is about, in a sentence.
+    pub description: String,
+    /// How many of the newest articles it shows.
+    pub window: usize,
+    /// How much of each.
+    pub content: FeedContent,
+    /// In which formats.
+    pub formats: Vec<Format>,
+    /// Its language, where it is not the publication's.
+    pub language: Option<LanguageTag>,
+    /// Its picture.
+    pub image: Option<WebUrl>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn keys_round_trip() {
+        for key in [FeedKey::All, FeedKey::Category(CategoryId::new(Uuid::from_u128(7)))] {
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        assert!("category:x".parse::<FeedKey>().is_err());
+        assert!("tags".parse::<FeedKey>().is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! Floor 0: the nouns of a newsroom, their rules and their state machines.
+//!
+//! Nothing here does I/O, waits, or reads the clock: an instant comes in as an
+//! argument. A value of one of these types that exists is right; each has one
+//! door (`parse`, `new`, `from_*`) and the rest of the program trusts it.
+
+mod address;
+mod article;
+mod category;
+mod clock;
+mod delivery;
+mod digest;
+mod feed;
+mod fold;
+mod html;
+mod ids;
+mod language;
+mod locator;
+mod publication;
+mod schedule;
+mod slug;
+mod subscriber;
+mod text;
+mod token;
+
+pub use address::{AddressError, EmailAddress};
+pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
+pub use category::{Category, CategoryTree};
+pub use clock::{Clock, Instant, from_micros, micros};
+pub use delivery::{Attempt, DeliveryKind, DeliveryState, Outcome, retry_delay};
+pub use digest::{Digest, DigestFeeds, Slot};
+pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format};
+pub use fold::fold;
+pub use html::SafeHtml;
+pub use ids::{ArticleId, CategoryId, DeliveryId, EditionId, OptInId, SubscriberId};
+pub use language::{Language, LanguageTag};
+pub use locator::{WebUrl, WebUrlError};
+pub use publication::Publication;
+pub use schedule::{Schedule, ScheduleError};
+pub use slug::{Slug, SlugError};
+pub use subscriber::{EndedReason, SubscriberState};
+pub use text::{clean_line, clean_paragraphs, excerpt, is_allowed_char};
+pub use token::{Secret, Token, TokenError, TokenPurpose};

@@ -1,0 +1,135 @@
+use unicode_normalization::UnicodeNormalization;
+
+/// Whether a character may stand in an XML 1.0 document (§2.2, production `Char`), less the
+/// C1 controls and the noncharacters, which are legal there but which readers choke on.
+pub fn is_allowed_char(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => false,
+        '\u{fdd0}'..='\u{fdef}' => false,
+        c => (c as u32) & 0xfffe != 0xfffe,
+    }
+}
+
+/// Characters that are seen by nobody and break searching, sorting and copying: soft hyphen,
+/// grapheme joiner, zero-width blanks, directional marks, byte-order mark, and the long strokes
+/// that copy protection puts behind each letter.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{33c}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+    )
+}
+
+/// Joins emoji (U+200D) are kept between two symbols, where they make one picture of two.
+fn keep(c: char, previous: Option<char>) -> bool {
+    is_allowed_char(c)
+        && (!is_invisible(c) || (c == '\u{200d}' && previous.is_some_and(|p| p as u32 > 0x2000)))
+}
+
+fn clean_chars(text: &str) -> impl Iterator<Item = char> + '_ {
+    let mut previous = None;
+    text.nfc().filter(move |&c| {
+        let kept = keep(c, previous);
+        previous = Some(c);
+        kept
+    })
+}
+
+/// One line of clean text: NFC, no control or invisible characters, blanks folded into one.
+pub fn clean_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in clean_chars(text) {
+        if c.is_whitespace() || matches!(c, '\u{2028}' | '\u{2029}') {
+            if !line.is_empty() && !line.ends_with(' ') {
+                line.push(' ');
+            }
+        } else {
+            line.push(c);
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Clean text of several paragraphs: as [`clean_line`], but each line break is kept and blank
+/// lines separate paragraphs.
+pub fn clean_paragraphs(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut blank = 0;
+    for line in text.lines().map(clean_line) {
+        if line.is_empty() {
+            blank += 1;
+            continue;
+        }
+        if !clean.is_empty() {
+            clean.push_str(if blank > 0 { "\n\n" } else { "\n" });
+        }
+        blank = 0;
+        clean.push_str(&line);
+    }
+    clean
+}
+
+/// The beginning of a text, at most `max_chars` long, cut between words, with an ellipsis.
+pub fn excerpt(text: &str, max_chars: usize) -> String {
+    let line = clean_line(text);
+    if line.chars().count() <= max_chars {
+        return line;
+    }
+    // One character more than fits, so that a word which just fits is not lost.
+    let cut: String = line.chars().take(max_chars).collect();
+    let end = cut
+        .rfind(' ')
+        .filter(|end| *end * 2 > cut.len())
+        .unwrap_or_else(|| cut.char_indices().last().map_or(0, |(last, _)| last));
+    format!("{}…", cut[..end].trim_end_matches([' ', ',', ';', '.', '-', '–']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn controls_and_invisible_characters_go() {
+        assert_eq!(clean_line("a\u{b}b\u{1}c\u{fffe}d"), "abcd");
+        assert_eq!(clean_line("\u{feff}Xây\u{200b} dựng\u{a0}\n Đảng "), "Xây dựng Đảng");
+        assert_eq!(clean_line("👩\u{200d}👩"), "👩\u{200d}👩");
+    }
+
+    #[test]
+    fn decomposed_text_is_composed() {
+        assert_eq!(clean_line("Đa\u{309}ng"), "Đảng");
+    }
+
+    #[test]
+    fn paragraphs_stay_apart() {
+        assert_eq!(clean_paragraphs("a\r\n\r\n\r\nb\nc  d\n"), "a\n\nb\nc d");
+    }
+
+    #[test]
+    fn an_excerpt_ends_between_words() {
+        assert_eq!(excerpt("một hai ba bốn", 11), "một hai ba…");
+        assert_eq!(excerpt("một", 10), "một");
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_is_stable_and_legal(text in any::<String>()) {
+            let once = clean_line(&text);
+            prop_assert!(once.chars().all(is_allowed_char));
+            prop_assert_eq!(clean_line(&once), once);
+        }
+    }
+}
