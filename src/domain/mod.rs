@@ -7,6 +7,7 @@
 mod address;
 mod article;
 mod category;
+mod chance;
 mod clock;
 mod delivery;
 mod digest;
@@ -26,6 +27,7 @@ mod token;
 pub use address::{AddressError, EmailAddress};
 pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
 pub use category::{Category, CategoryTree};
+pub use chance::{Chance, fraction, new_uuid};
 pub use clock::{Clock, Instant, from_micros, micros};
 pub use delivery::{Attempt, DeliveryKind, DeliveryState, Outcome, retry_delay};
 pub use digest::{Digest, DigestFeeds, Slot};
