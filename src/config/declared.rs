@@ -1,0 +1,272 @@
+use super::settings::{self, ConfigFault, Origin, Settings};
+use crate::domain::{
+    ALL_SLUG, DeclaredFeed, Digest, DigestFeeds, FeedContent, Format, LanguageTag, Schedule, ScheduleError, Selection,
+    Slug, WebUrl, clean_line,
+};
+use chrono_tz::Tz;
+use std::path::Path;
+
+/// How many articles a digest shows where its file does not say.
+const DEFAULT_MAX_ARTICLES: usize = 30;
+/// No window is larger: a feed of 500 full texts is some 3 MB.
+const MAX_WINDOW: usize = 500;
+
+/// What the files of `feeds/` declare.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// The feeds.
+    pub feeds: Vec<DeclaredFeed>,
+    /// The digests; never empty after [`read_folder`].
+    pub digests: Vec<Digest>,
+}
+
+/// Reads every `*.toml` of the folder. One broken file does not hide the faults of the others.
+/// Where no file declares a digest, there is one every morning at half past six.
+pub fn read_folder(folder: &Path, zone: Tz) -> Result<Declared, Vec<ConfigFault>> {
+    let mut declared = Declared::default();
+    let mut faults = Vec::new();
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    paths.sort();
+    for path in paths {
+        match settings::read_file(&path) {
+            Ok(text) => {
+                let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+                faults.extend(read_one(&mut declared, &path.display().to_string(), &stem, &text, zone));
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    faults.extend(clashes(&declared));
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    if declared.digests.is_empty() {
+        declared.digests.extend(built_in_digest(zone));
+    }
+    Ok(declared)
+}
+
+/// The digest of a newsroom that declares none: every morning at 6.30, of every feed.
+pub fn built_in_digest(zone: Tz) -> Option<Digest> {
+    Some(Digest {
+        slug: Slug::parse("hang-ngay").ok()?,
+        title: "Bản tin buổi sáng".to_owned(),
+        schedule: Schedule::parse("30 6 * * *", zone).ok()?,
+        feeds: DigestFeeds::Every,
+        template: Slug::parse("digest").ok()?,
+        max_articles: DEFAULT_MAX_ARTICLES,
+    })
+}
+
+fn read_one(declared: &mut Declared, file: &str, stem: &str, text: &str, zone: Tz) -> Vec<ConfigFault> {
+    let mut settings = Settings::of_file(file, text);
+    let (feed, digest) = (settings.has_section("feed"), settings.has_section("digest"));
+    if feed {
+        declared.feeds.extend(feed_of(&mut settings, file, stem));
+    }
+    if digest {
+        declared.digests.extend(digest_of(&mut settings, file, stem, zone));
+    }
+    let faults = settings.finish();
+    if faults.is_empty() && !feed && !digest {
+        return vec![ConfigFault {
+            origin: Origin::File(file.to_owned()),
+            message: "declares nothing; begin it with [feed] or [digest]".to_owned(),
+        }];
+    }
+    faults
+}
+
+fn feed_of(s: &mut Settings, file: &str, stem: &str) -> Option<DeclaredFeed> {
+    let all = s.take("feed.all", |t| t.parse::<bool>().map_err(|_| "write true")).unwrap_or(false);
+    let category = s.take("feed.category", Slug::parse);
+    let selection = match (all, category) {
+        (true, None) => Some(Selection::All),
+        (false, Some(slug)) => Some(Selection::Category(slug)),
+        _ => {
+            let message = "name what [feed] selects: either `category = \"xay-dung-dang\"` or `all = true`";
+            s.fault(Origin::File(file.to_owned()), message);
+            None
+        }
+    };
+    let slug = s.take("feed.slug", Slug::parse).or_else(|| Slug::parse(stem).ok());
+    let feed = DeclaredFeed {
+        file: file.to_owned(),
+        selection: selection.clone().unwrap_or(Selection::All),
+        slug,
+        title: s.take("feed.title", text),
+        description: s.take("feed.description", text),
+        window: s.take("feed.window", window),
+        content: s.take("feed.content", content),
+        formats: formats(s),
+        language: s.take("feed.language", |t| LanguageTag::try_from(t.to_owned())),
+        image: s.take("feed.image", WebUrl::parse),
+    };
+    selection.map(|_| feed)
+}
+
+fn digest_of(s: &mut Settings, file: &str, stem: &str, zone: Tz) -> Option<Digest> {
+    let slug = s.take("digest.slug", Slug::parse).or_else(|| Slug::parse(stem).ok());
+    if slug.is_none() {
+        let message = format!("`{stem}` is no name for a digest; set `slug = \"hang-ngay\"` in [digest]");
+        s.fault(Origin::File(file.to_owned()), message);
+    }
+    let zone = s.take("digest.time_zone", Schedule::zone).unwrap_or(zone);
+    let mut asked = false;
+    let schedule = s.take("digest.schedule", |t| {
+        asked = true;
+        Schedule::parse(t, zone)
+    });
+    if schedule.is_none() && !asked {
+        let error = ScheduleError::Cron { text: String::new(), reason: "there is none".to_owned() };
+        s.fault(Origin::File(file.to_owned()), format!("`digest.schedule`: {error}"));
+    }
+    let title = s.take("digest.title", text);
+    let feeds = digest_feeds(s);
+    let template = s.take("digest.template", Slug::parse).or_else(|| Slug::parse("digest").ok());
+    let max_articles = s.take("digest.max_articles", window).unwrap_or(DEFAULT_MAX_ARTICLES);
+    let slug = slug?;
+    Some(Digest {
+        title: title.unwrap_or_else(|| slug.to_string()),
+        slug,
+        schedule: schedule?,
+        feeds,
+        template: template?,
+        max_articles,
+    })
+}
+
+fn digest_feeds(s: &mut Settings) -> DigestFeeds {
+    let Some((list, origin)) = s.take_list("digest.feeds") else { return DigestFeeds::Every };
+    if list.iter().any(|slug| slug == "*") {
+        return DigestFeeds::Every;
+    }
+    let mut slugs = Vec::new();
+    for text in list {
+        match Slug::parse(&text) {
+            Ok(slug) => slugs.push(slug),
+            Err(error) => s.fault(origin.clone(), format!("`digest.feeds`: {error}")),
+        }
+    }
+    DigestFeeds::These(slugs)
+}
+
+fn formats(s: &mut Settings) -> Option<Vec<Format>> {
+    let (list, origin) = s.take_list("feed.formats")?;
+    let mut formats = Vec::new();
+    for text in list {
+        match Format::of_extension(&text) {
+            Some(format) => formats.push(format),
+            None => s.fault(
+                origin.clone(),
+                format!("`feed.formats`: `{text}` is no format; write rss, atom or json"),
+            ),
+        }
+    }
+    Some(formats)
+}
+
+fn text(text: &str) -> Result<String, &'static str> {
+    let clean = clean_line(text);
+    if clean.is_empty() { Err("must not be blank") } else { Ok(clean) }
+}
+
+fn window(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|n| (1..=MAX_WINDOW).contains(n))
+        .ok_or_else(|| format!("`{text}` is no number from 1 to {MAX_WINDOW}"))
+}
+
+fn content(text: &str) -> Result<FeedContent, String> {
+    match text {
+        "full" => Ok(FeedContent::Full),
+        "summary" => Ok(FeedContent::Summary),
+        other => Err(format!("`{other}` is neither full nor summary")),
+    }
+}
+
+/// Two files that want the same name.
+fn clashes(declared: &Declared) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    for (at, digest) in declared.digests.iter().enumerate() {
+        if declared.digests[..at].iter().any(|other| other.slug == digest.slug) {
+            faults.push(ConfigFault {
+                origin: Origin::File("feeds".to_owned()),
+                message: format!("two files declare a digest `{}`; give one another slug", digest.slug),
+            });
+        }
+    }
+    for (at, feed) in declared.feeds.iter().enumerate() {
+        let others = &declared.feeds[..at];
+        if let Some(other) = others.iter().find(|o| o.selection == feed.selection || o.slug == feed.slug) {
+            faults.push(ConfigFault {
+                origin: Origin::File(feed.file.clone()),
+                message: format!("declares the same feed as {}; keep one of them", other.file),
+            });
+        }
+        if feed.selection != Selection::All && feed.slug.as_ref().is_some_and(|s| s.as_str() == ALL_SLUG) {
+            faults.push(ConfigFault {
+                origin: Origin::File(feed.file.clone()),
+                message: format!("`{ALL_SLUG}` is the name of the feed of everything; choose another slug"),
+            });
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(files: &[(&str, &str)]) -> Result<Declared, Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        read_folder(folder.path(), Tz::Asia__Ho_Chi_Minh)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn no_folder_means_a_digest_every_morning() {
+        let declared = read_folder(Path::new("/no/such/folder"), Tz::Asia__Ho_Chi_Minh).unwrap();
+        assert_eq!(declared.digests.len(), 1);
+        assert_eq!(declared.digests[0].schedule.expression(), "30 6 * * *");
+    }
+
+    #[test]
+    fn files_declare_feeds_and_digests() {
+        let declared = read(&[
+            ("kinh-te.toml", "[feed]\ncategory = \"kinh-te\"\nwindow = 20\nformats = [\"rss\"]\ncontent = \"summary\"\n"),
+            ("tuan.toml", "[digest]\ntitle = \"Tuần\"\nschedule = \"0 7 * * MON\"\ntime_zone = \"Europe/London\"\nfeeds = [\"kinh-te\"]\n"),
+        ])
+        .unwrap();
+        assert_eq!(declared.feeds[0].window, Some(20));
+        assert_eq!(declared.digests[0].schedule.time_zone(), Tz::Europe__London);
+        assert_eq!(declared.digests[0].feeds, DigestFeeds::These(vec![Slug::parse("kinh-te").unwrap()]));
+    }
+
+    #[test]
+    fn every_fault_of_every_file_is_told() {
+        let faults = read(&[
+            ("a.toml", "[digest]\nschedule = \"6.30\"\n"),
+            ("b.toml", "[feed]\nwindow = 0\nformats = [\"rdf\"]\n"),
+            ("c.toml", "x = 1"),
+            ("d.toml", "[digest]\n"),
+        ])
+        .unwrap_err();
+        for part in ["a.toml:2: `digest.schedule`", "b.toml:2: `feed.window`", "b.toml:3: `feed.formats`", "b.toml: name what", "c.toml:1: `x`"] {
+            assert!(faults.iter().any(|f| f.contains(part)), "{part} not in {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn two_digests_of_one_name_clash() {
+        let file = "[digest]\nslug = \"x\"\nschedule = \"0 7 * * *\"\n";
+        assert!(read(&[("a.toml", file), ("b.toml", file)]).unwrap_err()[0].contains("two files"));
+    }
+}

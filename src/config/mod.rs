@@ -1,0 +1,338 @@
+//! Floor 5: what the newsroom set, read whole before anything starts.
+//!
+//! `bantin.toml`, then variables `BANTIN_SECTION__KEY`, then `feeds/*.toml` and `templates/`.
+//! Every key has a working default. All faults are reported together, each with its place and
+//! mend. The parts are handed down one by one; nothing below floor 5 sees the whole.
+
+mod declared;
+mod settings;
+
+pub use declared::{Declared, built_in_digest, read_folder};
+pub use settings::{ConfigFault, Origin};
+
+use crate::domain::{EmailAddress, LanguageTag, Schedule, WebUrl};
+use crate::relay::MailUrl;
+use crate::store::StoreUrl;
+use settings::Settings;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What the publication says of itself.
+#[derive(Clone, Debug)]
+pub struct PublicationSettings {
+    /// Its name.
+    pub title: String,
+    /// Where this program is reached from outside; without one, the listening address.
+    pub base_url: Option<WebUrl>,
+    /// The language of its articles.
+    pub language: LanguageTag,
+    /// The zone of its dates and schedules.
+    pub time_zone: chrono_tz::Tz,
+    /// Whom readers may write to.
+    pub contact: Option<EmailAddress>,
+    /// Its logo.
+    pub logo: Option<WebUrl>,
+}
+
+/// How pages and feeds are served.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// How many bytes of rendered feeds are kept in memory.
+    pub feed_memory: u64,
+}
+
+/// How mail leaves.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// Where it goes.
+    pub url: MailUrl,
+    /// Who it is from.
+    pub from: EmailAddress,
+    /// Where answers go.
+    pub reply_to: Option<EmailAddress>,
+}
+
+/// Bounds that a newsroom seldom needs to move.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a worker holds deliveries without a sign of life. After a crash they wait this long.
+    pub claim: Duration,
+    /// How many connections go to the mail server at once.
+    pub mail_connections: usize,
+    /// How long no second confirmation goes to an address that did not answer the first.
+    pub confirmation_quiet: Duration,
+}
+
+/// How the program tells of itself.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Lines for machines instead of people.
+    pub json: bool,
+    /// What is told, in the form of `tracing`'s filters.
+    pub level: String,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[publication]`
+    pub publication: PublicationSettings,
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[store]`
+    pub store: StoreUrl,
+    /// `[mail]`
+    pub mail: MailSettings,
+    /// `[feeds] dir`
+    pub feeds: PathBuf,
+    /// `[templates] dir`
+    pub templates: PathBuf,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[log]`
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// Reads the configuration. `file` was asked for by name and must be there; without one
+    /// `bantin.toml` is read if it is.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        let default = Path::new("bantin.toml");
+        let path = file.or_else(|| default.exists().then_some(default));
+        let mut settings = match path {
+            Some(path) => {
+                let text = settings::read_file(path).map_err(|fault| vec![fault])?;
+                Settings::of_file(&path.display().to_string(), &text)
+            }
+            None => Settings::default(),
+        };
+        settings.overlay(variables);
+        Self::read(settings)
+    }
+
+    fn read(mut settings: Settings) -> Result<Self, Vec<ConfigFault>> {
+        let s = &mut settings;
+        let publication = PublicationSettings {
+            title: s.take("publication.title", not_blank).unwrap_or_else(|| "Bản Tin".to_owned()),
+            base_url: s.take("publication.base_url", WebUrl::parse),
+            language: s
+                .take("publication.language", |t| LanguageTag::try_from(t.to_owned()))
+                .unwrap_or_default(),
+            time_zone: s
+                .take("publication.time_zone", Schedule::zone)
+                .unwrap_or(chrono_tz::Tz::Asia__Ho_Chi_Minh),
+            contact: s.take("publication.contact", EmailAddress::parse),
+            logo: s.take("publication.logo", WebUrl::parse),
+        };
+        let server = ServerSettings {
+            listen: s.take("server.listen", listen_address).unwrap_or(DEFAULT_LISTEN),
+            trusted_proxies: trusted_proxies(s),
+            feed_memory: s.take("server.feed_memory_mb", u64::from_str).unwrap_or(256) << 20,
+        };
+        let store = s
+            .take("store.url", StoreUrl::from_str)
+            .unwrap_or_else(|| StoreUrl::Sqlite(PathBuf::from("var/bantin.db")));
+        let mail = mail_settings(s, publication.base_url.as_ref());
+        let feeds = s.take("feeds.dir", path).unwrap_or_else(|| PathBuf::from("feeds"));
+        let templates = s.take("templates.dir", path).unwrap_or_else(|| PathBuf::from("templates"));
+        // The hub's keys are part of the file's form already; its rooms are not built yet.
+        s.take("hub.enabled", yes_or_no);
+        s.take("hub.allow_private_callbacks", yes_or_no);
+        let seconds = |s: &mut Settings, key, default| {
+            s.take(key, positive).map_or(Duration::from_secs(default), Duration::from_secs)
+        };
+        let limits = Limits {
+            claim: seconds(s, "limits.claim_seconds", 90),
+            mail_connections: s
+                .take("limits.mail_connections", positive)
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(4),
+            confirmation_quiet: seconds(s, "limits.confirmation_quiet_seconds", 600),
+        };
+        let log = LogSettings {
+            json: s.take("log.format", log_format).unwrap_or(false),
+            level: s.take("log.level", log_level).unwrap_or_else(|| "info".to_owned()),
+        };
+        let faults = settings.finish();
+        if faults.is_empty() {
+            Ok(Self { publication, server, store, mail, feeds, templates, limits, log })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Where this program is reached from outside.
+    pub fn base_url(&self) -> Result<WebUrl, Vec<ConfigFault>> {
+        match &self.publication.base_url {
+            Some(url) => Ok(url.clone()),
+            None => WebUrl::parse(&format!("http://{}", self.server.listen)).map_err(|error| {
+                vec![ConfigFault {
+                    origin: Origin::File("publication.base_url".to_owned()),
+                    message: error.to_string(),
+                }]
+            }),
+        }
+    }
+}
+
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
+    let host = base_url.map_or("localhost", WebUrl::host);
+    let fallback = EmailAddress::parse(&format!("bantin@{host}"))
+        .or_else(|_| EmailAddress::parse("bantin@localhost"));
+    let from = s.take("mail.from", EmailAddress::parse).or(fallback.ok());
+    let url = s
+        .take("mail.url", MailUrl::from_str)
+        .unwrap_or_else(|| MailUrl::Outbox(PathBuf::from("var/outbox")));
+    let reply_to = s.take("mail.reply_to", EmailAddress::parse);
+    #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
+    let from = from.expect("bantin@localhost is an address");
+    MailSettings { url, from, reply_to }
+}
+
+fn trusted_proxies(s: &mut Settings) -> Vec<IpAddr> {
+    let Some((list, origin)) = s.take_list("server.trusted_proxies") else { return Vec::new() };
+    let mut proxies = Vec::new();
+    for text in list {
+        match text.parse() {
+            Ok(address) => proxies.push(address),
+            Err(_) => s.fault(
+                origin.clone(),
+                format!("`server.trusted_proxies`: `{text}` is no IP address; write it like 10.0.0.2"),
+            ),
+        }
+    }
+    proxies
+}
+
+fn not_blank(text: &str) -> Result<String, &'static str> {
+    let clean = crate::domain::clean_line(text);
+    if clean.is_empty() { Err("must not be blank") } else { Ok(clean) }
+}
+
+fn path(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() { Err("must name a folder") } else { Ok(PathBuf::from(text)) }
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no address to listen on; write it like 127.0.0.1:8080"))
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+}
+
+fn positive(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| format!("`{text}` is no whole number above 0"))
+}
+
+fn log_format(text: &str) -> Result<bool, String> {
+    match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        other => Err(format!("`{other}` is no form of log; write text or json")),
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("`{text}` is no log level ({error}); write error, warn, info or debug"))
+}
+
+/// The newsroom's own templates and messages: path below the folder, content.
+pub fn read_templates(folder: &Path) -> Result<BTreeMap<String, String>, Vec<ConfigFault>> {
+    let mut files = BTreeMap::new();
+    let mut faults = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        // A folder that is not there overrides nothing.
+        let Ok(entries) = std::fs::read_dir(&current) else { continue };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            if path.is_dir() {
+                folders.push(path);
+            } else if matches!(ending, "html" | "txt" | "toml" | "css") {
+                match settings::read_file(&path) {
+                    Ok(text) => {
+                        let name = path.strip_prefix(folder).unwrap_or(&path);
+                        files.insert(name.to_string_lossy().replace('\\', "/"), text);
+                    }
+                    Err(fault) => faults.push(fault),
+                }
+            }
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<ConfigFault>> {
+        let mut settings = Settings::of_file("bantin.toml", text);
+        settings.overlay(variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+        Config::read(settings)
+    }
+
+    #[test]
+    fn nothing_set_works() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.base_url().unwrap().as_str(), "http://127.0.0.1:8080/");
+        assert_eq!(config.store.to_string(), "sqlite:var/bantin.db");
+        assert_eq!(config.publication.time_zone, chrono_tz::Tz::Asia__Ho_Chi_Minh);
+        assert_eq!(config.mail.from.to_string(), "bantin@localhost");
+    }
+
+    #[test]
+    fn every_variable_of_the_contract_is_known() {
+        let config = load("", &[
+            ("BANTIN_PUBLICATION__TITLE", "Báo Sông Hậu"),
+            ("BANTIN_PUBLICATION__BASE_URL", "https://tin.songhau.example"),
+            ("BANTIN_PUBLICATION__LANGUAGE", "vi"),
+            ("BANTIN_PUBLICATION__TIME_ZONE", "Asia/Ho_Chi_Minh"),
+            ("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example"),
+            ("BANTIN_SERVER__LISTEN", "0.0.0.0:80"),
+            ("BANTIN_STORE__URL", "postgres://bantin:geheim@db/bantin"),
+            ("BANTIN_MAIL__URL", "smtp://127.0.0.1:2525"),
+            ("BANTIN_MAIL__FROM", "bantin@songhau.example"),
+            ("BANTIN_HUB__ENABLED", "true"),
+            ("BANTIN_HUB__ALLOW_PRIVATE_CALLBACKS", "false"),
+            ("BANTIN_FEEDS__DIR", "/srv/feeds"),
+            ("BANTIN_TEMPLATES__DIR", "/srv/templates"),
+        ])
+        .unwrap();
+        assert_eq!(config.feeds, Path::new("/srv/feeds"));
+        assert!(!format!("{config:?}").contains("geheim"), "a password in {config:?}");
+    }
+
+    #[test]
+    fn wrong_values_are_all_named_with_their_mend() {
+        let faults = load(
+            "[publication]\ntime_zone = \"Asia/Hanoi\"\nbase_url = \"bao.example\"\n[server]\nlisten = \"8080\"\n",
+            &[("BANTIN_MAIL__FROM", "toà soạn")],
+        )
+        .unwrap_err();
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told.iter().any(|f| f.starts_with("bantin.toml:2: ") && f.contains("Asia/Ho_Chi_Minh")), "{told:?}");
+        assert!(told.iter().any(|f| f.starts_with("environment BANTIN_MAIL__FROM")), "{told:?}");
+    }
+}

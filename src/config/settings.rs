@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+/// Where a setting was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of a file.
+    Line(String, usize),
+    /// A file as a whole.
+    File(String),
+    /// A variable of the environment.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(file, line) => write!(f, "{file}:{line}"),
+            Self::File(file) => f.write_str(file),
+            Self::Variable(name) => write!(f, "environment {name}"),
+        }
+    }
+}
+
+/// One thing wrong with the configuration: where, what, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.message)
+    }
+}
+
+/// Settings by dotted key, each with its origin. Typed parts are taken out one by one; what is
+/// left at the end is unknown. Faults are collected, so that all are reported together.
+#[derive(Debug, Default)]
+pub struct Settings {
+    entries: BTreeMap<String, (Vec<String>, Origin)>,
+    asked: Vec<String>,
+    faults: Vec<ConfigFault>,
+}
+
+impl Settings {
+    /// Reads a TOML file's text: tables of keys.
+    pub fn of_file(file: &str, text: &str) -> Self {
+        let mut settings = Self::default();
+        let place = |at: usize| Origin::Line(file.to_owned(), line_of(text, at));
+        let document = match DeTable::parse(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                settings.fault(place(at), error.message().to_owned());
+                return settings;
+            }
+        };
+        for (section, table) in document.get_ref() {
+            let Some(keys) = table.get_ref().as_table() else {
+                let message = format!(
+                    "`{}` stands outside of a section; write it below one, as in [server]",
+                    section.get_ref()
+                );
+                settings.fault(place(section.span().start), message);
+                continue;
+            };
+            for (key, value) in keys {
+                settings.entries.insert(
+                    format!("{}.{}", section.get_ref(), key.get_ref()),
+                    (texts(value.get_ref(), &text[value.span()]), place(key.span().start)),
+                );
+            }
+        }
+        settings
+    }
+
+    /// Puts the variables `BANTIN_SECTION__KEY` over what is there.
+    pub fn overlay(&mut self, variables: impl Iterator<Item = (String, String)>) {
+        for (name, value) in variables {
+            let Some(path) = name.strip_prefix("BANTIN_") else { continue };
+            let Some((section, key)) = path.split_once("__") else { continue };
+            let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            self.entries.insert(key, (vec![value], Origin::Variable(name)));
+        }
+    }
+
+    /// Notes something wrong.
+    pub fn fault(&mut self, origin: Origin, message: impl Into<String>) {
+        self.faults.push(ConfigFault { origin, message: message.into() });
+    }
+
+    /// Whether any key of a section is there.
+    pub fn has_section(&self, section: &str) -> bool {
+        self.entries.keys().any(|key| key.split('.').next() == Some(section))
+    }
+
+    /// Takes a value out and reads it. `KEY_file` names a file whose content is the value.
+    pub fn take<T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let (text, origin) = self.take_text(key)?;
+        match read(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault(origin, format!("`{key}`: {error}"));
+                None
+            }
+        }
+    }
+
+    fn take_text(&mut self, key: &str) -> Option<(String, Origin)> {
+        self.asked.push(key.to_owned());
+        let direct = self.entries.remove(key);
+        let from_file = self.entries.remove(&format!("{key}_file"));
+        if let Some((value, origin)) = direct {
+            return Some((value.join(","), origin));
+        }
+        let (path, origin) = from_file?;
+        let path = path.join(",");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some((text.trim().to_owned(), origin)),
+            Err(error) => {
+                self.fault(origin, format!("`{key}_file`: {path} cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Takes a list of texts; a single text counts as a list of one, commas separate several.
+    pub fn take_list(&mut self, key: &str) -> Option<(Vec<String>, Origin)> {
+        self.asked.push(key.to_owned());
+        let (value, origin) = self.entries.remove(key)?;
+        let parts = value.iter().flat_map(|text| text.split(','));
+        let list = parts.map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect();
+        Some((list, origin))
+    }
+
+    /// Ends the reading: what was not asked for is unknown. All faults in the order of their places.
+    pub fn finish(mut self) -> Vec<ConfigFault> {
+        for (key, (_, origin)) in std::mem::take(&mut self.entries) {
+            let near = nearest(&key, &self.asked);
+            let mend = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            self.fault(origin, format!("`{key}` is no setting{mend}"));
+        }
+        self.faults
+    }
+}
+
+/// A value as text; an array as one text an element. What is neither a text nor an array stands
+/// for itself as it is written.
+fn texts(value: &DeValue<'_>, written: &str) -> Vec<String> {
+    match (value.as_str(), value.as_array()) {
+        (Some(text), _) => vec![text.to_owned()],
+        (None, Some(array)) => {
+            array.iter().flat_map(|element| texts(element.get_ref(), "")).collect()
+        }
+        (None, None) => vec![written.trim().to_owned()],
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1
+}
+
+/// The known key that a mistyped one is closest to, if it is close at all.
+fn nearest<'k>(key: &str, known: &'k [String]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|candidate| (distance(key, candidate), candidate.as_str()))
+        .filter(|(distance, _)| *distance <= 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let cost = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// Reads a file, or says which one cannot be read.
+pub fn read_file(path: &Path) -> Result<String, ConfigFault> {
+    std::fs::read_to_string(path).map_err(|error| ConfigFault {
+        origin: Origin::File(path.display().to_string()),
+        message: format!("cannot be read: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_wins_and_each_value_knows_its_place() {
+        let mut settings = Settings::of_file("bantin.toml", "[server]\nlisten = \"a\"\nother = 3\n");
+        settings.overlay([("BANTIN_SERVER__LISTEN".to_owned(), "b".to_owned())].into_iter());
+        assert_eq!(settings.take("server.listen", |t| Ok::<_, String>(t.to_owned())).unwrap(), "b");
+        assert_eq!(settings.take("server.other", str::parse::<u8>), Some(3));
+        assert_eq!(settings.finish(), []);
+    }
+
+    #[test]
+    fn all_faults_come_together_with_place_and_mend() {
+        let mut settings = Settings::of_file("bantin.toml", "x = 1\n[server]\nlisten = \"a\"\nlisen = 3\n");
+        settings.take("server.listen", str::parse::<u8>);
+        let faults: Vec<String> = settings.finish().iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(faults[0].starts_with("bantin.toml:1: `x` stands outside"), "{faults:?}");
+        assert!(faults[1].starts_with("bantin.toml:3: `server.listen`: "), "{faults:?}");
+        assert!(faults[2].ends_with("did you mean `server.listen`?"), "{faults:?}");
+    }
+
+    #[test]
+    fn broken_toml_names_its_line() {
+        let faults = Settings::of_file("bantin.toml", "[server]\nlisten = \n").finish();
+        assert!(faults[0].to_string().starts_with("bantin.toml:2: "), "{faults:?}");
+    }
+}

@@ -1,0 +1,215 @@
+use crate::domain::{
+    Article, Digest, Directory, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication, Secret, Slot,
+    SubscriberId, Token, TokenPurpose,
+};
+use crate::feed::page_path;
+use crate::mail::{
+    ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
+    compose_confirmation, compose_edition, edition_html,
+};
+use crate::representations::Representations;
+use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
+use crate::subscribe;
+use crate::wording::Templates;
+use std::sync::Arc;
+
+/// What letters are written with.
+pub struct Desk {
+    /// The newspaper.
+    pub publication: Publication,
+    /// Who letters are from.
+    pub sender: Sender,
+    /// What links and Message-IDs derive from.
+    pub secret: Secret,
+    /// How letters look.
+    pub templates: Templates,
+    /// The digests there are.
+    pub digests: Vec<Digest>,
+    /// The feeds there are.
+    pub representations: Arc<Representations>,
+}
+
+/// Why a letter was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum LetterError {
+    /// It need not be written any more, and why.
+    #[error("{0}")]
+    Needless(&'static str),
+    /// The store did not answer. Later may help.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be composed until somebody mends a template.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+}
+
+impl Desk {
+    fn letterhead(&self) -> Letterhead<'_> {
+        Letterhead {
+            publication: &self.publication,
+            from: &self.sender,
+            secret: &self.secret,
+            templates: &self.templates,
+        }
+    }
+
+    /// A digest by its slug.
+    pub fn digest(&self, slug: &crate::domain::Slug) -> Option<&Digest> {
+        self.digests.iter().find(|digest| digest.slug == *slug)
+    }
+
+    fn links(&self, reader: &Subscriber, edition: Option<EditionId>) -> Links {
+        let (unsubscribe, preferences) =
+            subscribe::links(&self.secret, |path| self.publication.url(path), reader.id, reader.created_at);
+        let browser = edition.map(|edition| self.edition_url(edition, reader));
+        Links { unsubscribe, preferences, browser }
+    }
+
+    fn edition_url(&self, edition: EditionId, reader: &Subscriber) -> String {
+        let token = Token { subject: reader.id.0, issued: crate::domain::from_micros(edition.0) };
+        let token = token.seal(&self.secret, TokenPurpose::Edition);
+        self.publication.url(&format!("/editions/{edition}/{token}"))
+    }
+
+    /// Whose edition a link of the web view opens, if it was made for that edition.
+    pub fn reader_of_edition(&self, edition: EditionId, token: &str) -> Option<SubscriberId> {
+        let token = Token::open(token, &self.secret, TokenPurpose::Edition).ok()?;
+        (crate::domain::micros(token.issued) == edition.0).then_some(SubscriberId(token.subject))
+    }
+}
+
+/// The letter that asks "is it you who asked?".
+pub async fn confirmation_letter(
+    store: &Store,
+    desk: &Desk,
+    delivery: &ClaimedDelivery,
+) -> Result<Message, LetterError> {
+    let id: OptInId = delivery.opt_in.ok_or(LetterError::Needless("a confirmation of nothing"))?;
+    let opt_in = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
+    if opt_in.confirmed_at.is_some() {
+        return Err(LetterError::Needless("confirmed before"));
+    }
+    let token = Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
+    let directory = desk.representations.directory();
+    let titles = |keys: &[FeedKey]| titles(&directory, keys);
+    let letter = ConfirmationLetter {
+        confirm_url: desk.publication.url(&format!("/confirm/{token}")),
+        feeds: titles(&opt_in.feeds),
+        digest_title: desk.digest(&opt_in.digest).map_or_else(|| opt_in.digest.to_string(), |d| d.title.clone()),
+        requested_at: opt_in.requested_at,
+    };
+    Ok(compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?)
+}
+
+/// The titles of feeds, in the directory's order.
+fn titles(directory: &Directory, keys: &[FeedKey]) -> Vec<String> {
+    let wanted = |feed: &&crate::domain::FeedDefinition| keys.contains(&feed.key);
+    directory.feeds().iter().filter(wanted).map(|feed| feed.title.clone()).collect()
+}
+
+/// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.
+pub async fn edition_letter(store: &Store, desk: &Desk, delivery: &ClaimedDelivery) -> Result<Message, LetterError> {
+    let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
+    let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
+    let digest = desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let reader = &delivery.subscriber;
+    let articles = store.edition_articles(id, reader.id, true).await?;
+    if articles.is_empty() {
+        return Err(LetterError::Needless("nothing is left of it: withdrawn or unsubscribed"));
+    }
+    let links = desk.links(reader, Some(id));
+    let recipient = Recipient { address: &reader.address, language: reader.language, links };
+    let letter = lay_out(desk, digest, &edition, &articles);
+    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
+}
+
+/// The same edition for the browser.
+pub async fn edition_page(
+    store: &Store,
+    desk: &Desk,
+    edition: &Edition,
+    reader: &Subscriber,
+) -> Result<String, LetterError> {
+    let digest = desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let mut articles = store.edition_articles(edition.id, reader.id, false).await?;
+    articles.truncate(500);
+    let recipient = Recipient {
+        address: &reader.address,
+        language: reader.language,
+        links: desk.links(reader, None),
+    };
+    // The browser has room for all of them.
+    let whole = Digest { max_articles: articles.len().max(1), ..digest.clone() };
+    Ok(edition_html(&desk.letterhead(), &recipient, &lay_out(desk, &whole, edition, &articles))?)
+}
+
+/// What a digest would look like with these articles: previews and test letters.
+pub fn sample_letter(
+    desk: &Desk,
+    digest: &Digest,
+    articles: &[Article],
+    to: &EmailAddress,
+    language: Language,
+    now: Instant,
+) -> Result<(Message, String), ComposeError> {
+    let links = Links {
+        unsubscribe: desk.publication.url("/"),
+        preferences: desk.publication.url("/"),
+        browser: None,
+    };
+    let recipient = Recipient { address: to, language, links };
+    let letter = EditionLetter {
+        digest,
+        slot: Slot(now),
+        composed_at: now,
+        sections: sections(desk, articles),
+        total: articles.len(),
+    };
+    let head = desk.letterhead();
+    let html = edition_html(&head, &recipient, &letter)?;
+    let nobody = SubscriberId(0);
+    Ok((compose_edition(&head, &recipient, &letter, EditionId(crate::domain::micros(now)), nobody)?, html))
+}
+
+fn lay_out<'a>(desk: &Desk, digest: &'a Digest, edition: &Edition, articles: &'a [Article]) -> EditionLetter<'a> {
+    EditionLetter {
+        digest,
+        slot: edition.slot,
+        composed_at: edition.cut_at,
+        sections: sections(desk, articles),
+        total: articles.len(),
+    }
+}
+
+/// Articles under their first category, sections in the directory's order, newest first within.
+fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
+    let directory = desk.representations.directory();
+    let mut sections: Vec<Section<'a>> = Vec::new();
+    for feed in directory.of_categories() {
+        let of_feed: Vec<&Article> = articles
+            .iter()
+            .filter(|a| a.categories.first().is_some_and(|c| FeedKey::Category(c.id) == feed.key))
+            .collect();
+        if !of_feed.is_empty() {
+            sections.push(Section {
+                title: feed.title.clone(),
+                page_url: desk.publication.url(&page_path(&feed.slug)),
+                slug: feed.slug.clone(),
+                articles: of_feed,
+            });
+        }
+    }
+    let elsewhere: Vec<&Article> = articles
+        .iter()
+        .filter(|a| !a.categories.first().is_some_and(|c| directory.by_key(FeedKey::Category(c.id)).is_some()))
+        .collect();
+    if let Some(all) = directory.by_key(FeedKey::All).filter(|_| !elsewhere.is_empty()) {
+        sections.push(Section {
+            title: all.title.clone(),
+            page_url: desk.publication.url(&page_path(&all.slug)),
+            slug: all.slug.clone(),
+            articles: elsewhere,
+        });
+    }
+    sections
+}

@@ -1,0 +1,137 @@
+//! Whether the program lives, whether it can work, and what it counted.
+
+use super::AppState;
+use crate::domain::DeliveryState;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answer {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    state: String,
+}
+
+/// What is counted, and how it is told (Prometheus text format, OpenMetrics 1.0).
+pub struct Health {
+    registry: Mutex<Registry>,
+    answers: Family<Answer, Counter>,
+    seconds: Histogram,
+    deliveries: Family<Kind, Gauge>,
+    outcomes: Family<Kind, Gauge>,
+    subscribers: Family<Kind, Gauge>,
+    rendered: Gauge,
+    lag: Gauge,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("bantin");
+        let health = Self {
+            registry: Mutex::default(),
+            answers: Family::default(),
+            // 0.1 ms to 3 s: a feed takes some 0.1 ms, a page some ms.
+            seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
+            deliveries: Family::default(),
+            outcomes: Family::default(),
+            subscribers: Family::default(),
+            rendered: Gauge::default(),
+            lag: Gauge::default(),
+        };
+        registry.register("http_answers", "Answers by route and status", health.answers.clone());
+        registry.register_with_unit(
+            "http_answer_duration",
+            "Time from request to answer",
+            Unit::Seconds,
+            health.seconds.clone(),
+        );
+        registry.register("deliveries", "Deliveries in the store by state", health.deliveries.clone());
+        registry.register(
+            "delivery_outcomes",
+            "Outcomes of deliveries by this process since its start",
+            health.outcomes.clone(),
+        );
+        registry.register("subscribers", "Subscribers by state", health.subscribers.clone());
+        registry.register("feeds_rendered", "Feed documents rendered since the start", health.rendered.clone());
+        registry.register_with_unit(
+            "delivery_lag",
+            "Age of the oldest delivery that is due and not settled",
+            Unit::Seconds,
+            health.lag.clone(),
+        );
+        *health.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
+        health
+    }
+}
+
+impl Health {
+    /// Counts an answer.
+    pub fn answered(&self, route: &str, status: u16, took: Duration) {
+        self.answers.get_or_create(&Answer { route: route.to_owned(), status }).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
+/// `/healthz`: the process answers.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `/readyz`: it can do its work: the store answers and has the schema that this program knows.
+pub async fn ready(State(app): State<AppState>) -> Response {
+    match app.store.is_current().await {
+        Ok(true) => "ready\n".into_response(),
+        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: run `bantin migrate`\n").into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store does not answer\n").into_response()
+        }
+    }
+}
+
+/// `/metrics`
+pub async fn metrics(State(app): State<AppState>) -> Response {
+    let health = &app.health;
+    // What cannot be read keeps its last value: one failing question does not hide the others.
+    if let Ok(counts) = app.store.delivery_counts().await {
+        for state in DeliveryState::ALL {
+            let count = counts.iter().find(|(s, _)| *s == state).map_or(0, |(_, count)| *count);
+            health.deliveries.get_or_create(&Kind { state: state.as_str().to_owned() }).set(count);
+        }
+    }
+    if let Ok(counts) = app.store.subscriber_count_by_state().await {
+        for (state, count) in counts {
+            health.subscribers.get_or_create(&Kind { state: state.as_str().to_owned() }).set(count);
+        }
+    }
+    for (outcome, count) in app.tally.counts() {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        health.outcomes.get_or_create(&Kind { state: outcome.to_owned() }).set(count);
+    }
+    health.rendered.set(i64::try_from(app.representations.rendered()).unwrap_or(i64::MAX));
+    let now = app.clock.now();
+    if let Ok(oldest) = app.store.oldest_due(now).await {
+        health.lag.set(oldest.map_or(0, |oldest| (now - oldest).num_seconds()));
+    }
+    let mut text = String::new();
+    let registry = health.registry.lock().unwrap_or_else(PoisonError::into_inner);
+    if encode(&mut text, &registry).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+}

@@ -1,0 +1,100 @@
+//! Floor 4, the door for HTTP: routes, caching answers, pages and forms.
+//!
+//! No GET changes anything. Feeds are copied from `representations`; other reads go door → store
+//! → maker; every write goes through a workflow.
+
+mod answer;
+mod feeds;
+mod forms;
+mod health;
+mod mailbox;
+mod pages;
+mod readers;
+mod visitor;
+
+pub use health::Health;
+
+use crate::app::App;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use std::sync::Arc;
+use std::time::{Duration, Instant as StopWatch};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// What handlers share.
+pub type AppState = Arc<App>;
+
+/// The largest form: an address and a few hundred category names.
+const MAX_BODY: usize = 64 * 1024;
+/// How long an answer may take before the client is told to come again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// No script runs on our pages, nothing is loaded from elsewhere but pictures, no other site
+/// frames them. Articles are cleaned before they are stored; this is the second wall.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src * data:; \
+    form-action 'self'; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'";
+
+/// All routes.
+pub fn router(app: AppState) -> Router {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/feeds/{name}", get(feeds::feed_or_page))
+        .route("/articles/{id}", get(pages::article))
+        .route("/opml", get(feeds::opml))
+        .route("/style.css", get(pages::style))
+        .route("/subscribe", get(readers::subscribe_form).post(readers::subscribe))
+        .route("/confirm/{token}", get(readers::confirm_ask).post(readers::confirm))
+        .route("/unsubscribe/{token}", get(readers::unsubscribe_ask).post(readers::unsubscribe))
+        .route("/preferences/{token}", get(readers::preferences).post(readers::change_preferences))
+        .route("/editions/{id}/{token}", get(readers::edition))
+        .route("/mailbox", get(mailbox::letters))
+        .route("/mailbox/{name}", get(mailbox::letter))
+        .route("/mailbox/{name}/source", get(mailbox::source))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(pages::nowhere)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(&app), count))
+        .layer(from_fn(guard))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
+        .layer(CatchPanicLayer::new())
+        .with_state(app)
+}
+
+/// The headers that every answer carries.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("permissions-policy"), "interest-cohort=()"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    response
+}
+
+/// Counts the answers by kind of route and status.
+async fn count(
+    axum::extract::State(app): axum::extract::State<AppState>,
+    matched: Option<axum::extract::MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = StopWatch::now();
+    let route = matched.map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
+    let response = next.run(request).await;
+    app.health.answered(&route, response.status().as_u16(), started.elapsed());
+    response
+}

@@ -1,0 +1,143 @@
+use super::AppState;
+use super::answer::{Cacheable, Problem, page_validators};
+use super::visitor::Visitor;
+use crate::domain::{ArticleId, ArticleState, Directory, FeedDefinition, FeedKey, Instant, Language, Slug};
+use crate::http::readers::subscribe_form_of;
+use crate::page::{self, FeedLink};
+use crate::store::ArticleSelection;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// How many of the latest articles a page lists.
+const LATEST: usize = 20;
+/// Pages are for people who reload: kept as long as a feed, checked when old.
+const CACHE_CONTROL: &str = "public, max-age=60, stale-if-error=86400";
+const VARY: &str = "Accept-Language, Accept-Encoding";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// A page as it was made for everybody: it is good until the store changes.
+#[derive(Clone)]
+pub struct MadePage {
+    seen: i64,
+    made_at: Instant,
+    bytes: Bytes,
+}
+
+/// The pages that everybody gets, by path, language and whether it was picked. Bounded by number.
+pub type PageShelf = moka::future::Cache<(String, Language, bool), Arc<MadePage>>;
+
+/// An empty shelf.
+pub fn shelf() -> PageShelf {
+    moka::future::Cache::new(1_000)
+}
+
+/// Takes a page from the shelf, or makes it. Nothing is asked of the store while nothing changed.
+async fn shelved<F>(app: &AppState, visitor: &Visitor, path: &str, make: F) -> Response
+where
+    F: AsyncFnOnce() -> Result<String, Problem>,
+{
+    let language = visitor.language(app);
+    let key = (path.to_owned(), language, visitor.picked.is_some());
+    let seen = app.representations.seen();
+    let found = app.shelf.get(&key).await.filter(|made| made.seen == seen);
+    let made = match found {
+        Some(made) => made,
+        None => match make().await {
+            Ok(html) => {
+                let made = Arc::new(MadePage { seen, made_at: app.clock.now(), bytes: html.into() });
+                app.shelf.insert(key, Arc::clone(&made)).await;
+                made
+            }
+            Err(problem) => return problem.page(app, visitor),
+        },
+    };
+    Cacheable {
+        validators: page_validators(&made.bytes, made.made_at),
+        bytes: made.bytes.clone(),
+        content_type: HTML,
+        coding: None,
+        cache_control: CACHE_CONTROL,
+        vary: VARY,
+    }
+    .answer(&visitor.headers, app.clock.now())
+}
+
+fn link_of(feed: &FeedDefinition) -> FeedLink {
+    FeedLink {
+        title: feed.title.clone(),
+        slug: feed.slug.clone(),
+        description: feed.description.clone(),
+        formats: feed.formats.clone(),
+    }
+}
+
+async fn latest(app: &AppState, feed: FeedKey) -> Result<Vec<crate::domain::Article>, Problem> {
+    let selection = ArticleSelection { feed: Some(feed), state: Some(ArticleState::Visible) };
+    Ok(app.store.articles(&selection, LATEST).await?)
+}
+
+/// `/`
+pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
+    shelved(&app, &visitor, "/", async || {
+        let directory = app.representations.directory();
+        let all = directory.by_key(FeedKey::All).ok_or(Problem::NotFound)?;
+        let categories: Vec<FeedLink> = directory.of_categories().map(link_of).collect();
+        let articles = latest(&app, FeedKey::All).await?;
+        let form = subscribe_form_of(&app, visitor.language(&app), None);
+        Ok(page::home(&visitor.desk(&app), &categories, &link_of(all), &articles, &form)?)
+    })
+    .await
+}
+
+fn find<'d>(directory: &'d Directory, name: &str) -> Option<&'d FeedDefinition> {
+    directory.by_slug(&Slug::parse(name).ok()?)
+}
+
+/// `/feeds/{slug}`
+pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
+    let directory = app.representations.directory();
+    let Some(feed) = find(&directory, name) else { return Problem::NotFound.page(app, visitor) };
+    shelved(app, visitor, &page_path_of(feed), async || {
+        let articles = latest(app, feed.key).await?;
+        let form = subscribe_form_of(app, visitor.language(app), Some(feed.key));
+        Ok(page::feed(&visitor.desk(app), &link_of(feed), &articles, &form)?)
+    })
+    .await
+}
+
+fn page_path_of(feed: &FeedDefinition) -> String {
+    crate::feed::page_path(&feed.slug)
+}
+
+/// `/articles/{id}`
+pub async fn article(State(app): State<AppState>, Path(id): Path<String>, visitor: Visitor) -> Response {
+    let Ok(id) = id.parse::<ArticleId>() else { return Problem::NotFound.page(&app, &visitor) };
+    shelved(&app, &visitor, &format!("/articles/{id}"), async || {
+        let found = app.store.article(id).await?;
+        // Embargoed and withdrawn articles are nowhere.
+        let article = found.filter(|a| a.state == ArticleState::Visible).ok_or(Problem::NotFound)?;
+        Ok(page::article(&visitor.desk(&app), &article)?)
+    })
+    .await
+}
+
+/// `/style.css`
+pub async fn style(State(app): State<AppState>, visitor: Visitor) -> Response {
+    let bytes = Bytes::from(page::style_sheet(&app.templates));
+    Cacheable {
+        validators: page_validators(&bytes, app.started_at),
+        bytes,
+        content_type: "text/css; charset=utf-8",
+        coding: None,
+        cache_control: "public, max-age=3600",
+        vary: "Accept-Encoding",
+    }
+    .answer(&visitor.headers, app.clock.now())
+}
+
+/// Everything else.
+pub async fn nowhere(State(app): State<AppState>, visitor: Visitor) -> Response {
+    Problem::NotFound.page(&app, &visitor)
+}

@@ -1,0 +1,63 @@
+//! Floor 3: articles come in, change, are taken back, and appear when their embargo ends.
+//!
+//! Each step is one transaction of the store: revision, entries, what each feed knows of its last
+//! change, and the publish sequence move together or not at all.
+
+use crate::domain::{ArticleId, Chance, Draft, FeedKey, Instant};
+use crate::store::{Acceptance, Store, StoreError};
+
+/// How many drafts go into one transaction: enough that its cost vanishes, few enough that
+/// readers of the publish sequence do not wait.
+pub const BATCH: usize = 200;
+
+/// Whether an article that comes in is news, which digests mail, or comes from an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Feeds and digests.
+    News,
+    /// Feeds only: years of old articles must not become a digest of 100,000 items.
+    Archive,
+}
+
+/// Takes drafts into the store, in batches. What is the same as before changes nothing.
+pub async fn accept(
+    store: &Store,
+    drafts: &[Draft],
+    occasion: Occasion,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Vec<Acceptance>, StoreError> {
+    let mut acceptances = Vec::with_capacity(drafts.len());
+    for batch in drafts.chunks(BATCH) {
+        acceptances.extend(store.accept(batch, occasion == Occasion::News, now, chance).await?);
+    }
+    Ok(acceptances)
+}
+
+/// Takes an article back: gone from every feed at once, never mailed again.
+/// `None` where there is no such article; the feeds it left otherwise.
+pub async fn withdraw(
+    store: &Store,
+    id: ArticleId,
+    now: Instant,
+) -> Result<Option<Vec<FeedKey>>, StoreError> {
+    store.withdraw(id, now).await
+}
+
+/// Publishes an article that was taken back.
+pub async fn restore(
+    store: &Store,
+    id: ArticleId,
+    now: Instant,
+) -> Result<Option<Vec<FeedKey>>, StoreError> {
+    store.restore(id, now).await
+}
+
+/// Lets the articles appear whose embargo has ended.
+pub async fn release_due(store: &Store, now: Instant) -> Result<usize, StoreError> {
+    let released = store.release_due(now).await?;
+    if !released.is_empty() {
+        tracing::info!(articles = released.len(), "embargo ended");
+    }
+    Ok(released.len())
+}

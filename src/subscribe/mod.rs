@@ -1,0 +1,166 @@
+//! Floor 3: a reader asks, confirms, changes his mind and leaves.
+//!
+//! No answer tells whether an address is known: the same page follows every request, and only the
+//! mailbox's owner learns more.
+
+use crate::digest::first_mail_reaches_back_to;
+use crate::domain::{
+    Digest, Directory, EmailAddress, EndedReason, FeedKey, Instant, Language, OptInId, Secret, Slug, SubscriberId, Token,
+    TokenError, TokenPurpose,
+};
+use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
+use std::time::Duration;
+
+/// How long a confirmation link can be used.
+const CONFIRMATION_LIFE: chrono::Duration = chrono::Duration::days(7);
+
+/// Why a reader's wish was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    /// The link is forged, cut off or too old. Later does not help.
+    #[error("the link cannot be used")]
+    Link,
+    /// Later may help.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<TokenError> for SubscribeError {
+    fn from(_: TokenError) -> Self {
+        Self::Link
+    }
+}
+
+/// What somebody asked for in the form.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The address that was typed.
+    pub address: EmailAddress,
+    /// Which digest.
+    pub digest: Slug,
+    /// Which feeds; never empty.
+    pub feeds: Vec<FeedKey>,
+    /// In which language.
+    pub language: Language,
+    /// Where the request came from, kept as proof.
+    pub remote_address: String,
+    /// What the form said, kept as proof.
+    pub wording: String,
+}
+
+/// Notes the wish and has the question mailed to the address.
+pub async fn ask(
+    store: &Store,
+    secret: &Secret,
+    wish: Wish,
+    quiet: Duration,
+    now: Instant,
+) -> Result<OptInAnswer, SubscribeError> {
+    let request = OptInRequest {
+        address: wish.address,
+        digest: wish.digest,
+        feeds: wish.feeds,
+        language: wish.language,
+        remote_address: wish.remote_address,
+        wording: wish.wording,
+    };
+    let quiet = chrono::Duration::from_std(quiet).unwrap_or(chrono::Duration::MAX);
+    let answer = store.request_opt_in(&request, quiet, secret, now).await?;
+    match &answer {
+        OptInAnswer::Asked(id) => tracing::info!(opt_in.id = %id, "confirmation asked"),
+        OptInAnswer::AskedBefore => tracing::info!("confirmation was asked shortly before"),
+        OptInAnswer::Suppressed => tracing::info!("request for a suppressed address"),
+    }
+    Ok(answer)
+}
+
+/// The request that a confirmation link speaks of.
+pub async fn read_confirmation(
+    store: &Store,
+    secret: &Secret,
+    token: &str,
+    now: Instant,
+) -> Result<OptIn, SubscribeError> {
+    let token = Token::open(token, secret, TokenPurpose::Confirm)?;
+    let opt_in = store.opt_in(OptInId(token.subject)).await?.ok_or(SubscribeError::Link)?;
+    // A link that was used keeps working, so that a second click is no error.
+    if opt_in.confirmed_at.is_none() && now - token.issued > CONFIRMATION_LIFE {
+        return Err(SubscribeError::Link);
+    }
+    Ok(opt_in)
+}
+
+/// Carries out what the link confirms. Repeatable.
+pub async fn confirm(
+    store: &Store,
+    opt_in: &OptIn,
+    digest: Option<&Digest>,
+    now: Instant,
+) -> Result<SubscriberId, SubscribeError> {
+    let since = digest.map_or(now, |digest| first_mail_reaches_back_to(digest, now));
+    let subscriber = store.confirm(opt_in.id, since, now).await?.ok_or(SubscribeError::Link)?;
+    tracing::info!(subscriber.id = %subscriber, "subscription confirmed");
+    Ok(subscriber)
+}
+
+/// Whom an unsubscribe or preference link speaks of. Such a link works for ever.
+pub fn reader_of(secret: &Secret, token: &str, purpose: TokenPurpose) -> Result<SubscriberId, SubscribeError> {
+    Ok(SubscriberId(Token::open(token, secret, purpose)?.subject))
+}
+
+/// Ends every subscription of a reader. Repeatable; holds from the next mail on, also for
+/// editions already cut.
+pub async fn end(store: &Store, reader: SubscriberId, now: Instant) -> Result<(), SubscribeError> {
+    let ended = store.end_subscriptions(reader, None, EndedReason::Reader, now).await?;
+    tracing::info!(subscriber.id = %reader, subscriptions = ended, "reader left");
+    Ok(())
+}
+
+/// Takes an end back.
+pub async fn undo(store: &Store, reader: SubscriberId, now: Instant) -> Result<(), SubscribeError> {
+    let resumed = store.undo_end(reader, now).await?;
+    tracing::info!(subscriber.id = %reader, subscriptions = resumed, "reader came back");
+    Ok(())
+}
+
+/// What a reader ticked on the preference page.
+#[derive(Clone, Debug)]
+pub struct Preferences {
+    /// The feeds that the page showed. What it did not show is not changed (mautic's plague).
+    pub shown: Vec<FeedKey>,
+    /// Those that are ticked.
+    pub wanted: Vec<FeedKey>,
+}
+
+/// Carries out what a reader ticked.
+pub async fn change(
+    store: &Store,
+    reader: SubscriberId,
+    preferences: &Preferences,
+    digest: &Digest,
+    now: Instant,
+) -> Result<(), SubscribeError> {
+    let since = first_mail_reaches_back_to(digest, now);
+    let Preferences { shown, wanted } = preferences;
+    store.change_subscriptions(reader, shown, wanted, &digest.slug, since, now).await?;
+    tracing::info!(subscriber.id = %reader, wanted = wanted.len(), "preferences changed");
+    Ok(())
+}
+
+/// The feeds that a digest offers.
+pub fn offered(digest: &Digest, directory: &Directory) -> Vec<FeedKey> {
+    let offers = |slug: &Slug| match &digest.feeds {
+        crate::domain::DigestFeeds::Every => true,
+        crate::domain::DigestFeeds::These(slugs) => slugs.contains(slug),
+    };
+    directory.feeds().iter().filter(|feed| offers(&feed.slug)).map(|feed| feed.key).collect()
+}
+
+/// The links that stand in a reader's mails. Equal in every retry, so that the bytes are too.
+pub fn links(secret: &Secret, base: impl Fn(&str) -> String, reader: SubscriberId, since: Instant) -> (String, String) {
+    let token = Token { subject: reader.0, issued: since };
+    (
+        base(&format!("/unsubscribe/{}", token.seal(secret, TokenPurpose::Unsubscribe))),
+        base(&format!("/preferences/{}", token.seal(secret, TokenPurpose::Preferences))),
+    )
+}
