@@ -141,7 +141,7 @@ impl Entry {
             lead,
             published: zoned(article.published, publication.time_zone),
             updated: zoned(article.updated, publication.time_zone),
-            authors: article.authors.iter().filter_map(|name| line(name)).collect(),
+            authors: article.authors.iter().filter_map(|name| byline(name)).collect(),
             labels: labels(article, publication),
             picture: article.image.as_ref().map(Picture::of),
             files: article
@@ -215,6 +215,16 @@ fn self_url(snapshot: &Snapshot, format: Format) -> String {
 /// A line of clean text, unless nothing is left of it.
 fn line(text: &str) -> Option<String> {
     Some(clean_line(text)).filter(|line| !line.is_empty())
+}
+
+/// A name without the `<mail>` that some systems put behind it: Atom keeps the two apart, readers
+/// take the pieces for a name and an address of their own, and nobody asked to be written to.
+fn byline(name: &str) -> Option<String> {
+    let name = line(name)?;
+    match name.split_once(" <") {
+        Some((person, mail)) if mail.ends_with('>') && mail.contains('@') => line(person),
+        _ => Some(name),
+    }
 }
 
 fn section(publication: &Publication, category: &Category) -> Option<Label> {

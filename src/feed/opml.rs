@@ -69,10 +69,10 @@ fn head_of(head: &mut Writer<Vec<u8>>, publication: &Publication, changed_at: In
     element("title", &title)?;
     element("dateModified", &rfc822(zoned(changed_at, publication.time_zone)))?;
     element("ownerName", &title)?;
-    if let Some(contact) = &publication.contact {
-        element("ownerEmail", &contact.to_string())?;
+    match &publication.contact {
+        Some(contact) => element("ownerEmail", &contact.to_string()),
+        None => Ok(()),
     }
-    element("docs", "http://opml.org/spec2.opml")
 }
 
 fn write_outline(body: &mut Writer<Vec<u8>>, outline: &Outline) -> io::Result<()> {

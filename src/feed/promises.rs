@@ -167,6 +167,7 @@ proptest! {
         prop_assert_eq!(&ids, &expected);
         prop_assert_eq!(&heard(&rss), &ids);
         prop_assert_eq!(&heard(&atom), &ids);
+        prop_assert_eq!(&heard(&json), &ids);
     }
 
     #[test]
