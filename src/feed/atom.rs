@@ -102,7 +102,7 @@ fn entry(entry: document::Entry, language: &str) -> Entry {
         authors: entry.authors.into_iter().map(|name| Person { name, ..Person::default() }).collect(),
         categories: entry.labels.iter().map(category).collect(),
         published: Some(entry.published),
-        summary: Some(entry.lead).filter(|lead| !lead.is_empty()).map(|lead| plain(lead, own_language)),
+        summary: Some(plain(entry.lead, own_language)),
         // Never xhtml: the crate writes that raw, and one bad article would break the feed.
         content: entry.content.map(|html| Content {
             value: Some(html),

@@ -1,9 +1,9 @@
-use super::text::{escape_html, scrub, uri, zoned};
+use super::text::{escape_html, line, scrub, uri, zoned};
 use super::{Snapshot, feed_path, feed_urn, page_path};
 use crate::domain::{
-    Article, Category, FeedContent, Format, Image, LanguageTag, Publication, SafeHtml, clean_line,
+    Article, Category, FeedContent, Format, Image, LanguageTag, Publication, SafeHtml, clean_line, excerpt,
 };
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, SubsecRound};
 
 /// What every format of a feed says, cleaned once.
 pub(super) struct Document<'s> {
@@ -42,7 +42,8 @@ pub(super) struct Entry {
     pub id: String,
     pub link: String,
     pub title: String,
-    /// Empty where the article has neither a lead nor a text.
+    /// The title where the article has neither a lead nor a text: a blank entry is refused by
+    /// some readers.
     pub lead: String,
     /// HTML; none where the feed carries leads only, or where there is no more than the lead.
     pub content: Option<String>,
@@ -125,10 +126,10 @@ impl<'s> Document<'s> {
 impl Entry {
     fn of(article: &Article, snapshot: &Snapshot, language: &LanguageTag) -> Self {
         let Snapshot { publication, feed, .. } = snapshot;
-        let lead = clean_line(&article.lead());
+        let lead = line(&article.lead());
         let link = uri(&article.link(publication));
         let title = line(&article.title)
-            .or_else(|| line(&crate::domain::excerpt(&lead, 80)))
+            .or_else(|| lead.as_deref().map(|lead| excerpt(lead, 80)))
             .unwrap_or_else(|| link.clone());
         Self {
             id: article.id.urn(),
@@ -137,9 +138,10 @@ impl Entry {
                 FeedContent::Summary => None,
             },
             link,
+            lead: lead.unwrap_or_else(|| title.clone()),
             title,
-            lead,
-            published: zoned(article.published, publication.time_zone),
+            // To the second, the finest that RSS can say and so that all formats can agree on.
+            published: zoned(article.published, publication.time_zone).trunc_subsecs(0),
             updated: zoned(article.updated, publication.time_zone),
             authors: article.authors.iter().filter_map(|name| byline(name)).collect(),
             labels: labels(article, publication),
@@ -165,7 +167,6 @@ impl Entry {
     pub(super) fn content_or_lead(&self) -> String {
         match &self.content {
             Some(content) => content.clone(),
-            None if self.lead.is_empty() => format!("<p>{}</p>", escape_html(&self.title)),
             None => format!("<p>{}</p>", escape_html(&self.lead)),
         }
     }
@@ -210,11 +211,6 @@ impl Picture {
 
 fn self_url(snapshot: &Snapshot, format: Format) -> String {
     uri(&snapshot.publication.url(&feed_path(&snapshot.feed.slug, format)))
-}
-
-/// A line of clean text, unless nothing is left of it.
-fn line(text: &str) -> Option<String> {
-    Some(clean_line(text)).filter(|line| !line.is_empty())
 }
 
 /// A name without the `<mail>` that some systems put behind it: Atom keeps the two apart, readers

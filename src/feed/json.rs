@@ -39,7 +39,6 @@ struct Item<'d> {
     url: &'d str,
     title: &'d str,
     content_html: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
     summary: &'d str,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<&'d str>,

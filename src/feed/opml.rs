@@ -1,8 +1,8 @@
 //! OPML 2.0: the list of all feeds, for a reader to take in at once.
 
-use super::text::{rfc822, uri, zoned};
+use super::text::{line, rfc822, uri, zoned};
 use super::{RenderError, feed_path, page_path};
-use crate::domain::{FeedDefinition, Format, Instant, Publication, clean_line};
+use crate::domain::{FeedDefinition, Format, Instant, Publication};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 use std::io;
@@ -30,10 +30,9 @@ impl Outline {
     pub fn of(publication: &Publication, feed: &FeedDefinition) -> Self {
         let first = feed.formats.first().copied().unwrap_or(Format::Rss);
         let format = if feed.formats.contains(&Format::Rss) { Format::Rss } else { first };
-        let title = clean_line(&feed.title);
         Self {
-            title: if title.is_empty() { feed.slug.to_string() } else { title },
-            description: clean_line(&feed.description),
+            title: line(&feed.title).unwrap_or_else(|| feed.slug.to_string()),
+            description: line(&feed.description).unwrap_or_default(),
             xml_url: uri(&publication.url(&feed_path(&feed.slug, format))),
             html_url: uri(&publication.url(&page_path(&feed.slug))),
             language: feed.language.as_ref().unwrap_or(&publication.language).to_string(),
@@ -62,7 +61,7 @@ pub fn render(
 }
 
 fn head_of(head: &mut Writer<Vec<u8>>, publication: &Publication, changed_at: Instant) -> io::Result<()> {
-    let title = clean_line(&publication.title);
+    let title = line(&publication.title).unwrap_or_else(|| publication.base_url.host().to_owned());
     let mut element = |name: &str, text: &str| -> io::Result<()> {
         head.create_element(name).write_text_content(BytesText::new(text)).map(|_| ())
     };

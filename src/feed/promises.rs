@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 use quick_xml::name::ResolveResult;
 
 /// What the three formats must agree on: id, title, published, updated.
-type Said = (String, String, i64, i64);
+type Said = (String, String, i64, Instant);
 
 /// Any text at all, and more often than chance would the texts that break feeds.
 fn text() -> impl Strategy<Value = String> {
@@ -79,7 +79,7 @@ prop_compose! {
 /// reference resolved. feed-rs alone accepts less.
 fn assert_well_formed(bytes: &[u8]) {
     let xml = std::str::from_utf8(bytes).unwrap();
-    assert!(xml.chars().all(is_allowed_char), "an illegal character in {xml:?}");
+    assert!(xml.chars().all(|c| is_allowed_char(c) && c != '\u{fffd}'), "an illegal character in {xml:?}");
     let mut reader = quick_xml::NsReader::from_str(xml);
     let mut open = 0_i64;
     loop {
@@ -104,8 +104,8 @@ fn assert_well_formed(bytes: &[u8]) {
     assert_eq!(open, 0, "an open element in {xml}");
 }
 
-fn seconds(date: &str) -> i64 {
-    DateTime::parse_from_rfc3339(date).unwrap().timestamp()
+fn read(date: &str) -> Instant {
+    DateTime::parse_from_rfc3339(date).unwrap().to_utc()
 }
 
 fn said_in_json(bytes: &[u8]) -> Vec<Said> {
@@ -114,8 +114,10 @@ fn said_in_json(bytes: &[u8]) -> Vec<Said> {
     let items = feed["items"].as_array().unwrap().iter();
     items
         .map(|item| {
-            let modified = seconds(&word(item, "date_modified"));
-            (word(item, "id"), word(item, "title"), seconds(&word(item, "date_published")), modified)
+            let published = read(&word(item, "date_published"));
+            assert_eq!(published.timestamp_subsec_nanos(), 0);
+            let modified = read(&word(item, "date_modified"));
+            (word(item, "id"), word(item, "title"), published.timestamp(), modified)
         })
         .collect()
 }
@@ -124,7 +126,7 @@ fn said_in_rss(bytes: &[u8]) -> Vec<Said> {
     let channel = ::rss::Channel::read_from(bytes).unwrap();
     // The crate keeps no more than the links of Atom's namespace.
     let xml = std::str::from_utf8(bytes).unwrap();
-    let instants = xml.split("<atom:updated>").skip(1).map(|rest| seconds(rest.split('<').next().unwrap()));
+    let instants = xml.split("<atom:updated>").skip(1).map(|rest| read(rest.split('<').next().unwrap()));
     let said = channel.items.iter().zip(instants).map(|(item, updated)| {
         let published = DateTime::parse_from_rfc2822(item.pub_date().unwrap()).unwrap().timestamp();
         (item.guid().unwrap().value.clone(), item.title().unwrap().to_owned(), published, updated)
@@ -135,7 +137,7 @@ fn said_in_rss(bytes: &[u8]) -> Vec<Said> {
 fn said_in_atom(bytes: &[u8]) -> Vec<Said> {
     let feed = atom_syndication::Feed::read_from(bytes).unwrap();
     let said = feed.entries.into_iter().map(|entry| {
-        (entry.id, entry.title.value, entry.published.unwrap().timestamp(), entry.updated.timestamp())
+        (entry.id, entry.title.value, entry.published.unwrap().timestamp(), entry.updated.to_utc())
     });
     said.collect()
 }
@@ -147,7 +149,7 @@ fn heard(bytes: &[u8]) -> Vec<(String, i64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn every_format_says_the_same_whatever_came_in(snapshot in any_snapshot()) {
@@ -239,7 +241,7 @@ fn the_lead_and_the_picture_are_shown_once() {
 #[test]
 fn five_megabytes_of_one_article_are_carried() {
     let mut snapshot = sample::snapshot();
-    snapshot.articles[0].body = SafeHtml::stored("<p>Đảng ]]> & \u{1}</p>\n".repeat(200_000));
+    snapshot.articles[0].body = SafeHtml::stored("<p>Đảng ]]> & \u{1}</p>\n".repeat(150_000));
     for format in [Format::Rss, Format::Atom] {
         assert_well_formed(&render(&snapshot, format).unwrap());
     }

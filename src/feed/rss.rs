@@ -81,7 +81,7 @@ fn item(mut entry: Entry) -> Item {
         title: Some(entry.title),
         link: Some(entry.link),
         // Readers take a description for HTML, whatever it was meant to be.
-        description: Some(escape_html(&entry.lead)).filter(|lead| !lead.is_empty()),
+        description: Some(escape_html(&entry.lead)),
         categories: entry.labels.iter().map(category).collect(),
         enclosure: entry.files.into_iter().next().map(|file| Enclosure {
             url: file.url,

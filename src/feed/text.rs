@@ -1,17 +1,30 @@
-use crate::domain::{Instant, is_allowed_char};
-use chrono::{DateTime, Datelike, FixedOffset, Offset, SubsecRound, TimeZone, Utc};
+use crate::domain::{Instant, clean_line, is_allowed_char};
+use chrono::{DateTime, Datelike, FixedOffset, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use std::borrow::Cow;
 
-/// Markup without the characters that end a feed: neither feed crate drops them, and one in one
-/// article makes the whole document ill-formed (quick-xml#368). The store holds clean text; this
-/// guards against a row that was edited by hand. Line ends become what an XML parser makes of them
-/// (XML 1.0 §2.11), so that every format carries the same text.
+/// Neither feed crate drops the characters that end a document, and one in one article makes the
+/// whole feed ill-formed (quick-xml#368). The store holds clean text; this guards against a row
+/// that was edited by hand. U+FFFD is what a broken encoding left behind (an unpaired surrogate, a
+/// wrong charset): legal, but it tells readers nothing and validators warn of it.
+fn is_readable(c: char) -> bool {
+    is_allowed_char(c) && c != '\u{fffd}'
+}
+
+/// Markup of readable characters. Line ends become what an XML parser makes of them (XML 1.0
+/// §2.11), so that every format carries the same text.
 pub(super) fn scrub(markup: &str) -> Cow<'_, str> {
-    if markup.chars().all(|c| is_allowed_char(c) && c != '\r') {
+    if markup.chars().all(|c| is_readable(c) && c != '\r') {
         return Cow::Borrowed(markup);
     }
-    markup.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_allowed_char(*c)).collect()
+    markup.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_readable(*c)).collect()
+}
+
+/// A line of clean text, unless nothing is left of it.
+pub(super) fn line(text: &str) -> Option<String> {
+    let line =
+        if text.contains('\u{fffd}') { clean_line(&text.replace('\u{fffd}', "")) } else { clean_line(text) };
+    Some(line).filter(|line| !line.is_empty())
 }
 
 /// Plain text as HTML content, or as a double-quoted attribute.
@@ -56,10 +69,9 @@ pub(super) fn uri(address: &str) -> String {
     uri
 }
 
-/// An instant as a document shows it: in the publication's zone, to the second, which is the finest
-/// that RSS can say and so the finest that all formats can agree on.
+/// An instant as a document shows it: in the publication's zone.
 pub(super) fn zoned(instant: Instant, zone: Tz) -> DateTime<FixedOffset> {
-    let instant = representable(instant).trunc_subsecs(0);
+    let instant = representable(instant);
     let offset = zone.offset_from_utc_datetime(&instant.naive_utc()).fix();
     // Local mean time (+07:06:30 in Sài Gòn until 1906) does not fit RFC 3339's offset of minutes.
     let offset = if offset.local_minus_utc() % 60 == 0 { offset } else { Utc.fix() };
@@ -88,7 +100,9 @@ mod tests {
 
     #[test]
     fn what_a_document_cannot_hold_goes() {
-        assert_eq!(scrub("a\u{b}\u{0}b\u{fffe}\r\nc\rd\te"), "ab\nc\nd\te");
+        assert_eq!(scrub("a\u{b}\u{0}\u{fffd}b\u{fffe}\r\nc\rd\te"), "ab\nc\nd\te");
+        assert_eq!(line(" Xây \u{fffd} dựng\n").as_deref(), Some("Xây dựng"));
+        assert_eq!(line("\u{fffd}\u{1}"), None);
         assert!(matches!(scrub("Xây dựng\nĐảng"), Cow::Borrowed(_)));
     }
 
@@ -108,7 +122,7 @@ mod tests {
     fn dates_stand_in_the_newspapers_zone() {
         let date = zoned(from_micros(1_712_179_800_999_999), chrono_tz::Asia::Ho_Chi_Minh);
         assert_eq!(rfc822(date), "Thu, 04 Apr 2024 04:30:00 +0700");
-        assert_eq!(date.to_rfc3339(), "2024-04-04T04:30:00+07:00");
+        assert_eq!(date.to_rfc3339(), "2024-04-04T04:30:00.999999+07:00");
     }
 
     proptest! {
