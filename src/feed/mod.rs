@@ -1,6 +1,6 @@
 //! Floor 1: a feed at one instant in, the bytes of its documents out.
 //!
-//! [`Snapshot`] → [`document::Document`] (what every format says, cleaned once) → RSS, Atom, JSON.
+//! [`Snapshot`] → `document::Document` (what every format says, cleaned once) → RSS, Atom, JSON.
 //! A value that a reader sees is made in `document`, never in a format, so that the formats cannot
 //! tell different stories. Nothing here knows the time: what is not in the snapshot is not in the
 //! bytes, and the same snapshot gives the same bytes for ever. That is why no document names this
