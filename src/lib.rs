@@ -1,6 +1,45 @@
 //! Bản Tin: feeds and e-mail digests for a newsroom.
+//!
+//! The floors, each using only what is below it (ARCHITECTURE.md walks three paths through them):
+//!
+//! - 5 assembly: [`cli`], [`app`], [`config`]
+//! - 4 doors: [`http`], [`tick`]
+//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`]
+//! - 2 outside: [`store`] (SQL), [`relay`] (SMTP)
+//! - 1 makers: [`feed`], [`mail`], [`page`], [`intake`], with their words in [`wording`]
+//! - 0 words: [`domain`]
+//!
+//! Floors 0 and 1 are pure and compile without the feature `server`.
 #![cfg_attr(test, expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over"))]
+
 pub mod domain;
+pub mod feed;
+pub mod intake;
+pub mod mail;
+pub mod page;
+pub mod wording;
+
+#[cfg(feature = "server")]
+pub mod app;
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+pub mod digest;
+#[cfg(feature = "server")]
+pub mod dispatch;
+#[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
+pub mod publish;
+#[cfg(feature = "server")]
+pub mod relay;
+#[cfg(feature = "server")]
+pub mod representations;
 #[cfg(feature = "server")]
 pub mod store;
-pub mod wording;
+#[cfg(feature = "server")]
+pub mod subscribe;
+#[cfg(feature = "server")]
+pub mod tick;

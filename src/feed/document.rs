@@ -1,0 +1,280 @@
+use super::text::{escape_html, line, scrub, uri, zoned};
+use super::{Snapshot, feed_path, feed_urn, page_path};
+use crate::domain::{
+    Article, Category, FeedContent, Format, Image, LanguageTag, Publication, SafeHtml, clean_line, excerpt,
+};
+use chrono::{DateTime, FixedOffset, SubsecRound};
+
+/// What every format of a feed says, cleaned once.
+pub(super) struct Document<'s> {
+    pub urn: String,
+    pub title: String,
+    pub description: String,
+    pub language: &'s LanguageTag,
+    /// The feed's page for people.
+    pub page: String,
+    /// The documents of this feed, one a format.
+    pub editions: Vec<(Format, String)>,
+    pub image: Option<String>,
+    pub logo: Option<String>,
+    pub publisher: Publisher,
+    pub hub: Option<String>,
+    pub category: Option<Label>,
+    pub changed_at: DateTime<FixedOffset>,
+    pub entries: Vec<Entry>,
+}
+
+pub(super) struct Publisher {
+    pub name: String,
+    pub mail: Option<String>,
+    pub url: String,
+}
+
+/// A section (with the address of its page as its scheme) or a tag.
+#[derive(Clone)]
+pub(super) struct Label {
+    pub term: String,
+    pub scheme: Option<String>,
+}
+
+/// An article as it stands in the feed. Text is plain and one line, but for `content`.
+pub(super) struct Entry {
+    pub id: String,
+    pub link: String,
+    pub title: String,
+    /// The title where the article has neither a lead nor a text: a blank entry is refused by
+    /// some readers.
+    pub lead: String,
+    /// HTML; none where the feed carries leads only, or where there is no more than the lead.
+    pub content: Option<String>,
+    pub published: DateTime<FixedOffset>,
+    pub updated: DateTime<FixedOffset>,
+    pub authors: Vec<String>,
+    pub labels: Vec<Label>,
+    pub picture: Option<Picture>,
+    pub files: Vec<File>,
+    pub source: Option<Origin>,
+    /// Where it is not the feed's.
+    pub language: Option<String>,
+}
+
+pub(super) struct Picture {
+    pub url: String,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub caption: Option<String>,
+    pub credit: Option<String>,
+}
+
+pub(super) struct File {
+    pub url: String,
+    pub media_type: String,
+    /// In bytes; 0 stands for "not known".
+    pub length: u64,
+}
+
+pub(super) struct Origin {
+    pub title: String,
+    pub url: Option<String>,
+}
+
+impl<'s> Document<'s> {
+    pub(super) fn of(snapshot: &'s Snapshot) -> Self {
+        let Snapshot { publication, feed, .. } = snapshot;
+        let publisher = Publisher {
+            name: line(&publication.title).unwrap_or_else(|| publication.base_url.host().to_owned()),
+            mail: publication.contact.as_ref().map(ToString::to_string),
+            url: uri(&publication.url("/")),
+        };
+        let title = line(&feed.title).unwrap_or_else(|| publisher.name.clone());
+        let language = feed.language.as_ref().unwrap_or(&publication.language);
+        let logo = publication.logo.as_ref().map(|url| uri(url.as_str()));
+        Self {
+            urn: feed_urn(publication, feed.key),
+            // RSS demands a description (§ "Required channel elements").
+            description: line(&feed.description).unwrap_or_else(|| title.clone()),
+            title,
+            language,
+            page: uri(&publication.url(&page_path(&feed.slug))),
+            editions: Format::ALL
+                .into_iter()
+                .filter(|format| feed.formats.contains(format))
+                .map(|format| (format, self_url(snapshot, format)))
+                .collect(),
+            image: feed.image.as_ref().map(|url| uri(url.as_str())).or_else(|| logo.clone()),
+            logo,
+            publisher,
+            hub: snapshot.hub.as_ref().map(|url| uri(url.as_str())),
+            category: snapshot.category.as_ref().and_then(|category| section(publication, category)),
+            changed_at: zoned(snapshot.changed_at, publication.time_zone),
+            entries: snapshot.articles.iter().map(|article| Entry::of(article, snapshot, language)).collect(),
+        }
+    }
+
+    /// Where the document of a format is fetched: its `rel=self`.
+    pub(super) fn url(&self, format: Format) -> String {
+        let known = self.editions.iter().find(|(f, _)| *f == format);
+        known.map_or_else(|| format!("{}.{}", self.page, format.extension()), |(_, url)| url.clone())
+    }
+
+    /// The same feed in its other formats.
+    pub(super) fn alternates(&self, format: Format) -> impl Iterator<Item = &(Format, String)> {
+        self.editions.iter().filter(move |(other, _)| *other != format)
+    }
+}
+
+impl Entry {
+    fn of(article: &Article, snapshot: &Snapshot, language: &LanguageTag) -> Self {
+        let Snapshot { publication, feed, .. } = snapshot;
+        let lead = line(&article.lead());
+        let link = uri(&article.link(publication));
+        let title = line(&article.title)
+            .or_else(|| lead.as_deref().map(|lead| excerpt(lead, 80)))
+            .unwrap_or_else(|| link.clone());
+        Self {
+            id: article.id.urn(),
+            content: match feed.content {
+                FeedContent::Full => full_text(article),
+                FeedContent::Summary => None,
+            },
+            link,
+            lead: lead.unwrap_or_else(|| title.clone()),
+            title,
+            // To the second, the finest that RSS can say and so that all formats can agree on.
+            published: zoned(article.published, publication.time_zone).trunc_subsecs(0),
+            updated: zoned(article.updated, publication.time_zone),
+            authors: article.authors.iter().filter_map(|name| byline(name)).collect(),
+            labels: labels(article, publication),
+            picture: article.image.as_ref().map(Picture::of),
+            files: article
+                .enclosures
+                .iter()
+                .map(|file| File {
+                    url: uri(file.url.as_str()),
+                    media_type: media_type(&file.media_type),
+                    length: file.length,
+                })
+                .collect(),
+            source: article.source.as_ref().and_then(|source| {
+                let url = source.url.as_ref().map(|url| uri(url.as_str()));
+                line(&source.title).or_else(|| url.clone()).map(|title| Origin { title, url })
+            }),
+            language: article.language.as_ref().filter(|tag| *tag != language).map(ToString::to_string),
+        }
+    }
+
+    /// The text for a format that cannot do without one.
+    pub(super) fn content_or_lead(&self) -> String {
+        match &self.content {
+            Some(content) => content.clone(),
+            None => format!("<p>{}</p>", escape_html(&self.lead)),
+        }
+    }
+}
+
+impl Picture {
+    fn of(image: &Image) -> Self {
+        Self {
+            url: uri(image.url.as_str()),
+            width: image.width,
+            height: image.height,
+            caption: image.caption.as_deref().and_then(line),
+            credit: image.credit.as_deref().and_then(line),
+        }
+    }
+
+    /// The picture as it opens a text.
+    fn figure(&self) -> String {
+        let mut figure = format!(
+            r#"<figure><img src="{}" alt="{}""#,
+            escape_html(&self.url),
+            escape_html(self.caption.as_deref().unwrap_or_default())
+        );
+        if let (Some(width), Some(height)) = (self.width, self.height) {
+            figure.push_str(&format!(r#" width="{width}" height="{height}""#));
+        }
+        figure.push('>');
+        let caption = match (&self.caption, &self.credit) {
+            (Some(caption), Some(credit)) if !caption.contains(credit) => {
+                Some(format!("{caption} ({credit})"))
+            }
+            (Some(text), _) | (None, Some(text)) => Some(text.clone()),
+            (None, None) => None,
+        };
+        if let Some(caption) = caption {
+            figure.push_str(&format!("<figcaption>{}</figcaption>", escape_html(&caption)));
+        }
+        figure.push_str("</figure>\n");
+        figure
+    }
+}
+
+fn self_url(snapshot: &Snapshot, format: Format) -> String {
+    uri(&snapshot.publication.url(&feed_path(&snapshot.feed.slug, format)))
+}
+
+/// A name without the `<mail>` that some systems put behind it: Atom keeps the two apart, readers
+/// take the pieces for a name and an address of their own, and nobody asked to be written to.
+fn byline(name: &str) -> Option<String> {
+    let name = line(name)?;
+    match name.split_once(" <") {
+        Some((person, mail)) if mail.ends_with('>') && mail.contains('@') => line(person),
+        _ => Some(name),
+    }
+}
+
+fn section(publication: &Publication, category: &Category) -> Option<Label> {
+    let scheme = uri(&publication.url(&page_path(&category.slug)));
+    line(&category.title).map(|term| Label { term, scheme: Some(scheme) })
+}
+
+/// Sections first, then tags; a word is said once.
+fn labels(article: &Article, publication: &Publication) -> Vec<Label> {
+    let mut labels: Vec<Label> =
+        article.categories.iter().filter_map(|category| section(publication, category)).collect();
+    for term in article.tags.iter().filter_map(|tag| line(tag)) {
+        if !labels.iter().any(|label| label.term == term) {
+            labels.push(Label { term, scheme: None });
+        }
+    }
+    labels
+}
+
+/// RFC 6838 §4.2 in shape; anything else could be anything.
+fn media_type(text: &str) -> String {
+    let name = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    let text = text.split(';').next().unwrap_or_default().trim();
+    match text.split_once('/') {
+        Some((kind, subtype)) if name(kind) && name(subtype) => text.to_ascii_lowercase(),
+        _ => "application/octet-stream".to_owned(),
+    }
+}
+
+/// What a reader reads who never comes to the site: picture, lead, text. Picture and lead stand
+/// there unless the text has them already, since many readers show the text and nothing else.
+fn full_text(article: &Article) -> Option<String> {
+    let body = scrub(article.body.as_str());
+    let picture = article.image.as_ref().map(Picture::of).filter(|picture| !shows(&body, picture));
+    if article.body.is_empty() && picture.is_none() {
+        return None;
+    }
+    let mut content = picture.map(|picture| picture.figure()).unwrap_or_default();
+    if let Some(lead) = article.summary.as_deref().and_then(line)
+        && !opens_with(&article.body, &lead)
+    {
+        content.push_str(&format!("<p><strong>{}</strong></p>\n", escape_html(&lead)));
+    }
+    content.push_str(&body);
+    Some(content)
+}
+
+fn shows(body: &str, picture: &Picture) -> bool {
+    body.contains(&picture.url) || body.contains(&escape_html(&picture.url))
+}
+
+/// Whether the text says its lead itself; a lead that was cut off by an ellipsis counts too.
+fn opens_with(body: &SafeHtml, lead: &str) -> bool {
+    clean_line(&body.text()).contains(lead.trim_end_matches(['…', '.', ' ']))
+}
