@@ -1,0 +1,415 @@
+use super::super::{
+    MailUrl,
+    server::{Act, Encryption, Server, authority},
+};
+use super::*;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+const PATIENCE: Duration = Duration::from_millis(150);
+
+fn parcel(text: &str) -> Parcel {
+    Parcel {
+        envelope_from: "tin+1@bao.vn".parse().unwrap(),
+        to: "an@doc.vn".parse().unwrap(),
+        message_id: "<1@bao.vn>".into(),
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+fn small() -> Parcel {
+    parcel("Subject: x\r\n\r\ny\r\n")
+}
+
+fn impatient() -> SmtpOptions {
+    SmtpOptions {
+        hello_name: Some("mail.bao.vn".into()),
+        timeouts: Timeouts {
+            connect: Duration::from_secs(5),
+            greeting: PATIENCE,
+            hello: PATIENCE,
+            mail: PATIENCE,
+            rcpt: PATIENCE,
+            data: PATIENCE,
+            block: PATIENCE,
+            dot: PATIENCE,
+        },
+        ..SmtpOptions::default()
+    }
+}
+
+fn patient() -> SmtpOptions {
+    SmtpOptions { timeouts: Timeouts::default(), ..impatient() }
+}
+
+fn url(text: &str) -> SmtpUrl {
+    match text.parse().unwrap() {
+        MailUrl::Smtp(url) => url,
+        MailUrl::Outbox(_) => panic!("no SMTP"),
+    }
+}
+
+fn relay(server: &Server, options: SmtpOptions) -> SmtpRelay {
+    SmtpRelay::new(url(&format!("smtp://{}", server.address)), options).unwrap()
+}
+
+/// Does `act` at the first occurrence of `step`, and what is right ever after.
+fn once(step: &'static str, act: Act) -> impl Fn(&str, usize) -> Option<Act> + Send + Sync + 'static {
+    let done = AtomicBool::new(false);
+    move |at, _| (at == step && !done.swap(true, Ordering::SeqCst)).then_some(act)
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Is {
+    Accepted,
+    Deferred,
+    Refused,
+    Uncertain,
+}
+
+fn kind(outcome: &Outcome) -> Is {
+    match outcome {
+        Outcome::Accepted(_) => Is::Accepted,
+        Outcome::Deferred(_) => Is::Deferred,
+        Outcome::Refused(_) => Is::Refused,
+        Outcome::Uncertain(_) => Is::Uncertain,
+        Outcome::Suppressed(_) => panic!("a relay suppresses nothing"),
+    }
+}
+
+#[tokio::test]
+async fn every_answer_at_every_step_has_its_outcome() {
+    use Is::*;
+    const GARBAGE: Act = Act::Say("ba\u{1} na\r\n");
+    let temporary = Act::Say("450 4.2.1 <an@doc.vn>: mailbox busy\r\n");
+    let permanent = Act::Say("550-5.1.1 <an@doc.vn>:\r\n550 5.1.1 no such user\r\n");
+    let farewell = Act::Say("421 4.3.2 going down\r\n");
+    let mut rows = Vec::new();
+    for step in ["GREETING", "EHLO"] {
+        for act in [farewell, temporary, permanent, GARBAGE, Act::Close, Act::Silence] {
+            rows.push((step, act, Deferred, false));
+        }
+    }
+    for step in ["MAIL", "RCPT", "DATA"] {
+        rows.push((step, farewell, Deferred, false));
+        rows.push((step, temporary, Deferred, true));
+        rows.push((step, permanent, Refused, true));
+        for act in [GARBAGE, Act::Close, Act::Silence, Act::Say("25")] {
+            rows.push((step, act, Deferred, false));
+        }
+    }
+    rows.extend([
+        ("GREETING", Act::Say("354 go\r\n"), Deferred, false),
+        ("MAIL", Act::Say("530 5.7.0 sign in\r\n"), Deferred, true),
+        ("MAIL", Act::Say("354 go\r\n"), Deferred, false),
+        ("RCPT", Act::Say("251 will forward\r\n"), Accepted, true),
+        ("RCPT", Act::Say("250\r\n"), Accepted, true),
+        ("RCPT", Act::Say("452 4.3.1 full\r\n"), Deferred, true),
+        ("RCPT", Act::Say("552 5.2.2 full\r\n"), Refused, true),
+        ("DATA", Act::Say("250 ok\r\n"), Deferred, false),
+        ("DATA", Act::Say("451 4.3.0 later\r\n"), Deferred, true),
+        ("DATA", Act::Say("554 5.5.1 no valid recipients\r\n"), Refused, true),
+        ("DOT", farewell, Deferred, false),
+        ("DOT", temporary, Deferred, true),
+        ("DOT", permanent, Refused, true),
+        ("DOT", Act::Say("250\r\n"), Accepted, true),
+        ("DOT", Act::Say("354 more\r\n"), Uncertain, false),
+        ("DOT", GARBAGE, Uncertain, false),
+        ("DOT", Act::Say("25"), Uncertain, false),
+        ("DOT", Act::Close, Uncertain, false),
+        ("DOT", Act::Silence, Uncertain, false),
+    ]);
+    let mut wrong = Vec::new();
+    for (step, act, due, reused) in rows {
+        let server = Server::start(Encryption::None, once(step, act)).await;
+        // Without STARTTLS in play the first EHLO is the one that counts.
+        let url = url(&format!("smtp://{}?tls=none", server.address));
+        let relay = SmtpRelay::new(url, impatient()).unwrap();
+        let first = relay.hand_over(&small()).await;
+        let second = relay.hand_over(&small()).await;
+        let connections = server.connections();
+        let words = format!("{first:?}");
+        if kind(&first) != due || words.contains('@') || connections != if reused { 1 } else { 2 } {
+            wrong.push(format!("{step} {act:?}: {words}, {connections} connections"));
+        }
+        if kind(&second) != Accepted {
+            wrong.push(format!("{step} {act:?}, the parcel after: {second:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_words_of_the_server_are_kept_without_addresses() {
+    let server = Server::start(Encryption::None, |_, _| None).await;
+    let relay = relay(&server, patient());
+    assert_eq!(relay.hand_over(&small()).await, Outcome::Accepted("250 2.0.0 queued as 1 for <…>".into()));
+    assert_eq!(
+        server.commands()[1..],
+        ["EHLO mail.bao.vn", "MAIL FROM:<tin+1@bao.vn>", "RCPT TO:<an@doc.vn>", "DATA"]
+    );
+    let refusing =
+        Server::start(Encryption::None, once("RCPT", Act::Say("550 5.1.1 <an@doc.vn>: unknown\r\n"))).await;
+    let relay = self::relay(&refusing, patient());
+    assert_eq!(
+        relay.hand_over(&small()).await,
+        Outcome::Refused("550 5.1.1 <…>: unknown (at RCPT TO)".into())
+    );
+    assert_eq!(refusing.commands().last().unwrap(), "RSET");
+}
+
+#[tokio::test]
+async fn a_connection_that_died_at_rest_costs_nothing() {
+    let first_only = |act| move |step: &str, number| (step == "DOT" && number == 1).then_some(act);
+    for act in [Act::Last, Act::Say("250 ok\r\n421 4.4.2 tired of waiting\r\n")] {
+        let server = Server::start(Encryption::None, first_only(act)).await;
+        let relay = relay(&server, patient());
+        for _ in 0..3 {
+            assert_eq!(kind(&relay.hand_over(&small()).await), Is::Accepted);
+        }
+        assert_eq!(server.connections(), 2);
+        assert_eq!(server.messages().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_text_whose_answer_was_lost_is_not_sent_again() {
+    let dots = AtomicUsize::new(0);
+    let script = move |step: &str, _| {
+        (step == "DOT" && dots.fetch_add(1, Ordering::SeqCst) == 1).then_some(Act::Close)
+    };
+    let server = Server::start(Encryption::None, script).await;
+    let relay = relay(&server, patient());
+    assert_eq!(kind(&relay.hand_over(&small()).await), Is::Accepted);
+    assert_eq!(kind(&relay.hand_over(&small()).await), Is::Uncertain);
+    assert_eq!(server.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn a_text_that_was_cut_off_before_its_dot_can_come_again() {
+    let large = parcel(&"abcdefgh\r\n".repeat(3_000_000));
+    for act in [Act::Last, Act::Deaf] {
+        let server = Server::start(Encryption::None, once("DATA", act)).await;
+        let relay = relay(&server, impatient());
+        let outcome = relay.hand_over(&large).await;
+        assert_eq!(kind(&outcome), Is::Deferred, "{act:?} {outcome:?}");
+        assert_eq!(server.messages().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_arrives_is_what_was_given() {
+    let server = Server::start(Encryption::None, |_, _| None).await;
+    let relay = relay(&server, patient());
+    let long = format!("Subject: x\r\n\r\n{}", ".\r\n..\r\n.a\r\n\r\n".repeat(20_000));
+    for text in ["Subject: x\r\n\r\ny\r\n", ".\r\n.\r\n..\r\n", "\r\n\r\n", &long] {
+        assert_eq!(kind(&relay.hand_over(&parcel(text)).await), Is::Accepted);
+        assert_eq!(server.messages().pop().unwrap(), text.as_bytes());
+    }
+    let smuggled = parcel("a\n.\nMAIL FROM:<x@y.vn>\r.\rb\r\n");
+    assert_eq!(kind(&relay.hand_over(&smuggled).await), Is::Accepted);
+    assert_eq!(server.messages().pop().unwrap(), b"a\r\n.\r\nMAIL FROM:<x@y.vn>\r\n.\r\nb\r\n");
+    assert!(!server.log.lock().unwrap().lone_line_end);
+    assert_eq!(server.messages().len(), 5);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn there_are_never_more_connections_than_allowed() {
+    let refusals = AtomicUsize::new(0);
+    let script = move |step: &str, _| {
+        let nth = if step == "RCPT" { refusals.fetch_add(1, Ordering::SeqCst) } else { 0 };
+        (nth % 5 == 4).then_some(Act::Say("550 5.1.1 unknown\r\n"))
+    };
+    let server = Server::start(Encryption::None, script).await;
+    let relay = Arc::new(relay(&server, SmtpOptions { connections: 3, ..patient() }));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let relay = relay.clone();
+        tasks.spawn(async move { kind(&relay.hand_over(&small()).await) });
+    }
+    let outcomes = tasks.join_all().await;
+    assert_eq!(outcomes.iter().filter(|o| **o == Is::Accepted).count(), 40);
+    assert_eq!(outcomes.iter().filter(|o| **o == Is::Refused).count(), 10);
+    let log = server.log.lock().unwrap();
+    assert_eq!((log.connections, log.peak), (3, 3));
+}
+
+#[tokio::test]
+async fn connections_that_rested_long_are_parted_from() {
+    let server = Server::start(Encryption::None, |_, _| None).await;
+    let relay = relay(&server, patient());
+    relay.hand_over(&small()).await;
+    relay.part(Duration::from_secs(60)).await;
+    assert_ne!(server.commands().last().unwrap(), "QUIT");
+    relay.part(Duration::ZERO).await;
+    assert_eq!(server.commands().last().unwrap(), "QUIT");
+    let restless = self::relay(&server, SmtpOptions { rest: Duration::ZERO, ..patient() });
+    restless.hand_over(&small()).await;
+    restless.hand_over(&small()).await;
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_dropped_handing_over_frees_its_connection() {
+    let server = Server::start(Encryption::None, once("RCPT", Act::Silence)).await;
+    let relay = relay(&server, SmtpOptions { connections: 1, ..patient() });
+    let parcel = small();
+    assert!(tokio::time::timeout(PATIENCE, relay.hand_over(&parcel)).await.is_err());
+    assert_eq!(kind(&relay.hand_over(&parcel).await), Is::Accepted);
+}
+
+fn encrypted(server: &Server, scheme: &str, query: &str) -> SmtpRelay {
+    let mut url = url(&format!("{scheme}://{}{query}", server.address));
+    url.authorities = Some(authority());
+    SmtpRelay::new(url, patient()).unwrap()
+}
+
+#[tokio::test]
+async fn the_line_is_encrypted_as_the_policy_says() {
+    for (encryption, scheme, query, told) in [
+        (Encryption::StartTls, "smtp", "", "encrypted, certificate not looked at"),
+        (Encryption::StartTls, "smtp", "?tls=required", "encrypted, certificate valid"),
+        (Encryption::StartTls, "smtp", "?tls=none", ": not encrypted"),
+        (Encryption::Implicit, "smtps", "", "encrypted, certificate valid"),
+        (Encryption::None, "smtp", "", ": not encrypted"),
+    ] {
+        let server = Server::start(encryption, |_, _| None).await;
+        let relay = encrypted(&server, scheme, query);
+        let found = relay.check().await.unwrap();
+        assert!(found.contains(told), "{scheme} {query}: {found}");
+        assert_eq!(kind(&relay.hand_over(&small()).await), Is::Accepted, "{scheme} {query}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_required_and_not_offered_defers_with_the_reason() {
+    let server = Server::start(Encryption::None, |_, _| None).await;
+    let Outcome::Deferred(told) = encrypted(&server, "smtp", "?tls=required").hand_over(&small()).await
+    else {
+        panic!("not deferred")
+    };
+    assert!(told.contains("does not offer STARTTLS"), "{told}");
+    assert!(!server.commands().iter().any(|c| c.starts_with("MAIL")));
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_where_it_matters() {
+    let server = Server::start(Encryption::StartTls, |_, _| None).await;
+    let mut strict = url(&format!("smtp://{}?tls=required", server.address));
+    // Another authority than the one that signed.
+    let stranger = concat!(env!("CARGO_MANIFEST_DIR"), "/src/relay/testdata/leaf.pem");
+    strict.authorities = Some(stranger.into());
+    let told = SmtpRelay::new(strict, patient()).unwrap().check().await.unwrap_err();
+    assert!(told.contains("no TLS with") && told.contains("?ca=FILE"), "{told}");
+}
+
+#[tokio::test]
+async fn a_line_that_cannot_be_encrypted_is_used_in_clear_only_where_that_is_allowed() {
+    // As if an eavesdropper spoke behind the answer.
+    let tampered =
+        |step: &str, _| (step == "STARTTLS").then_some(Act::Say("220 go\r\n250-evil\r\n250 AUTH PLAIN\r\n"));
+    let server = Server::start(Encryption::StartTls, tampered).await;
+    let told = encrypted(&server, "smtp", "?tls=required").check().await.unwrap_err();
+    assert!(told.contains("tampered"), "{told}");
+    let refused = |step: &str, _| (step == "STARTTLS").then_some(Act::Say("454 4.7.0 not now\r\n"));
+    let server = Server::start(Encryption::StartTls, refused).await;
+    let relay = encrypted(&server, "smtp", "");
+    assert_eq!(kind(&relay.hand_over(&small()).await), Is::Accepted);
+    let strict = encrypted(&server, "smtp", "?tls=required");
+    assert_eq!(kind(&strict.hand_over(&small()).await), Is::Deferred);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_bounces_nobody() {
+    let server = Server::start(Encryption::None, |_, _| None).await;
+    let with =
+        |user: &str| SmtpRelay::new(url(&format!("smtp://{user}@{}", server.address)), patient()).unwrap();
+    assert!(with("an:s3cret").check().await.unwrap().contains("signed in"));
+    assert_eq!(kind(&with("an:s3cret").hand_over(&small()).await), Is::Accepted);
+    let told = with("an:wrong").check().await.unwrap_err();
+    assert!(told.contains("535") && told.contains("password"), "{told}");
+    assert_eq!(kind(&with("an:wrong").hand_over(&small()).await), Is::Deferred);
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_with_the_mend() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let relay = SmtpRelay::new(url(&format!("smtp://{address}")), patient()).unwrap();
+    let told = relay.check().await.unwrap_err();
+    assert!(told.contains(&address.to_string()) && told.contains("mail.url"), "{told}");
+    assert_eq!(kind(&relay.hand_over(&small()).await), Is::Deferred);
+}
+
+#[tokio::test]
+async fn letters_beyond_ascii_go_only_where_they_are_taken() {
+    let plain = |step: &str, _| (step == "EHLO").then_some(Act::Say("250 test\r\n"));
+    let bare = Server::start(Encryption::None, plain).await;
+    let server = Server::start(Encryption::None, |_, _| None).await;
+    let eight_bit = parcel("Subject: x\r\n\r\nĐảng\r\n");
+    assert_eq!(kind(&relay(&server, patient()).hand_over(&eight_bit).await), Is::Accepted);
+    assert!(server.commands().iter().any(|c| c.ends_with("BODY=8BITMIME")));
+    assert_eq!(kind(&relay(&bare, patient()).hand_over(&eight_bit).await), Is::Deferred);
+    if let Ok(to) = "đảng@doc.vn".parse() {
+        let parcel = Parcel { to, ..small() };
+        assert_eq!(kind(&relay(&bare, patient()).hand_over(&parcel).await), Is::Refused);
+    }
+}
+
+#[test]
+fn a_name_to_greet_with_is_no_command() {
+    for (name, said) in [
+        ("mail.bao.vn", Some("mail.bao.vn")),
+        ("192.0.2.1", Some("[192.0.2.1]")),
+        ("[::1]", Some("[IPv6:::1]")),
+    ] {
+        assert_eq!(hello_name(name.into()).ok().map(|n| n.to_string()).as_deref(), said);
+    }
+    for name in ["", "a b", "a\r\nMAIL FROM:<x@y.vn>", "<x>"] {
+        assert!(hello_name(name.into()).is_err(), "{name:?}");
+    }
+}
+
+/// `BANTIN_TEST_SMTP=smtp://127.0.0.1:2525 cargo test --release relay -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement against a mail server that somebody started"]
+#[expect(clippy::print_stderr, reason = "it prints what it measured")]
+async fn pace() {
+    let server = std::env::var("BANTIN_TEST_SMTP").unwrap_or_else(|_| "smtp://127.0.0.1:2525".into());
+    let to = std::env::var("BANTIN_TEST_RCPT").unwrap_or_else(|_| "an@doc.vn".into());
+    let text = format!("Subject: x\r\n\r\n{}", format!("{}\r\n", "x".repeat(76)).repeat(385));
+    let parcel = Arc::new(Parcel { to: to.parse().unwrap(), ..parcel(&text) });
+    for (connections, count) in [(1, 100), (1, 2000), (4, 4000), (10, 4000)] {
+        let options = SmtpOptions { connections, ..patient() };
+        let relay = Arc::new(SmtpRelay::new(url(&server), options).unwrap());
+        if connections == 1 {
+            eprintln!("{:?}", relay.check().await);
+        }
+        let start = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..connections * 2 {
+            let (relay, parcel) = (relay.clone(), parcel.clone());
+            tasks.spawn(async move {
+                for _ in 0..count / connections / 2 {
+                    let outcome = relay.hand_over(&parcel).await;
+                    assert_eq!(kind(&outcome), Is::Accepted, "{outcome:?}");
+                }
+            });
+        }
+        tasks.join_all().await;
+        let seconds = start.elapsed().as_secs_f64();
+        let rate = count as f64 / seconds;
+        eprintln!(
+            "{connections} connections, {count} messages of {} B: {seconds:.3} s, {rate:.0}/s",
+            text.len()
+        );
+        relay.part(Duration::ZERO).await;
+    }
+}
