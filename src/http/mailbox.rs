@@ -35,15 +35,16 @@ fn outbox<'a>(app: &'a AppState, visitor: &Visitor) -> Option<&'a Outbox> {
 /// `/mailbox`
 pub async fn letters(State(app): State<AppState>, visitor: Visitor) -> Response {
     let Some(outbox) = outbox(&app, &visitor) else { return Problem::NotFound.page(&app, &visitor) };
-    let entries = match outbox.list() {
+    let entries = match outbox.list().await {
         Ok(entries) => entries,
         Err(error) => return Problem::from(error).page(&app, &visitor),
     };
-    let heads: Vec<LetterHead> = entries
-        .iter()
-        .take(LISTED)
-        .filter_map(|entry| Some(head_of(&app, entry, &outbox.read(&entry.name).ok()?)))
-        .collect();
+    let mut heads = Vec::new();
+    for entry in entries.iter().take(LISTED) {
+        if let Ok(Some(bytes)) = outbox.read(&entry.name).await {
+            heads.push(head_of(&app, entry, &bytes));
+        }
+    }
     personal(&app, &visitor, page::mailbox(&visitor.desk(&app), &heads))
 }
 
@@ -65,12 +66,15 @@ fn head_of(app: &AppState, entry: &OutboxEntry, bytes: &[u8]) -> LetterHead {
     }
 }
 
+async fn find(app: &AppState, visitor: &Visitor, name: &str) -> Option<(Vec<u8>, OutboxEntry)> {
+    let outbox = outbox(app, visitor)?;
+    let entry = outbox.list().await.ok()?.into_iter().find(|entry| entry.name == name)?;
+    Some((outbox.read(name).await.ok()??, entry))
+}
+
 /// `/mailbox/{name}`; with `?html` the HTML part alone, which the page frames.
 pub async fn letter(State(app): State<AppState>, Path(name): Path<String>, visitor: Visitor) -> Response {
-    let found = outbox(&app, &visitor).and_then(|outbox| {
-        let entry = outbox.list().ok()?.into_iter().find(|entry| entry.name == name)?;
-        Some((outbox.read(&name).ok()?, entry))
-    });
+    let found = find(&app, &visitor, &name).await;
     let Some((bytes, entry)) = found else { return Problem::NotFound.page(&app, &visitor) };
     let head = head_of(&app, &entry, &bytes);
     let message = MessageParser::default().parse(&bytes);
@@ -94,8 +98,8 @@ pub async fn letter(State(app): State<AppState>, Path(name): Path<String>, visit
 
 /// `/mailbox/{name}/source`: the bytes as they were handed over.
 pub async fn source(State(app): State<AppState>, Path(name): Path<String>, visitor: Visitor) -> Response {
-    match outbox(&app, &visitor).and_then(|outbox| outbox.read(&name).ok()) {
-        Some(bytes) => {
+    match find(&app, &visitor, &name).await {
+        Some((bytes, _)) => {
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
                 (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

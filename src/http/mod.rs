@@ -13,6 +13,8 @@ mod readers;
 mod visitor;
 
 pub use health::Health;
+pub use pages::{PageShelf, shelf};
+pub use readers::seal;
 
 use crate::app::App;
 use axum::Router;

@@ -39,14 +39,15 @@ pub struct Representation {
 
 impl Representation {
     fn of(bytes: Vec<u8>, state: &FeedState) -> std::io::Result<Self> {
-        let coded = |bytes: Vec<u8>, coding: Coding| Coded {
-            entity_tag: EntityTag::of(&bytes, coding.name().unwrap_or("identity")),
-            bytes: Bytes::from(bytes),
-        };
+        // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
+        // does not make every reader fetch every feed again.
+        let tag = |coding: Coding| EntityTag::of(&bytes, coding.name().unwrap_or("identity"));
+        let [identity, gzip, brotli] = [Coding::Identity, Coding::Gzip, Coding::Brotli].map(tag);
+        let coded = |bytes: Vec<u8>, entity_tag| Coded { bytes: Bytes::from(bytes), entity_tag };
         Ok(Self {
-            gzip: coded(coding::gzip(&bytes)?, Coding::Gzip),
-            brotli: coded(coding::brotli(&bytes)?, Coding::Brotli),
-            identity: coded(bytes, Coding::Identity),
+            gzip: coded(coding::gzip(&bytes)?, gzip),
+            brotli: coded(coding::brotli(&bytes)?, brotli),
+            identity: coded(bytes, identity),
             change_number: state.change_number,
             last_modified: state.changed_at,
             twice_in_one_second: state.twice_in_one_second,

@@ -1,0 +1,295 @@
+//! Floor 5: everything is built once, handed down, and stopped in the reverse order.
+
+use crate::config::{Config, ConfigFault, Declared, Limits, MailSettings, read_folder, read_templates};
+use crate::dispatch::{Desk, Dispatcher, Tally};
+use crate::domain::{Chance, Clock, Instant, Publication, SubscriberId, TokenPurpose};
+use crate::http::{Health, PageShelf, router, seal, shelf};
+use crate::mail::Sender;
+use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
+use crate::representations::Representations;
+use crate::store::{Store, StoreError};
+use crate::wording::{TemplateFault, Templates};
+use crate::{digest, tick};
+use axum::serve::ListenerExt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How long open connections may take to end once the program is asked to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// The machine's clock, cut to the microseconds that the store keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
+    fn now(&self) -> Instant {
+        crate::domain::from_micros(chrono::Utc::now().timestamp_micros())
+    }
+}
+
+/// The machine's randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemChance;
+
+impl Chance for SystemChance {
+    #[expect(clippy::expect_used, reason = "without randomness no token is safe: better none at all")]
+    #[expect(clippy::disallowed_methods, reason = "the one place where randomness comes from")]
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the system has randomness");
+    }
+}
+
+/// What wakes the loops before their next tick.
+#[derive(Clone, Debug, Default)]
+pub struct Wake {
+    /// A slot may be due, or an embargo may have ended.
+    pub digest: Arc<Notify>,
+    /// A delivery may be due.
+    pub dispatch: Arc<Notify>,
+    /// A feed may have changed.
+    pub refresh: Arc<Notify>,
+}
+
+/// Which of its jobs a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Answers HTTP.
+    pub web: bool,
+    /// Cuts editions and ends embargoes.
+    pub scheduler: bool,
+    /// Hands letters over.
+    pub worker: bool,
+}
+
+/// The program, built.
+pub struct App {
+    /// The newspaper.
+    pub publication: Publication,
+    /// How pages and letters look.
+    pub templates: Templates,
+    /// The ledger.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub chance: Arc<dyn Chance>,
+    /// Where mail goes.
+    pub relay: Arc<dyn Relay>,
+    /// The same, where it is a folder.
+    pub outbox: Option<Outbox>,
+    /// What letters are written with.
+    pub desk: Arc<Desk>,
+    /// The finished bytes of every feed.
+    pub representations: Arc<Representations>,
+    /// Pages that everybody gets.
+    pub shelf: PageShelf,
+    /// What is counted.
+    pub health: Health,
+    /// What became of letters.
+    pub tally: Arc<Tally>,
+    /// What wakes the loops.
+    pub wake: Wake,
+    /// Bounds.
+    pub limits: Limits,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// When it was built.
+    pub started_at: Instant,
+}
+
+/// Why the program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration is wrong.
+    #[error("{}", lines(.0))]
+    Config(Vec<ConfigFault>),
+    /// Templates are wrong.
+    #[error("{}", lines(.0))]
+    Templates(Vec<TemplateFault>),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Mail cannot leave.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// Nothing can be served.
+    #[error("cannot listen on {address}: {reason}; is another bantin running, or is the port below 1024?")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The scheduler crate cannot start.
+    #[error("the scheduler cannot start: {0}")]
+    Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
+}
+
+fn lines<T: ToString>(faults: &[T]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The templates of a configuration: built in, with the newsroom's own over them.
+pub fn templates_of(config: &Config) -> Result<Templates, AppError> {
+    let own = read_templates(&config.templates).map_err(AppError::Config)?;
+    Templates::new(&own).map_err(AppError::Templates)
+}
+
+/// The publication of a configuration and a store.
+pub fn publication_of(config: &Config, id: uuid::Uuid) -> Result<Publication, AppError> {
+    let settings = &config.publication;
+    Ok(Publication {
+        id,
+        title: settings.title.clone(),
+        base_url: config.base_url().map_err(AppError::Config)?,
+        language: settings.language.clone(),
+        time_zone: settings.time_zone,
+        contact: settings.contact.clone(),
+        logo: settings.logo.clone(),
+    })
+}
+
+/// What `feeds/` declares.
+pub fn declared_of(config: &Config) -> Result<Declared, AppError> {
+    read_folder(&config.feeds, config.publication.time_zone).map_err(AppError::Config)
+}
+
+fn relay_of(settings: &MailSettings, limits: &Limits) -> Result<(Arc<dyn Relay>, Option<Outbox>), AppError> {
+    let options = SmtpOptions { connections: limits.mail_connections, ..SmtpOptions::default() };
+    let outbox = match &settings.url {
+        MailUrl::Outbox(folder) => Some(Outbox::new(folder.clone())),
+        MailUrl::Smtp(_) => None,
+    };
+    Ok((relay::open(&settings.url, options)?, outbox))
+}
+
+impl App {
+    /// Builds everything in the order in which one part needs another: words, store, relay,
+    /// feeds, letters. Brings the schema up to date.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Result<Self, AppError> {
+        let started_at = clock.now();
+        let templates = templates_of(config)?;
+        let declared = declared_of(config)?;
+        let store = Store::open(&config.store).await?;
+        store.migrate().await?;
+        let installation = store.installation(started_at, &*chance).await?;
+        let publication = publication_of(config, installation.publication)?;
+        let (relay, outbox) = relay_of(&config.mail, &config.limits)?;
+        let memory = config.server.feed_memory;
+        let representations =
+            Representations::open(store.clone(), publication.clone(), declared.feeds, memory, started_at).await?;
+        let representations = Arc::new(representations);
+        digest::register(&store, &declared.digests, started_at).await?;
+        let desk = Arc::new(Desk {
+            publication: publication.clone(),
+            sender: Sender {
+                address: config.mail.from.clone(),
+                name: publication.title.clone(),
+                reply_to: config.mail.reply_to.clone().or_else(|| publication.contact.clone()),
+            },
+            secret: installation.secret,
+            templates: templates.clone(),
+            digests: declared.digests,
+            representations: Arc::clone(&representations),
+        });
+        Ok(Self {
+            publication,
+            templates,
+            store,
+            clock,
+            chance,
+            relay,
+            outbox,
+            desk,
+            representations,
+            shelf: shelf(),
+            health: Health::default(),
+            tally: Arc::default(),
+            wake: Wake::default(),
+            limits: config.limits.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            started_at,
+        })
+    }
+
+    /// The path before all our paths, where the base URL has one.
+    pub fn root(&self) -> String {
+        self.publication.base_url.as_url().path().trim_end_matches('/').to_owned()
+    }
+
+    /// A reader's link to his own pages.
+    pub async fn link(&self, reader: SubscriberId, purpose: TokenPurpose) -> String {
+        let path = match purpose {
+            TokenPurpose::Unsubscribe => "unsubscribe",
+            _ => "preferences",
+        };
+        match self.store.subscriber(reader).await {
+            Ok(Some(reader)) => self.publication.url(&format!("/{path}/{}", seal(self, &reader, purpose))),
+            _ => self.publication.url("/"),
+        }
+    }
+
+    /// A worker that empties the queue of deliveries.
+    pub fn dispatcher(&self) -> Dispatcher {
+        Dispatcher {
+            store: self.store.clone(),
+            desk: Arc::clone(&self.desk),
+            relay: Arc::clone(&self.relay),
+            clock: Arc::clone(&self.clock),
+            chance: Arc::clone(&self.chance),
+            worker: crate::domain::new_uuid(self.clock.now(), &*self.chance).to_string(),
+            claim: self.limits.claim,
+            connections: self.limits.mail_connections,
+            tally: Arc::clone(&self.tally),
+        }
+    }
+}
+
+/// Listens, or says why not.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|reason| AppError::Listen { address, reason })
+}
+
+/// Runs until `stop` is called, then ends in order: no new requests, last answers, loops end
+/// after the letters under way, claims given back, connections closed.
+pub async fn run(
+    app: Arc<App>,
+    roles: Roles,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let loops = tick::start(&app, roles, &stop).await?;
+    if roles.web {
+        let service = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY not set");
+            }
+        });
+        let server = axum::serve(listener, service)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        let deadline = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_ANSWERS).await;
+        };
+        tokio::select! {
+            ended = server => if let Err(error) = ended { tracing::error!(%error, "server ended") },
+            () = deadline => tracing::warn!("connections were still open and are cut"),
+        }
+        stop.cancel();
+    } else {
+        drop(listener);
+        stop.cancelled().await;
+    }
+    loops.end().await;
+    app.relay.part(Duration::ZERO).await;
+    app.store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,56 @@
+use super::{Common, print_json};
+use crate::domain::{Format, Slug};
+use crate::feed::feed_path;
+use crate::representations::Coding;
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::json;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Look at feeds.
+#[derive(Subcommand)]
+pub enum FeedCommand {
+    /// List every feed with its address
+    List,
+    /// Print a feed's document as it would be served
+    Render {
+        /// The feed's name in URLs
+        slug: Slug,
+        /// rss, atom or json
+        #[arg(long, default_value = "rss", value_parser = format)]
+        format: Format,
+    },
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Format::of_extension(text).ok_or_else(|| "write rss, atom or json".to_owned())
+}
+
+impl FeedCommand {
+    pub async fn run(self, common: Common) -> anyhow::Result<ExitCode> {
+        let app = common.app().await?;
+        let directory = app.representations.directory();
+        match self {
+            Self::List => {
+                for feed in directory.feeds() {
+                    let urls: Vec<String> =
+                        feed.formats.iter().map(|f| app.publication.url(&feed_path(&feed.slug, *f))).collect();
+                    if common.json {
+                        print_json(&json!({ "slug": feed.slug, "title": feed.title, "window": feed.window, "urls": urls }));
+                    } else {
+                        println!("{:30} {:40} {}", feed.slug.as_str(), feed.title, urls.join(" "));
+                    }
+                }
+            }
+            Self::Render { slug, format } => {
+                let Some(feed) = directory.by_slug(&slug) else {
+                    bail!("there is no feed `{slug}`; `bantin feed list` names them");
+                };
+                let made = app.representations.render(feed.clone(), format).await?;
+                std::io::stdout().write_all(&made.coded(Coding::Identity).bytes)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

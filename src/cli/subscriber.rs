@@ -1,0 +1,140 @@
+use super::{Common, print_json};
+use crate::app::App;
+use crate::digest::first_mail_reaches_back_to;
+use crate::domain::{EmailAddress, FeedKey, Language, Slug};
+use crate::store::OptInAnswer;
+use crate::subscribe::{Wish, ask, offered};
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Look at subscribers, add and erase them.
+#[derive(Subcommand)]
+pub enum SubscriberCommand {
+    /// Ask an address whether it wants a digest, as the form does; nobody is mailed who did not confirm
+    Add {
+        /// The address
+        address: EmailAddress,
+        /// The digest [default: the first one]
+        #[arg(long, value_name = "SLUG")]
+        digest: Option<Slug>,
+        /// The feeds [default: everything]
+        #[arg(long = "feed", value_name = "SLUG")]
+        feeds: Vec<Slug>,
+        /// vi or en
+        #[arg(long, default_value = "vi", value_parser = language)]
+        language: Language,
+        /// The person has agreed before; the proof is kept. No question is mailed
+        #[arg(long, value_name = "HOW AND WHEN")]
+        consent: Option<String>,
+    },
+    /// Show what is known of an address
+    Show {
+        /// The address
+        address: EmailAddress,
+    },
+    /// Forget an address and everything personal about it
+    Erase {
+        /// The address
+        address: EmailAddress,
+    },
+}
+
+fn language(code: &str) -> Result<Language, String> {
+    code.parse().map_err(|()| "write vi or en".to_owned())
+}
+
+impl SubscriberCommand {
+    pub async fn run(self, common: Common) -> anyhow::Result<ExitCode> {
+        let app = common.app().await?;
+        match self {
+            Self::Add { address, digest, feeds, language, consent } => {
+                add(&app, address, digest, feeds, language, consent).await?;
+            }
+            Self::Show { address } => show(&app, &address, common.json).await?,
+            Self::Erase { address } => {
+                let Some(reader) = app.store.subscriber_by_address(&address).await? else {
+                    bail!("this address is no subscriber's");
+                };
+                app.store.erase_subscriber(reader.id, app.clock.now()).await?;
+                println!("subscriber {} is erased", reader.id);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn add(
+    app: &App,
+    address: EmailAddress,
+    digest: Option<Slug>,
+    feeds: Vec<Slug>,
+    language: Language,
+    consent: Option<String>,
+) -> anyhow::Result<()> {
+    let found = match &digest {
+        Some(slug) => app.desk.digest(slug),
+        None => app.desk.digests.first(),
+    };
+    let Some(digest) = found else { bail!("there is no such digest; `bantin digest list` names them") };
+    let directory = app.representations.directory();
+    let offers = offered(digest, &directory);
+    let mut keys: Vec<FeedKey> = Vec::new();
+    for slug in &feeds {
+        match directory.by_slug(slug).filter(|feed| offers.contains(&feed.key)) {
+            Some(feed) => keys.push(feed.key),
+            None => bail!("the digest `{}` has no feed `{slug}`; `bantin feed list` names them", digest.slug),
+        }
+    }
+    if keys.is_empty() {
+        keys.extend(if offers.contains(&FeedKey::All) { vec![FeedKey::All] } else { offers });
+    }
+    let now = app.clock.now();
+    let wish = Wish {
+        address,
+        digest: digest.slug.clone(),
+        feeds: keys,
+        language,
+        remote_address: "command line".to_owned(),
+        wording: consent.clone().unwrap_or_else(|| "bantin subscriber add".to_owned()),
+    };
+    let quiet = app.limits.confirmation_quiet;
+    match ask(&app.store, &app.desk.secret, wish, quiet, now).await? {
+        OptInAnswer::Suppressed => bail!("this address must not be mailed: it bounced, complained or asked for it"),
+        OptInAnswer::AskedBefore if consent.is_none() => println!("was asked shortly before, and has not answered yet"),
+        OptInAnswer::Asked(id) if consent.is_some() => {
+            app.store.confirm(id, first_mail_reaches_back_to(digest, now), now).await?;
+            println!("subscribed to `{}`", digest.slug);
+        }
+        OptInAnswer::AskedBefore => bail!("was asked shortly before; try again in ten minutes"),
+        OptInAnswer::Asked(_) => println!("will be asked; subscribed to `{}` once it confirms", digest.slug),
+    }
+    Ok(())
+}
+
+async fn show(app: &App, address: &EmailAddress, as_json: bool) -> anyhow::Result<()> {
+    let Some(reader) = app.store.subscriber_by_address(address).await? else {
+        bail!("this address is no subscriber's");
+    };
+    let directory = app.representations.directory();
+    let subscriptions = app.store.subscriptions(reader.id).await?;
+    let rows: Vec<(String, String)> = subscriptions
+        .iter()
+        .map(|s| {
+            let feed = directory.by_key(s.feed).map_or_else(|| s.feed.to_string(), |f| f.slug.to_string());
+            (feed, s.digest.to_string())
+        })
+        .collect();
+    if as_json {
+        print_json(&json!({ "id": reader.id, "state": reader.state.as_str(), "language": reader.language,
+            "created": reader.created_at, "confirmed": reader.confirmed_at,
+            "subscriptions": rows.iter().map(|(feed, digest)| json!({ "feed": feed, "digest": digest })).collect::<Vec<_>>() }));
+    } else {
+        println!("subscriber {}: {}, language {}", reader.id, reader.state.as_str(), reader.language);
+        for (feed, digest) in rows {
+            println!("  {feed} by {digest}");
+        }
+    }
+    Ok(())
+}

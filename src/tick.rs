@@ -1,0 +1,135 @@
+//! Floor 4, the door of time: tokio-cron-scheduler wakes the loops; none of them remembers what
+//! is due. What is due stands in the store, so a tick that is late, doubled or lost changes
+//! nothing but the moment (tokio-cron-scheduler#73, #107, #113).
+
+use crate::app::{App, AppError, Roles, Wake};
+use crate::{digest, publish};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_cron_scheduler::{Job, JobScheduler};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Every second. A slot is cut at most this late, plus the scheduler's poll of 500 ms.
+const EVERY_SECOND: &str = "* * * * * *";
+/// How often the store is asked whether a feed changed: one indexed query. Promise: within a second.
+const REFRESH: Duration = Duration::from_millis(250);
+/// How often idle connections to the mail server are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+
+/// The loops that run beside the server.
+pub struct Loops {
+    tracker: TaskTracker,
+    scheduler: JobScheduler,
+}
+
+impl Loops {
+    /// Waits until every loop has ended its work.
+    pub async fn end(mut self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::warn!(%error, "scheduler not stopped");
+        }
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// Starts the loops of a process's roles.
+pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Result<Loops, AppError> {
+    let tracker = TaskTracker::new();
+    if roles.scheduler {
+        tracker.spawn(editions(Arc::clone(app), stop.clone()));
+    }
+    if roles.worker {
+        tracker.spawn(letters(Arc::clone(app), stop.clone()));
+    }
+    // Letters link to feeds by their present names, so a worker looks at the directory too.
+    tracker.spawn(representations(Arc::clone(app), stop.clone()));
+    let scheduler = JobScheduler::new().await?;
+    scheduler.add(waker(&app.wake)?).await?;
+    scheduler.start().await?;
+    Ok(Loops { tracker, scheduler })
+}
+
+fn waker(wake: &Wake) -> Result<Job, AppError> {
+    let wake = wake.clone();
+    Ok(Job::new_async(EVERY_SECOND, move |_, _| {
+        let wake = wake.clone();
+        Box::pin(async move {
+            wake.digest.notify_one();
+            wake.dispatch.notify_one();
+        })
+    })?)
+}
+
+/// Waits for a wake-up; false when it is time to stop.
+async fn woken(notify: &Notify, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        () = notify.notified() => true,
+    }
+}
+
+async fn editions(app: Arc<App>, stop: CancellationToken) {
+    while woken(&app.wake.digest, &stop).await {
+        let now = app.clock.now();
+        match publish::release_due(&app.store, now).await {
+            Ok(0) => {}
+            Ok(_) => app.wake.refresh.notify_one(),
+            Err(error) => tracing::error!(%error, "embargoes not looked at; tried again at the next tick"),
+        }
+        match digest::open_due(&app.store, &app.desk.digests, now).await {
+            Ok(0) => {}
+            Ok(_) => app.wake.dispatch.notify_one(),
+            Err(error) => tracing::error!(%error, "digests not looked at; tried again at the next tick"),
+        }
+    }
+}
+
+async fn letters(app: Arc<App>, stop: CancellationToken) {
+    let dispatcher = app.dispatcher();
+    let mut rested = std::time::Instant::now();
+    while woken(&app.wake.dispatch, &stop).await {
+        tokio::select! {
+            biased;
+            // Letters under way are cut off by a stop; their claims are given back below, and a
+            // letter that was just taken is repeated under its own Message-ID.
+            () = stop_after_grace(&stop) => break,
+            ended = dispatcher.run() => if let Err(error) = ended {
+                tracing::error!(%error, "deliveries not settled; their claims end by themselves");
+            },
+        }
+        if rested.elapsed() >= HOUSEKEEPING {
+            app.relay.part(HOUSEKEEPING).await;
+            rested = std::time::Instant::now();
+        }
+    }
+    match dispatcher.stop().await {
+        Ok(0) => {}
+        Ok(claims) => tracing::info!(claims, "claims given back"),
+        Err(error) => tracing::warn!(%error, "claims not given back; they end by themselves"),
+    }
+}
+
+/// How long letters under way may take once the program is asked to stop.
+async fn stop_after_grace(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+}
+
+async fn representations(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = app.wake.refresh.notified() => {}
+            () = tokio::time::sleep(REFRESH) => {}
+        }
+        if let Err(error) = app.representations.refresh(app.clock.now()).await {
+            tracing::error!(%error, "feeds not refreshed; tried again at once");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
