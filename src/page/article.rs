@@ -125,9 +125,34 @@ pub fn article(desk: &Desk<'_>, article: &Article) -> Result<String, TemplateFau
     desk.render("page/article.html", whole)
 }
 
-/// A page has one headline, and pictures below the fold can wait. The markup was written by
-/// ammonia, so tags are in lower case; nothing put in has a quote, so a tag's text inside an
-/// attribute stays inside it.
+/// A page has one headline, pictures below the fold can wait, and one without words for those who
+/// cannot see it is passed over in silence. The markup was written by ammonia: tags in lower case,
+/// quotes and angle brackets escaped inside attributes.
 fn below_our_headline(html: &str) -> String {
-    html.replace("<h1", "<h2").replace("</h1>", "</h2>").replace("<img ", "<img loading=lazy ")
+    let html = html.replace("<h1", "<h2").replace("</h1>", "</h2>").replace("<img>", "");
+    let mut shown = String::with_capacity(html.len() + 64);
+    let mut parts = html.split("<img ");
+    shown.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        shown.push_str("<img loading=lazy ");
+        let tag = part.split('>').next().unwrap_or_default();
+        if !format!(" {tag}").contains(" alt=\"") {
+            shown.push_str("alt=\"\" ");
+        }
+        shown.push_str(part);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_fits_below_our_headline() {
+        assert_eq!(
+            below_our_headline(r#"<h1>A</h1><img><img src="a"><img alt="b" src="c"> x alt="y""#),
+            r#"<h2>A</h2><img loading=lazy alt="" src="a"><img loading=lazy alt="b" src="c"> x alt="y""#
+        );
+    }
 }
