@@ -99,8 +99,13 @@ struct File {
 
 /// `/articles/{id}`: an article that has no address of its own.
 pub fn article(desk: &Desk<'_>, article: &Article) -> Result<String, TemplateFault> {
+    let mut card = Card::of(desk, article);
+    // Where the text shows the picture itself, once is enough.
+    if card.picture.as_ref().is_some_and(|p| article.body.as_str().contains(&p.src.replace('&', "&amp;"))) {
+        card.picture = None;
+    }
     let whole = Whole {
-        article: Card::of(desk, article),
+        article: card,
         id: article.id.to_string(),
         canonical: desk.publication.url(&format!("/articles/{}", article.id)),
         summary: article.summary.clone().unwrap_or_default(),

@@ -59,7 +59,7 @@ impl Samples {
         };
         let about = |title: &str| match title {
             "Bạn đọc" => String::new(),
-            title => format!("Tin, bài về {} trong tỉnh.", title.to_lowercase()),
+            title => format!("Tin, bài của chuyên mục {title}."),
         };
         let link = |c: &Category| FeedLink {
             title: c.title.clone(),
@@ -258,6 +258,10 @@ fn articles(categories: &[Category]) -> Option<Vec<Article>> {
             credit: Some("Chí Bảo".into()),
         })
     };
+    let body_picture = || {
+        let url = WebUrl::parse("https://example.vn/anh.jpg").ok()?;
+        Some(Image { url, width: None, height: None, caption: None, credit: None })
+    };
     Some(vec![
         Article {
             url: None,
@@ -277,6 +281,7 @@ fn articles(categories: &[Category]) -> Option<Vec<Article>> {
             ..plain(2, "Mekong farmers turn to rice and shrimp")?
         },
         Article {
+            image: body_picture(),
             summary: None,
             authors: Vec::new(),
             tags: Vec::new(),

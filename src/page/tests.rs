@@ -168,6 +168,12 @@ fn paths_stay_below_the_base_url_and_carry_the_language() {
 }
 
 #[test]
+fn a_picture_that_the_text_shows_is_not_shown_twice() {
+    assert_eq!(all(&page("vi-article-0"), ".story > figure img").len(), 1);
+    assert_eq!(all(&page("vi-article-3"), ".story img").len(), 1);
+}
+
+#[test]
 fn preferences_say_which_feeds_were_shown() {
     let page = page("vi-preferences");
     let values = |selector: &str| -> Vec<String> {
