@@ -3,6 +3,29 @@
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("messages/en.toml", include_str!("../../templates/messages/en.toml")),
     ("messages/vi.toml", include_str!("../../templates/messages/vi.toml")),
+    // page
+    ("page/article.html", include_str!("../../templates/page/article.html")),
+    ("page/base.html", include_str!("../../templates/page/base.html")),
+    ("page/confirm-done.html", include_str!("../../templates/page/confirm-done.html")),
+    ("page/confirm.html", include_str!("../../templates/page/confirm.html")),
+    ("page/feed.html", include_str!("../../templates/page/feed.html")),
+    ("page/home.html", include_str!("../../templates/page/home.html")),
+    ("page/letter.html", include_str!("../../templates/page/letter.html")),
+    ("page/link-dead.html", include_str!("../../templates/page/link-dead.html")),
+    ("page/mailbox.html", include_str!("../../templates/page/mailbox.html")),
+    ("page/part/articles.html", include_str!("../../templates/page/part/articles.html")),
+    ("page/part/digests.html", include_str!("../../templates/page/part/digests.html")),
+    ("page/part/discovery.html", include_str!("../../templates/page/part/discovery.html")),
+    ("page/part/feeds.html", include_str!("../../templates/page/part/feeds.html")),
+    ("page/part/subscribe-form.html", include_str!("../../templates/page/part/subscribe-form.html")),
+    ("page/preferences.html", include_str!("../../templates/page/preferences.html")),
+    ("page/problem.html", include_str!("../../templates/page/problem.html")),
+    ("page/resubscribed.html", include_str!("../../templates/page/resubscribed.html")),
+    ("page/style.css", include_str!("../../templates/page/style.css")),
+    ("page/subscribe-done.html", include_str!("../../templates/page/subscribe-done.html")),
+    ("page/subscribe.html", include_str!("../../templates/page/subscribe.html")),
+    ("page/unsubscribe-done.html", include_str!("../../templates/page/unsubscribe-done.html")),
+    ("page/unsubscribe.html", include_str!("../../templates/page/unsubscribe.html")),
 ];
 
 #[cfg(test)]

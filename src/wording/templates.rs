@@ -139,6 +139,10 @@ fn install(
 }
 
 fn fault(name: &str, error: &Error) -> TemplateFault {
+    // A fault inside an included file is wrapped once for each file around it; the innermost one
+    // names the file and line to mend.
+    let causes = std::iter::successors(Some(error), |e| std::error::Error::source(*e)?.downcast_ref());
+    let error = causes.last().unwrap_or(error);
     let mut reason = error.kind().to_string();
     if let Some(detail) = error.detail() {
         reason = format!("{reason}: {detail}");

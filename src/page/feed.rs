@@ -1,0 +1,125 @@
+use super::article::Card;
+use super::{Desk, SubscribeForm};
+use crate::domain::{Article, Format, Slug};
+use crate::wording::TemplateFault;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+/// A feed as pages name it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedLink {
+    /// Its name for people.
+    pub title: String,
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// What it is about, in a sentence; may be empty.
+    pub description: String,
+    /// In which formats it is published.
+    pub formats: Vec<Format>,
+}
+
+/// A feed with its addresses spelled out.
+#[derive(Serialize)]
+struct Listed<'a> {
+    title: &'a str,
+    slug: &'a str,
+    description: &'a str,
+    formats: Vec<Address>,
+}
+
+#[derive(Serialize)]
+struct Address {
+    name: &'static str,
+    media_type: &'static str,
+    url: String,
+}
+
+impl FeedLink {
+    fn listed(&self, desk: &Desk<'_>) -> Listed<'_> {
+        let address = |format: &Format| Address {
+            name: format.name(),
+            media_type: format.media_type(),
+            url: desk.publication.url(&format!("/feeds/{}.{}", self.slug, format.extension())),
+        };
+        Listed {
+            title: &self.title,
+            slug: self.slug.as_str(),
+            description: &self.description,
+            formats: self.formats.iter().map(address).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Home<'a> {
+    canonical: String,
+    all: Listed<'a>,
+    categories: Vec<Listed<'a>>,
+    articles: Vec<Card>,
+    form: &'a SubscribeForm,
+}
+
+/// `/`: sections, latest articles, and the form to subscribe.
+pub fn home(
+    desk: &Desk<'_>,
+    categories: &[FeedLink],
+    all: &FeedLink,
+    latest: &[Article],
+    form: &SubscribeForm,
+) -> Result<String, TemplateFault> {
+    let home = Home {
+        canonical: desk.publication.url("/"),
+        all: all.listed(desk),
+        categories: categories.iter().map(|c| c.listed(desk)).collect(),
+        articles: latest.iter().map(|a| Card::of(desk, a)).collect(),
+        form,
+    };
+    desk.render("page/home.html", home)
+}
+
+#[derive(Serialize)]
+struct FeedPage<'a> {
+    canonical: String,
+    feed: Listed<'a>,
+    readers: Vec<Reader>,
+    articles: Vec<Card>,
+    form: &'a SubscribeForm,
+}
+
+/// A reader on the web that takes a feed's address in its own.
+#[derive(Serialize)]
+struct Reader {
+    name: &'static str,
+    href: String,
+}
+
+const READERS: [(&str, &str); 3] = [
+    ("Feedly", "https://feedly.com/i/subscription/feed%2F"),
+    ("Inoreader", "https://www.inoreader.com/?add_feed="),
+    ("NewsBlur", "https://www.newsblur.com/?url="),
+];
+
+/// `/feeds/{slug}`: a feed's page for people: what it is, its addresses, its articles.
+pub fn feed(
+    desk: &Desk<'_>,
+    feed: &FeedLink,
+    articles: &[Article],
+    form: &SubscribeForm,
+) -> Result<String, TemplateFault> {
+    let listed = feed.listed(desk);
+    let readers = match listed.formats.first() {
+        Some(first) => {
+            let address = utf8_percent_encode(&first.url, NON_ALPHANUMERIC).to_string();
+            READERS.iter().map(|(name, href)| Reader { name, href: format!("{href}{address}") }).collect()
+        }
+        None => Vec::new(),
+    };
+    let page = FeedPage {
+        canonical: desk.publication.url(&format!("/feeds/{}", feed.slug)),
+        feed: listed,
+        readers,
+        articles: articles.iter().map(|a| Card::of(desk, a)).collect(),
+        form,
+    };
+    desk.render("page/feed.html", page)
+}

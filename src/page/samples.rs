@@ -1,0 +1,323 @@
+//! Every page filled in with sample data: what `bantin check` tries the newsroom's own templates
+//! with, and what the tests look at.
+
+use super::*;
+use crate::domain::{
+    Article, ArticleId, ArticleState, Category, CategoryId, EmailAddress, Enclosure, Format, Image, Instant,
+    Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
+};
+use crate::wording::{TemplateFault, Templates};
+use uuid::Uuid;
+
+/// What a stranger would write to break out of a page.
+pub(super) const HOSTILE: &str =
+    "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>]]>&amp;{{ 7*7 }}";
+
+const LONG: &str = "Hội nghị tổng kết công tác kiểm tra, giám sát và thi hành kỷ luật trong Đảng bộ tỉnh, \
+                    đồng thời triển khai phương hướng, nhiệm vụ trọng tâm của năm tiếp theo tại các huyện, \
+                    thị xã và thành phố trực thuộc";
+
+/// Monday 9 March 2026, 06:30 in Hà Nội.
+const AT: i64 = 1_773_012_600_000_000;
+
+/// A page by the name under which tests write it to a file.
+pub(super) type Sample = (String, Result<String, TemplateFault>);
+
+struct Samples {
+    publication: Publication,
+    all: FeedLink,
+    categories: Vec<FeedLink>,
+    articles: Vec<Article>,
+    form: SubscribeForm,
+    hostile: bool,
+}
+
+impl Samples {
+    fn ordinary() -> Option<Self> {
+        let titles = ["Xây dựng Đảng", "Kinh tế", "Văn hoá – Thể thao – Du lịch", "Giáo dục", "Bạn đọc"];
+        let categories: Vec<Category> =
+            (1..).zip(titles).filter_map(|(n, title)| category(n, title)).collect();
+        let digest = |slug: &str, title: &str, when: &str| {
+            Some(DigestChoice { slug: Slug::parse(slug).ok()?, title: title.into(), when: when.into() })
+        };
+        let form = SubscribeForm {
+            digests: vec![
+                digest("sang", "Bản tin sáng", "6.30 hằng ngày")?,
+                digest("tuan", "Bản tin tuần", "8.00 thứ Bảy hằng tuần")?,
+            ],
+            chosen: None,
+            feeds: categories
+                .iter()
+                .map(|c| FeedChoice {
+                    slug: c.slug.clone(),
+                    title: c.title.clone(),
+                    checked: c.title.len() > 12,
+                })
+                .collect(),
+            address: String::new(),
+            fault: None,
+        };
+        let about = |title: &str| match title {
+            "Bạn đọc" => String::new(),
+            title => format!("Tin, bài của chuyên mục {title}."),
+        };
+        let link = |c: &Category| FeedLink {
+            title: c.title.clone(),
+            slug: c.slug.clone(),
+            description: about(&c.title),
+            formats: Format::ALL.to_vec(),
+        };
+        Some(Self {
+            publication: Publication {
+                id: Uuid::from_u128(1),
+                title: "Báo Bản Tin Mẫu".into(),
+                base_url: WebUrl::parse("https://tin.example.vn").ok()?,
+                language: LanguageTag::default(),
+                time_zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
+                contact: EmailAddress::parse("toasoan@example.vn").ok(),
+                logo: None,
+            },
+            all: FeedLink {
+                title: "Tất cả bài viết".into(),
+                slug: Slug::parse("all").ok()?,
+                description: "Mọi bài của toà soạn, bài mới nhất trước.".into(),
+                formats: Format::ALL.to_vec(),
+            },
+            articles: articles(&categories)?,
+            categories: categories.iter().map(link).collect(),
+            form,
+            hostile: false,
+        })
+    }
+
+    /// The same with what a stranger would write in every text.
+    fn hostile() -> Option<Self> {
+        let mut samples = Self::ordinary()?;
+        samples.hostile = true;
+        samples.publication.title = HOSTILE.into();
+        samples.publication.logo = WebUrl::parse("https://tin.example.vn/\"onload=\"x").ok();
+        samples.publication.base_url = WebUrl::parse("https://tin.example.vn/duoi/day/").ok()?;
+        samples.form.address = HOSTILE.into();
+        for feed in samples.categories.iter_mut().chain([&mut samples.all]) {
+            feed.title = HOSTILE.into();
+            feed.description = HOSTILE.into();
+        }
+        samples.form.digests.iter_mut().for_each(|d| (d.title, d.when) = (HOSTILE.into(), HOSTILE.into()));
+        samples.form.feeds.iter_mut().for_each(|f| f.title = HOSTILE.into());
+        for article in &mut samples.articles {
+            article.title = HOSTILE.into();
+            article.summary = Some(HOSTILE.into());
+            article.body =
+                SafeHtml::clean(&format!("<h1>{HOSTILE}</h1><p title=\"<img src=x>\">{HOSTILE}"), None);
+            article.tags = vec![HOSTILE.into()];
+            article.authors = vec![HOSTILE.into()];
+            article.categories.iter_mut().for_each(|c| c.title = HOSTILE.into());
+            article.source = Some(Source { title: HOSTILE.into(), url: None });
+            article.enclosures.iter_mut().for_each(|e| e.media_type = HOSTILE.into());
+            if let Some(image) = &mut article.image {
+                (image.caption, image.credit) = (Some(HOSTILE.into()), Some(HOSTILE.into()));
+            }
+        }
+        Some(samples)
+    }
+
+    /// A newsroom on its first day: no article, no section, no digest.
+    fn empty() -> Option<Self> {
+        let mut samples = Self::ordinary()?;
+        samples.publication.contact = None;
+        samples.publication.title = LONG.into();
+        samples.all.description.clear();
+        samples.all.formats.clear();
+        samples.categories.clear();
+        samples.articles.clear();
+        samples.form = SubscribeForm::default();
+        Some(samples)
+    }
+
+    /// A text of the sample, or the hostile one.
+    fn text(&self, text: &str) -> String {
+        if self.hostile { HOSTILE.into() } else { text.into() }
+    }
+
+    fn pages(&self, templates: &Templates, language: Language) -> Vec<Sample> {
+        let desk = Desk { publication: &self.publication, templates, language, language_picked: true };
+        let feeds: Vec<String> = self.form.feeds.iter().take(3).map(|f| f.title.clone()).collect();
+        let (digest, action) = (self.text("Bản tin sáng"), self.text("/unsubscribe/dG9rZW4"));
+        let hint = self.text("m…@example.vn");
+        let mut pages = vec![
+            ("home", home(&desk, &self.categories, &self.all, &self.articles, &self.form)),
+            ("feed", feed(&desk, self.categories.first().unwrap_or(&self.all), &self.articles, &self.form)),
+            ("subscribe", subscribe(&desk, &self.form)),
+            ("subscribe-done", subscribe_done(&desk)),
+            ("confirm", confirm_ask(&desk, &feeds, &digest, &action)),
+            ("confirm-done", confirm_done(&desk, &feeds, &digest, Some(from_micros(AT)), &action)),
+            ("confirm-done-unscheduled", confirm_done(&desk, &[], &digest, None, &action)),
+            ("unsubscribe", unsubscribe_ask(&desk, &hint, &feeds, &action, &action)),
+            ("unsubscribe-done", unsubscribe_done(&desk, &action)),
+            ("resubscribed", resubscribed(&desk, &action)),
+            ("preferences", preferences(&desk, &self.preferences(false))),
+            ("preferences-saved", preferences(&desk, &self.preferences(true))),
+            ("mailbox", mailbox(&desk, &self.letters())),
+            ("mailbox-empty", mailbox(&desk, &[])),
+            ("letter", letter(&desk, "/mailbox", &self.letter(true))),
+            ("letter-text", letter(&desk, "/mailbox", &self.letter(false))),
+        ];
+        let mut named: Vec<Sample> = pages.drain(..).map(|(name, page)| (name.to_owned(), page)).collect();
+        for (n, a) in self.articles.iter().enumerate() {
+            named.push((format!("article-{n}"), article(&desk, a)));
+        }
+        for fault in FormFault::ALL {
+            let form = SubscribeForm { fault: Some(fault), address: self.text("mai@"), ..self.form.clone() };
+            named.push((format!("subscribe-{fault:?}"), subscribe(&desk, &form)));
+        }
+        let one = SubscribeForm {
+            digests: self.form.digests.iter().take(1).cloned().collect(),
+            ..self.form.clone()
+        };
+        named.push(("subscribe-one-digest".to_owned(), subscribe(&desk, &one)));
+        for kind in DeadLink::ALL {
+            named.push((format!("link-dead-{kind:?}"), link_dead(&desk, kind)));
+        }
+        for status in [400, 404, 410, 429, 500, 503] {
+            named.push((format!("problem-{status}"), problem(&desk, status, &self.text("not_found"))));
+        }
+        named
+    }
+
+    fn preferences(&self, saved: bool) -> Preferences {
+        Preferences {
+            address_hint: self.text("m…@example.vn"),
+            feeds: self.form.feeds.clone(),
+            digests: self.form.digests.clone(),
+            chosen: self.form.digests.last().map(|d| d.slug.clone()),
+            action: self.text("/preferences/dG9rZW4"),
+            unsubscribe_url: self.text("/unsubscribe/dG9rZW4"),
+            saved,
+        }
+    }
+
+    fn letters(&self) -> Vec<LetterHead> {
+        let head = |n: i64, subject: &str| LetterHead {
+            href: self.text(&format!("/mailbox/{n}")),
+            subject: subject.to_owned(),
+            from: self.text("Báo Bản Tin Mẫu <toasoan@example.vn>"),
+            to: self.text("mai@example.vn"),
+            date: (n > 0).then(|| from_micros(AT)),
+        };
+        vec![head(1, &self.text("Bản tin sáng: 12 bài mới")), head(2, LONG), head(0, "")]
+    }
+
+    fn letter(&self, html: bool) -> Letter {
+        let mut heads = self.letters();
+        Letter {
+            head: heads.swap_remove(if html { 0 } else { 2 }),
+            html_href: html.then(|| self.text("/mailbox/1/html")),
+            text: self.text("BẢN TIN SÁNG\n\n* Bài thứ nhất\n  https://tin.example.vn/bai-thu-nhat.html\n"),
+            source_href: html.then(|| self.text("/mailbox/1/source")),
+        }
+    }
+}
+
+fn category(n: u128, title: &str) -> Option<Category> {
+    let slug = Slug::of_title(title).ok()?;
+    Some(Category { id: CategoryId::new(Uuid::from_u128(n)), slug, title: title.to_owned(), parent: None })
+}
+
+fn articles(categories: &[Category]) -> Option<Vec<Article>> {
+    let at: Instant = from_micros(AT);
+    let body = "<p>Chiều 8/3, đoàn công tác đã làm việc với các xã vùng ven biển.</p><h2>Nhiều mô hình hay</h2>\
+                <p>Các tổ hợp tác nuôi tôm – lúa giúp <a href=\"https://example.vn/a\">hàng trăm hộ</a> có thêm thu \
+                nhập.</p><figure><img src=\"https://example.vn/anh.jpg\" alt=\"Cánh đồng\"><figcaption>Cánh đồng mùa \
+                gặt.</figcaption></figure><blockquote><p>Bà con rất phấn khởi.</p></blockquote>";
+    let plain = |n: usize, title: &str| {
+        Some(Article {
+            id: ArticleId::new(Uuid::from_u128(100 + n as u128)),
+            state: ArticleState::Visible,
+            revision: 1,
+            title: title.to_owned(),
+            summary: Some("Nhiều địa phương đã có cách làm hay, được bà con đồng tình và hưởng ứng.".into()),
+            body: SafeHtml::clean(body, None),
+            url: WebUrl::parse(&format!("https://bao.example.vn/bai-{n}.html")).ok(),
+            categories: categories.iter().skip(n % 5).take(1 + n % 2).cloned().collect(),
+            tags: vec!["nông thôn mới".into(), "chuyển đổi số".into()],
+            authors: vec!["CHÍ BẢO".into()],
+            published: at,
+            updated: at,
+            image: None,
+            enclosures: Vec::new(),
+            source: None,
+            language: None,
+        })
+    };
+    let picture = |width| {
+        Some(Image {
+            url: WebUrl::parse("https://example.vn/anh-dai-dien.jpg").ok()?,
+            width,
+            height: width.map(|w| w * 2 / 3),
+            caption: Some("Bà con thu hoạch lúa sớm".into()),
+            credit: Some("Chí Bảo".into()),
+        })
+    };
+    let body_picture = || {
+        let url = WebUrl::parse("https://example.vn/anh.jpg").ok()?;
+        Some(Image { url, width: None, height: None, caption: None, credit: None })
+    };
+    Some(vec![
+        Article {
+            url: None,
+            image: picture(Some(900)),
+            ..plain(0, "Học và làm theo Bác từ những việc nhỏ")?
+        },
+        Article { image: picture(None), updated: from_micros(AT + 5_400_000_000), ..plain(1, LONG)? },
+        Article {
+            url: None,
+            language: LanguageTag::parse("en-GB"),
+            source: Some(Source { title: "TTXVN".into(), url: WebUrl::parse("https://ttxvn.example").ok() }),
+            enclosures: vec![Enclosure {
+                url: WebUrl::parse("https://example.vn/ban-tin.mp3").ok()?,
+                media_type: "audio/mpeg".into(),
+                length: 1_200_000,
+            }],
+            ..plain(2, "Mekong farmers turn to rice and shrimp")?
+        },
+        Article {
+            image: body_picture(),
+            summary: None,
+            authors: Vec::new(),
+            tags: Vec::new(),
+            ..plain(3, "Khai giảng năm học mới")?
+        },
+        Article {
+            summary: None, body: SafeHtml::default(), categories: Vec::new(), ..plain(4, "Tin vắn")?
+        },
+    ])
+}
+
+/// Every page, ordinary, hostile and empty, in both languages.
+pub(super) fn every_page(templates: &Templates) -> Vec<Sample> {
+    let kinds = [("", Samples::ordinary()), ("hostile-", Samples::hostile()), ("empty-", Samples::empty())];
+    let mut pages = Vec::new();
+    for (kind, samples) in kinds.iter().filter_map(|(kind, samples)| Some((kind, samples.as_ref()?))) {
+        for language in Language::ALL {
+            for (name, page) in samples.pages(templates, language) {
+                pages.push((format!("{language}-{kind}{name}"), page));
+            }
+        }
+    }
+    pages
+}
+
+/// Fills in every page with sample data, hostile texts, empty lists and long titles, and reports
+/// the templates that cannot take them, each fault once.
+pub fn try_templates(templates: &Templates) -> Vec<TemplateFault> {
+    let mut faults: Vec<TemplateFault> = Vec::new();
+    for fault in every_page(templates).into_iter().filter_map(|(_, page)| page.err()) {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+    if let Err(fault) = templates.render("page/style.css", &()) {
+        faults.push(fault);
+    }
+    faults
+}
