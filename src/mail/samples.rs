@@ -272,11 +272,11 @@ fn ordinary() -> Sample {
     }
 }
 
-/// 500 articles with long leads where the newsroom set no sensible cap.
+/// More than a mail can hold, where the newsroom set no sensible cap.
 fn crowded(ordinary: &Sample) -> Sample {
     let lead = "Các cấp uỷ, tổ chức đảng đã nêu cao tinh thần trách nhiệm. ".repeat(20);
     let sections = (0..5_u8).map(|section| {
-        let articles = (0..100_u8).map(|n| {
+        let articles = (0..30_u8).map(|n| {
             let title = format!("Tin số {n} của mục {section}: bà con được mùa, thương lái về tận ruộng");
             article(1_000 + u128::from(section) * 100 + u128::from(n), &title, &lead, &["Ban Thời sự"])
         });
@@ -286,7 +286,7 @@ fn crowded(ordinary: &Sample) -> Sample {
         name: "crowded",
         digest: Digest { max_articles: 500, ..ordinary.digest.clone() },
         sections: sections.collect(),
-        total: 512,
+        total: 162,
         ..ordinary.clone()
     }
 }

@@ -16,6 +16,10 @@ const URL_BYTES: usize = 2_000;
 const PICTURE_WIDTH: u32 = 552;
 /// The small picture beside a headline.
 const THUMB_WIDTH: u32 = 96;
+/// A picture known to be smaller on either side is a counter or an ornament, and one known to be
+/// more than three times as long as broad would be a stripe.
+const LEAST_SIDE: u32 = THUMB_WIDTH;
+const STRIPE: u64 = 3;
 /// What a template's date filters can write; nobody prints an earlier or later year.
 const YEARS: (i64, i64) = (-62_135_596_800_000_000, 253_402_214_400_000_000);
 
@@ -130,15 +134,22 @@ impl ArticleView {
 
 impl ImageView {
     fn of(image: &Image) -> Option<Self> {
-        if image.url.as_str().len() > URL_BYTES {
+        let (natural, tall) = (image.width.filter(|w| *w > 0), image.height.filter(|h| *h > 0));
+        if image.url.as_str().len() > URL_BYTES
+            || [natural, tall].into_iter().flatten().any(|s| s < LEAST_SIDE)
+        {
             return None;
         }
-        let natural = image.width.filter(|w| *w > 0);
+        if let (Some(w), Some(h)) = (natural.map(u64::from), tall.map(u64::from))
+            && w.max(h) > w.min(h) * STRIPE
+        {
+            return None;
+        }
         let width = natural.unwrap_or(PICTURE_WIDTH).min(PICTURE_WIDTH);
         let thumb_width = width.min(THUMB_WIDTH);
         let height = |shown: u32| {
-            let (w, h) = (u64::from(natural?), u64::from(image.height.filter(|h| *h > 0)?));
-            u32::try_from((h * u64::from(shown)).div_ceil(w)).ok().filter(|h| *h <= 4 * shown)
+            let (w, h) = (u64::from(natural?), u64::from(tall?));
+            u32::try_from((h * u64::from(shown)).div_ceil(w)).ok()
         };
         let alt: Vec<String> = [&image.caption, &image.credit]
             .into_iter()
