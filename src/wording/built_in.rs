@@ -3,6 +3,7 @@
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("messages/en.toml", include_str!("../../templates/messages/en.toml")),
     ("messages/vi.toml", include_str!("../../templates/messages/vi.toml")),
+<<<<<<< HEAD
     // page
     ("page/article.html", include_str!("../../templates/page/article.html")),
     ("page/base.html", include_str!("../../templates/page/base.html")),
@@ -26,6 +27,16 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("page/subscribe.html", include_str!("../../templates/page/subscribe.html")),
     ("page/unsubscribe-done.html", include_str!("../../templates/page/unsubscribe-done.html")),
     ("page/unsubscribe.html", include_str!("../../templates/page/unsubscribe.html")),
+=======
+    // mail
+    ("mail/base.html", include_str!("../../templates/mail/base.html")),
+    ("mail/confirmation/body.html", include_str!("../../templates/mail/confirmation/body.html")),
+    ("mail/confirmation/body.txt", include_str!("../../templates/mail/confirmation/body.txt")),
+    ("mail/confirmation/subject.txt", include_str!("../../templates/mail/confirmation/subject.txt")),
+    ("mail/digest/body.html", include_str!("../../templates/mail/digest/body.html")),
+    ("mail/digest/body.txt", include_str!("../../templates/mail/digest/body.txt")),
+    ("mail/digest/subject.txt", include_str!("../../templates/mail/digest/subject.txt")),
+>>>>>>> mail
 ];
 
 #[cfg(test)]
