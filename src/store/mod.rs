@@ -5,8 +5,22 @@
 //! Each method is one whole transaction, no transaction leaves this module, and a statement that
 //! reads for sending never moves a marker.
 
+mod acceptance;
+mod acceptance_rows;
+mod article_rows;
+mod articles;
+mod categories;
 mod engine;
 mod error;
+mod feeds;
+mod installation;
+mod search;
+mod sequence;
+mod statement;
 
+pub use acceptance::{Acceptance, Accepted};
+pub use articles::ArticleSelection;
 pub use engine::{Engine, Store, StoreUrl};
 pub use error::StoreError;
+pub use feeds::FeedState;
+pub use installation::Installation;

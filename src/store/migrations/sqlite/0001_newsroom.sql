@@ -5,8 +5,10 @@ CREATE TABLE installation (
     one              BIGINT PRIMARY KEY CHECK (one = 1),
     publication      TEXT   NOT NULL,           -- UUID; feeds derive their permanent ids from it
     secret           BLOB   NOT NULL,           -- 32 bytes; tokens and Message-IDs derive from it
-    publish_sequence BIGINT NOT NULL            -- see publish_article: held locked until commit
+    publish_sequence BIGINT NOT NULL            -- see store::sequence: held locked until commit
 );
+-- Always there, so that its lock is; the first start fills in who it is.
+INSERT INTO installation (one, publication, secret, publish_sequence) VALUES (1, '', x'', 0);
 
 CREATE TABLE categories (
     n      INTEGER PRIMARY KEY,
@@ -36,7 +38,7 @@ CREATE TABLE articles (
     mailable       BIGINT NOT NULL DEFAULT 1 CHECK (mailable IN (0, 1)), -- 0: from an archive
     withdrawn_at   BIGINT
 );
-CREATE INDEX articles_by_embargo ON articles (published_at) WHERE state = 'embargoed';
+CREATE INDEX articles_by_state ON articles (state, published_at, n);
 CREATE INDEX articles_by_visibility ON articles (visible_since, sequence);
 
 -- In a table of their own, so that lists never touch their overflow pages (crates.md §3e).
@@ -69,8 +71,10 @@ CREATE TABLE article_categories (
 ) WITHOUT ROWID;
 CREATE INDEX article_categories_by_category ON article_categories (category);
 
+-- domain::fold leaves lower-case letters, digits and blanks; `ascii` takes exactly these words, and
+-- as only their presence counts, no positions are kept.
 CREATE VIRTUAL TABLE article_search USING fts5 (
-    words, content = '', contentless_delete = 1, tokenize = 'unicode61'
+    words, content = '', contentless_delete = 1, tokenize = 'ascii', detail = 'none'
 );
 
 -- When each feed last changed. changed_at never runs backwards.

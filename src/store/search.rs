@@ -1,0 +1,153 @@
+use super::article_rows::{Bodies, articles_by_row};
+use super::statement::{execute_about, insert_rows};
+use super::{Engine, Store, StoreError};
+use crate::domain::{Article, Draft, fold};
+use sqlx::AnyConnection;
+use std::collections::HashSet;
+
+/// How much of an article is searched, in characters. Nobody looks for what stands beyond, and
+/// PostgreSQL takes 1 MB of words at most.
+const SEARCHED_CHARS: usize = 20_000;
+
+/// The longest word, in characters; PostgreSQL refuses words beyond 2,046 bytes.
+const WORD_CHARS: usize = 60;
+
+/// How many words of a query count.
+const QUERY_WORDS: usize = 32;
+
+const SEARCH_SQLITE: &str = "SELECT a.n FROM article_search JOIN articles a ON a.n = article_search.rowid \
+    WHERE article_search MATCH $1 AND a.state = 'visible' ORDER BY a.published_at DESC, a.n DESC LIMIT $2";
+
+const SEARCH_POSTGRES: &str = "SELECT a.n FROM article_search s JOIN articles a ON a.n = s.article \
+    WHERE s.words @@ CAST($1 AS tsquery) AND a.state = 'visible' \
+    ORDER BY a.published_at DESC, a.n DESC LIMIT $2";
+
+impl Store {
+    /// The visible articles that hold all these words, the newest first, without full texts. The
+    /// last word may be the beginning of one. Diacritics do not matter.
+    pub async fn search(&self, words: &str, limit: usize) -> Result<Vec<Article>, StoreError> {
+        let Some(query) = search_query(self.engine(), words) else { return Ok(Vec::new()) };
+        let text = match self.engine() {
+            Engine::Sqlite => SEARCH_SQLITE,
+            Engine::Postgres => SEARCH_POSTGRES,
+        };
+        let mut tx = self.snapshot().await?;
+        let found: Vec<i64> = sqlx::query_scalar(text)
+            .bind(query)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *tx)
+            .await?;
+        let articles = articles_by_row(&mut tx, &found, Bodies::Without).await?;
+        tx.commit().await?;
+        Ok(articles.into_iter().map(|(_, article)| article).collect())
+    }
+}
+
+/// The words of a text, folded and cut.
+fn words_of(folded: &str) -> impl Iterator<Item = &str> {
+    folded
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(|word| word.char_indices().nth(WORD_CHARS).map_or(word, |(end, _)| &word[..end]))
+}
+
+/// A query in the engine's language. Folding leaves only letters, digits and blanks of what was
+/// typed, so that no quote, star or bracket of it reaches the parser.
+fn search_query(engine: Engine, typed: &str) -> Option<String> {
+    let typed: String = typed.chars().take(QUERY_WORDS * (WORD_CHARS + 1)).collect();
+    let folded = fold(&typed);
+    let words: Vec<&str> = words_of(&folded).take(QUERY_WORDS).collect();
+    if words.is_empty() {
+        return None;
+    }
+    Some(match engine {
+        Engine::Sqlite => format!("\"{}\"*", words.join("\" \"")),
+        Engine::Postgres => format!("'{}':*", words.join("' & '")),
+    })
+}
+
+/// What an article is found by: each word once, as order does not count.
+pub(super) fn search_words(draft: &Draft) -> String {
+    let mut text = draft.title.clone();
+    for part in draft.summary.iter().chain(&draft.authors) {
+        text.push('\n');
+        text.push_str(part);
+    }
+    text.push('\n');
+    text.push_str(&draft.body.text());
+    let end = text.char_indices().nth(SEARCHED_CHARS).map_or(text.len(), |(end, _)| end);
+    let folded = fold(&text[..end]);
+    let mut seen = HashSet::new();
+    let words: Vec<&str> = words_of(&folded).filter(|word| seen.insert(*word)).collect();
+    words.join(" ")
+}
+
+/// Makes articles findable by these words.
+pub(super) async fn index_articles(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    articles: &[(i64, String)],
+) -> Result<(), StoreError> {
+    let (text, row) = match engine {
+        Engine::Sqlite => ("INSERT INTO article_search (rowid, words) VALUES {rows}", "(?, ?)"),
+        // The words are the ones we folded; to_tsvector would cut them its own way.
+        Engine::Postgres => (
+            "INSERT INTO article_search (article, words) VALUES {rows}",
+            "(?, array_to_tsvector(string_to_array(?, ' ')))",
+        ),
+    };
+    insert_rows(connection, text, row, articles, |s, (n, words)| s.bind(*n).bind(words.clone())).await?;
+    Ok(())
+}
+
+/// Makes articles unfindable, before they are indexed anew.
+pub(super) async fn forget_articles(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    articles: &[i64],
+) -> Result<(), StoreError> {
+    let text = match engine {
+        Engine::Sqlite => "DELETE FROM article_search WHERE rowid IN ({keys})",
+        Engine::Postgres => "DELETE FROM article_search WHERE article IN ({keys})",
+    };
+    execute_about(connection, text, &[], articles).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SafeHtml;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hostile_queries_become_words() {
+        for typed in ["\" OR NEAR(a*", "' OR 1=1 --", "a:b AND NOT (c", "^a -b +c"] {
+            let query = search_query(Engine::Sqlite, typed).unwrap();
+            assert!(query.chars().all(|c| c.is_alphanumeric() || " \"*".contains(c)), "{query}");
+        }
+        assert_eq!(search_query(Engine::Sqlite, "Xây Đảng").unwrap(), "\"xay\" \"dang\"*");
+        assert_eq!(search_query(Engine::Postgres, "Xây Đảng").unwrap(), "'xay' & 'dang':*");
+        assert_eq!(search_query(Engine::Sqlite, "\"*:(-"), None);
+    }
+
+    #[test]
+    fn an_article_is_found_by_each_word_once() {
+        let mut draft = Draft::titled("Đảng, Đảng").unwrap();
+        draft.summary = Some("Xây dựng".into());
+        draft.body = SafeHtml::from_text("đảng ở Đắk Lắk");
+        draft.authors = vec!["Chí Bảo".into()];
+        assert_eq!(search_words(&draft), "dang xay dung chi bao o dak lak");
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_is_too_odd(typed in any::<String>()) {
+            for engine in [Engine::Sqlite, Engine::Postgres] {
+                let query = search_query(engine, &typed).unwrap_or_default();
+                let quotes = query.chars().filter(|c| *c == '\'' || *c == '"').count();
+                prop_assert_eq!(quotes % 2, 0);
+                prop_assert!(!query.contains('\\') && !query.contains('\0'));
+            }
+        }
+    }
+}
