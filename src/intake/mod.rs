@@ -12,8 +12,10 @@ mod decode;
 mod foreign_feed;
 mod html_page;
 mod json;
+mod json_feed;
 mod position;
 mod rules;
+mod xml_tree;
 
 use crate::domain::{CategoryName, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
 use std::{fmt, str::FromStr};
