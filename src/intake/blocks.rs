@@ -195,7 +195,8 @@ pub fn tell_kinds(blocks: &mut Vec<Block>, title: &str) {
     *blocks = kept;
 }
 
-fn looks_like_heading(text: &str) -> bool {
+/// Whether a short line reads like a sub-heading.
+pub fn looks_like_heading(text: &str) -> bool {
     let length = text.chars().count();
     let opens =
         text.chars().next().is_some_and(|c| c.is_uppercase() || c.is_ascii_digit() || matches!(c, '"' | '“'));

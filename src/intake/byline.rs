@@ -10,7 +10,7 @@ pub struct Byline {
     pub source: Option<String>,
 }
 
-/// A byline is short; the longest seen has two names and an agency.
+/// A byline is short: two or three names and an agency.
 const LONGEST: usize = 90;
 
 /// Reads a line that is a byline and nothing else.

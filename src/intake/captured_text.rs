@@ -39,7 +39,12 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     let mut header = Header::default();
     for (at, line) in lines.iter().enumerate().take(body_at).filter(|(at, _)| *at != title_at) {
         match part_of(line, intake) {
-            Part::Date(date) => header.dates.push((at, date)),
+            Part::Date(date) => {
+                if at > title_at {
+                    header.bylines.extend(byline::read(&date.rest));
+                }
+                header.dates.push((at, date));
+            }
             Part::Source(source) => header.source = header.source.or(Some(source)),
             Part::Crumbs(names) if at < title_at => header.crumbs.push(names),
             Part::Byline(byline) if at > title_at => header.bylines.push(byline),
@@ -294,15 +299,12 @@ impl Header {
     /// The date nearest below the title, else nearest above it: what stands on top of a page is
     /// often the visitor's own clock.
     fn published(
-        &mut self,
+        &self,
         title_at: usize,
         signed: Option<PageDate>,
         lines: &[Line],
         warnings: &mut Vec<Warning>,
     ) -> Option<crate::domain::Instant> {
-        for (_, date) in self.dates.iter().filter(|(at, _)| *at > title_at) {
-            self.bylines.extend(byline::read(&date.rest));
-        }
         let below = self.dates.iter().find(|(at, _)| *at > title_at);
         let above = self.dates.iter().rev().find(|(at, _)| *at < title_at);
         let (at, date) = match (below, signed, above) {

@@ -2,7 +2,7 @@
 
 use super::foreign_feed::{Home, Item, image, person, resolve};
 use super::json::media_type;
-use super::position::{offset_in, position};
+use super::position::offset_in;
 use super::{Fault, Intake, plain_line, push_new};
 use crate::domain::{Enclosure, LanguageTag, SafeHtml, WebUrl};
 use serde_json::Value;

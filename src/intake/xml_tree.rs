@@ -5,8 +5,8 @@ use super::blocks::escape;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-/// Elements nested deeper than this give their text to the one above; the deepest feed of the W3C
-/// validator's suite has 23, and markup inside of XHTML content some more.
+/// Elements nested deeper than this give their text to the one above. RSS and Atom nest 5 deep;
+/// the rest is room for XHTML content.
 const MAX_DEPTH: usize = 100;
 
 /// What stands in an element.
