@@ -171,7 +171,11 @@ fn relay_of(settings: &MailSettings, limits: &Limits) -> Result<(Arc<dyn Relay>,
 impl App {
     /// Builds everything in the order in which one part needs another: words, store, relay,
     /// feeds, letters. Brings the schema up to date.
-    pub async fn open(config: &Config, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Result<Self, AppError> {
+    pub async fn open(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+    ) -> Result<Self, AppError> {
         let started_at = clock.now();
         let templates = templates_of(config)?;
         let declared = declared_of(config)?;
@@ -182,7 +186,8 @@ impl App {
         let (relay, outbox) = relay_of(&config.mail, &config.limits)?;
         let memory = config.server.feed_memory;
         let representations =
-            Representations::open(store.clone(), publication.clone(), declared.feeds, memory, started_at).await?;
+            Representations::open(store.clone(), publication.clone(), declared.feeds, memory, started_at)
+                .await?;
         let representations = Arc::new(representations);
         digest::register(&store, &declared.digests, started_at).await?;
         let desk = Arc::new(Desk {

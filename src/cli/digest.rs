@@ -72,21 +72,37 @@ async fn list(app: &App, as_json: bool) -> anyhow::Result<()> {
             DigestFeeds::These(slugs) => slugs.iter().map(Slug::as_str).collect::<Vec<_>>().join(","),
         };
         if as_json {
-            print_json(&json!({ "slug": digest.slug, "title": digest.title, "schedule": digest.schedule.to_string(), "feeds": feeds, "next": next }));
+            print_json(
+                &json!({ "slug": digest.slug, "title": digest.title, "schedule": digest.schedule.to_string(), "feeds": feeds, "next": next }),
+            );
         } else {
             let next = next.map_or_else(String::new, |next| local(app, next));
-            println!("{:20} {:30} {:35} next {next}", digest.slug.as_str(), digest.title, digest.schedule.to_string());
+            println!(
+                "{:20} {:30} {:35} next {next}",
+                digest.slug.as_str(),
+                digest.title,
+                digest.schedule.to_string()
+            );
         }
     }
     for edition in app.store.editions(10).await? {
         let counts: Vec<String> = edition.counts.iter().map(|(s, n)| format!("{} {n}", s.as_str())).collect();
         if as_json {
-            print_json(&json!({ "edition": edition.id, "digest": edition.digest, "slot": edition.slot.0, "articles": edition.articles,
+            print_json(
+                &json!({ "edition": edition.id, "digest": edition.digest, "slot": edition.slot.0, "articles": edition.articles,
                 "completed": edition.completed_at,
-                "deliveries": edition.counts.iter().map(|(s, n)| (s.as_str(), *n)).collect::<std::collections::BTreeMap<_, _>>() }));
+                "deliveries": edition.counts.iter().map(|(s, n)| (s.as_str(), *n)).collect::<std::collections::BTreeMap<_, _>>() }),
+            );
         } else {
             let done = if edition.completed_at.is_some() { "complete" } else { "running" };
-            println!("  edition {} of {} at {}: {} articles; {} ({done})", edition.id, edition.digest, local(app, edition.slot.0), edition.articles, counts.join(", "));
+            println!(
+                "  edition {} of {} at {}: {} articles; {} ({done})",
+                edition.id,
+                edition.digest,
+                local(app, edition.slot.0),
+                edition.articles,
+                counts.join(", ")
+            );
         }
     }
     Ok(())
@@ -117,12 +133,18 @@ async fn newest(app: &App, digest: &Digest) -> anyhow::Result<Vec<Article>> {
 async fn preview(app: &Arc<App>, digest: &Digest, to: Option<&EmailAddress>) -> anyhow::Result<()> {
     let now = app.clock.now();
     let (articles, address, language) = match to {
-        None => (newest(app, digest).await?, app.desk.sender.address.clone(), app.publication.language.spoken()),
+        None => {
+            (newest(app, digest).await?, app.desk.sender.address.clone(), app.publication.language.spoken())
+        }
         Some(address) => {
             let Some(reader) = app.store.subscriber_by_address(address).await? else {
                 bail!("this address is no subscriber's");
             };
-            ensure!(reader.state == SubscriberState::Active, "this subscriber is {}, and gets no digest", reader.state.as_str());
+            ensure!(
+                reader.state == SubscriberState::Active,
+                "this subscriber is {}, and gets no digest",
+                reader.state.as_str()
+            );
             (app.store.due_articles(&digest.slug, reader.id).await?, reader.address, reader.language)
         }
     };
@@ -143,11 +165,16 @@ async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<(
         CutAnswer::Empty | CutAnswer::TakenByAnother => (0, 0),
     };
     if as_json {
-        print_json(&json!({ "digest": digest.slug, "articles": articles, "deliveries": deliveries, "settled": settled }));
+        print_json(
+            &json!({ "digest": digest.slug, "articles": articles, "deliveries": deliveries, "settled": settled }),
+        );
     } else if deliveries == 0 {
         println!("{}: nothing new for anybody, no edition", digest.slug);
     } else {
-        println!("{}: {articles} articles to {deliveries} subscribers; {settled} deliveries settled, see `bantin digest list`", digest.slug);
+        println!(
+            "{}: {articles} articles to {deliveries} subscribers; {settled} deliveries settled, see `bantin digest list`",
+            digest.slug
+        );
     }
     Ok(())
 }
@@ -165,7 +192,10 @@ async fn send_test(app: &Arc<App>, digest: &Digest, to: EmailAddress) -> anyhow:
     };
     match app.relay.hand_over(&parcel).await {
         Outcome::Accepted(reply) => println!("accepted by the mail server: {reply}"),
-        Outcome::Deferred(reply) | Outcome::Refused(reply) | Outcome::Uncertain(reply) | Outcome::Suppressed(reply) => {
+        Outcome::Deferred(reply)
+        | Outcome::Refused(reply)
+        | Outcome::Uncertain(reply)
+        | Outcome::Suppressed(reply) => {
             bail!("not accepted: {reply}");
         }
     }

@@ -34,10 +34,15 @@ impl FeedCommand {
         match self {
             Self::List => {
                 for feed in directory.feeds() {
-                    let urls: Vec<String> =
-                        feed.formats.iter().map(|f| app.publication.url(&feed_path(&feed.slug, *f))).collect();
+                    let urls: Vec<String> = feed
+                        .formats
+                        .iter()
+                        .map(|f| app.publication.url(&feed_path(&feed.slug, *f)))
+                        .collect();
                     if common.json {
-                        print_json(&json!({ "slug": feed.slug, "title": feed.title, "window": feed.window, "urls": urls }));
+                        print_json(
+                            &json!({ "slug": feed.slug, "title": feed.title, "window": feed.window, "urls": urls }),
+                        );
                     } else {
                         println!("{:30} {:40} {}", feed.slug.as_str(), feed.title, urls.join(" "));
                     }

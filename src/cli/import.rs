@@ -85,7 +85,9 @@ impl Import {
         bar.finish_and_clear();
         let Tally { new, revised, unchanged, failed } = desk.tally;
         if common.json {
-            print_json(&json!({ "new": new, "revised": revised, "unchanged": unchanged, "failed": failed, "dry_run": self.dry_run }));
+            print_json(
+                &json!({ "new": new, "revised": revised, "unchanged": unchanged, "failed": failed, "dry_run": self.dry_run }),
+            );
         } else {
             let would = if self.dry_run { " (dry run: nothing was stored)" } else { "" };
             println!("{new} new, {revised} revised, {unchanged} unchanged, {failed} failed{would}");
@@ -197,7 +199,8 @@ impl Desk<'_> {
     }
 
     async fn store_waiting(&mut self) -> anyhow::Result<()> {
-        let (names, drafts): (Vec<String>, Vec<Draft>) = std::mem::take(&mut self.waiting).into_iter().unzip();
+        let (names, drafts): (Vec<String>, Vec<Draft>) =
+            std::mem::take(&mut self.waiting).into_iter().unzip();
         let Some(store) = &self.store else {
             for draft in &drafts {
                 self.tally.new += 1;
@@ -205,7 +208,8 @@ impl Desk<'_> {
             }
             return Ok(());
         };
-        let accepted = publish::accept(store, &drafts, self.occasion, SystemClock.now(), &SystemChance).await?;
+        let accepted =
+            publish::accept(store, &drafts, self.occasion, SystemClock.now(), &SystemChance).await?;
         for ((name, draft), acceptance) in names.iter().zip(&drafts).zip(&accepted) {
             let what = match &acceptance.what {
                 Accepted::New => {
@@ -222,7 +226,9 @@ impl Desk<'_> {
                 }
             };
             if self.json {
-                print_json(&json!({ "input": name, "id": acceptance.id, "what": what, "title": draft.title }));
+                print_json(
+                    &json!({ "input": name, "id": acceptance.id, "what": what, "title": draft.title }),
+                );
             } else if drafts.len() <= 20 {
                 self.bar.suspend(|| println!("{name}: {what}: {} ({})", draft.title, acceptance.id));
             }

@@ -72,7 +72,8 @@ enum Command {
 impl Common {
     /// Reads the configuration.
     fn config(&self) -> anyhow::Result<Config> {
-        Config::load(self.config.as_deref(), std::env::vars()).map_err(|faults| anyhow::anyhow!(join(&faults)))
+        Config::load(self.config.as_deref(), std::env::vars())
+            .map_err(|faults| anyhow::anyhow!(join(&faults)))
     }
 
     /// Builds the program as it is configured.
@@ -89,10 +90,11 @@ fn join(faults: &[ConfigFault]) -> String {
 /// Reads the arguments, runs the command, gives the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let log = cli.common.config().map(|config| config.log).unwrap_or(LogSettings {
-        json: false,
-        level: "info".to_owned(),
-    });
+    let log = cli
+        .common
+        .config()
+        .map(|config| config.log)
+        .unwrap_or(LogSettings { json: false, level: "info".to_owned() });
     // Only what runs for long tells of itself line by line.
     let chatty = matches!(cli.command, Command::Serve(_));
     start_log(&log, chatty);
@@ -112,7 +114,8 @@ fn start_log(settings: &LogSettings, chatty: bool) {
     let level = if chatty { settings.level.as_str() } else { "warn" };
     let filter = EnvFilter::try_new(format!("{level},{quiet}")).unwrap_or_else(|_| EnvFilter::new("warn"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if settings.json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    let started =
+        if settings.json { builder.json().try_init() } else { builder.with_target(false).try_init() };
     // A test that runs a command in its own process has a log already.
     drop(started);
 }

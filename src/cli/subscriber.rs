@@ -101,8 +101,12 @@ async fn add(
     };
     let quiet = app.limits.confirmation_quiet;
     match ask(&app.store, &app.desk.secret, wish, quiet, now).await? {
-        OptInAnswer::Suppressed => bail!("this address must not be mailed: it bounced, complained or asked for it"),
-        OptInAnswer::AskedBefore if consent.is_none() => println!("was asked shortly before, and has not answered yet"),
+        OptInAnswer::Suppressed => {
+            bail!("this address must not be mailed: it bounced, complained or asked for it")
+        }
+        OptInAnswer::AskedBefore if consent.is_none() => {
+            println!("was asked shortly before, and has not answered yet")
+        }
         OptInAnswer::Asked(id) if consent.is_some() => {
             app.store.confirm(id, first_mail_reaches_back_to(digest, now), now).await?;
             println!("subscribed to `{}`", digest.slug);

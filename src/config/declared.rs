@@ -1,7 +1,7 @@
 use super::settings::{self, ConfigFault, Origin, Settings};
 use crate::domain::{
-    ALL_SLUG, DeclaredFeed, Digest, DigestFeeds, FeedContent, Format, LanguageTag, Schedule, ScheduleError, Selection,
-    Slug, WebUrl, clean_line,
+    ALL_SLUG, DeclaredFeed, Digest, DigestFeeds, FeedContent, Format, LanguageTag, Schedule, ScheduleError,
+    Selection, Slug, WebUrl, clean_line,
 };
 use chrono_tz::Tz;
 use std::path::Path;
@@ -259,7 +259,13 @@ mod tests {
             ("d.toml", "[digest]\n"),
         ])
         .unwrap_err();
-        for part in ["a.toml:2: `digest.schedule`", "b.toml:2: `feed.window`", "b.toml:3: `feed.formats`", "b.toml: name what", "c.toml:1: `x`"] {
+        for part in [
+            "a.toml:2: `digest.schedule`",
+            "b.toml:2: `feed.window`",
+            "b.toml:3: `feed.formats`",
+            "b.toml: name what",
+            "c.toml:1: `x`",
+        ] {
             assert!(faults.iter().any(|f| f.contains(part)), "{part} not in {faults:#?}");
         }
     }

@@ -185,17 +185,15 @@ impl Config {
     }
 }
 
-const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let host = base_url.map_or("localhost", WebUrl::host);
-    let fallback = EmailAddress::parse(&format!("bantin@{host}"))
-        .or_else(|_| EmailAddress::parse("bantin@localhost"));
+    let fallback =
+        EmailAddress::parse(&format!("bantin@{host}")).or_else(|_| EmailAddress::parse("bantin@localhost"));
     let from = s.take("mail.from", EmailAddress::parse).or(fallback.ok());
-    let url = s
-        .take("mail.url", MailUrl::from_str)
-        .unwrap_or_else(|| MailUrl::Outbox(PathBuf::from("var/outbox")));
+    let url =
+        s.take("mail.url", MailUrl::from_str).unwrap_or_else(|| MailUrl::Outbox(PathBuf::from("var/outbox")));
     let reply_to = s.take("mail.reply_to", EmailAddress::parse);
     #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
     let from = from.expect("bantin@localhost is an address");
@@ -227,8 +225,7 @@ fn path(text: &str) -> Result<PathBuf, &'static str> {
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is no address to listen on; write it like 127.0.0.1:8080"))
+    text.parse().map_err(|_| format!("`{text}` is no address to listen on; write it like 127.0.0.1:8080"))
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -236,10 +233,7 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 }
 
 fn positive(text: &str) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|n| *n > 0)
-        .ok_or_else(|| format!("`{text}` is no whole number above 0"))
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("`{text}` is no whole number above 0"))
 }
 
 fn log_format(text: &str) -> Result<bool, String> {
@@ -303,21 +297,24 @@ mod tests {
 
     #[test]
     fn every_variable_of_the_contract_is_known() {
-        let config = load("", &[
-            ("BANTIN_PUBLICATION__TITLE", "Báo Sông Hậu"),
-            ("BANTIN_PUBLICATION__BASE_URL", "https://tin.songhau.example"),
-            ("BANTIN_PUBLICATION__LANGUAGE", "vi"),
-            ("BANTIN_PUBLICATION__TIME_ZONE", "Asia/Ho_Chi_Minh"),
-            ("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example"),
-            ("BANTIN_SERVER__LISTEN", "0.0.0.0:80"),
-            ("BANTIN_STORE__URL", "postgres://bantin:geheim@db/bantin"),
-            ("BANTIN_MAIL__URL", "smtp://127.0.0.1:2525"),
-            ("BANTIN_MAIL__FROM", "bantin@songhau.example"),
-            ("BANTIN_HUB__ENABLED", "true"),
-            ("BANTIN_HUB__ALLOW_PRIVATE_CALLBACKS", "false"),
-            ("BANTIN_FEEDS__DIR", "/srv/feeds"),
-            ("BANTIN_TEMPLATES__DIR", "/srv/templates"),
-        ])
+        let config = load(
+            "",
+            &[
+                ("BANTIN_PUBLICATION__TITLE", "Báo Sông Hậu"),
+                ("BANTIN_PUBLICATION__BASE_URL", "https://tin.songhau.example"),
+                ("BANTIN_PUBLICATION__LANGUAGE", "vi"),
+                ("BANTIN_PUBLICATION__TIME_ZONE", "Asia/Ho_Chi_Minh"),
+                ("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example"),
+                ("BANTIN_SERVER__LISTEN", "0.0.0.0:80"),
+                ("BANTIN_STORE__URL", "postgres://bantin:geheim@db/bantin"),
+                ("BANTIN_MAIL__URL", "smtp://127.0.0.1:2525"),
+                ("BANTIN_MAIL__FROM", "bantin@songhau.example"),
+                ("BANTIN_HUB__ENABLED", "true"),
+                ("BANTIN_HUB__ALLOW_PRIVATE_CALLBACKS", "false"),
+                ("BANTIN_FEEDS__DIR", "/srv/feeds"),
+                ("BANTIN_TEMPLATES__DIR", "/srv/templates"),
+            ],
+        )
         .unwrap();
         assert_eq!(config.feeds, Path::new("/srv/feeds"));
         assert!(!format!("{config:?}").contains("geheim"), "a password in {config:?}");
@@ -332,7 +329,10 @@ mod tests {
         .unwrap_err();
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 4, "{told:?}");
-        assert!(told.iter().any(|f| f.starts_with("bantin.toml:2: ") && f.contains("Asia/Ho_Chi_Minh")), "{told:?}");
+        assert!(
+            told.iter().any(|f| f.starts_with("bantin.toml:2: ") && f.contains("Asia/Ho_Chi_Minh")),
+            "{told:?}"
+        );
         assert!(told.iter().any(|f| f.starts_with("environment BANTIN_MAIL__FROM")), "{told:?}");
     }
 }

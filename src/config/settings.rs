@@ -159,9 +159,7 @@ impl Settings {
 fn texts(value: &DeValue<'_>, written: &str) -> Vec<String> {
     match (value.as_str(), value.as_array()) {
         (Some(text), _) => vec![text.to_owned()],
-        (None, Some(array)) => {
-            array.iter().flat_map(|element| texts(element.get_ref(), "")).collect()
-        }
+        (None, Some(array)) => array.iter().flat_map(|element| texts(element.get_ref(), "")).collect(),
         (None, None) => vec![written.trim().to_owned()],
     }
 }

@@ -1,6 +1,6 @@
 use crate::domain::{
-    Article, Digest, Directory, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication, Secret, Slot,
-    SubscriberId, Token, TokenPurpose,
+    Article, Digest, Directory, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication,
+    Secret, Slot, SubscriberId, Token, TokenPurpose,
 };
 use crate::feed::page_path;
 use crate::mail::{
@@ -89,13 +89,16 @@ pub async fn confirmation_letter(
     if opt_in.confirmed_at.is_some() {
         return Err(LetterError::Needless("confirmed before"));
     }
-    let token = Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
+    let token =
+        Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
     let directory = desk.representations.directory();
     let titles = |keys: &[FeedKey]| titles(&directory, keys);
     let letter = ConfirmationLetter {
         confirm_url: desk.publication.url(&format!("/confirm/{token}")),
         feeds: titles(&opt_in.feeds),
-        digest_title: desk.digest(&opt_in.digest).map_or_else(|| opt_in.digest.to_string(), |d| d.title.clone()),
+        digest_title: desk
+            .digest(&opt_in.digest)
+            .map_or_else(|| opt_in.digest.to_string(), |d| d.title.clone()),
         requested_at: opt_in.requested_at,
     };
     Ok(compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?)
@@ -108,10 +111,15 @@ fn titles(directory: &Directory, keys: &[FeedKey]) -> Vec<String> {
 }
 
 /// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.
-pub async fn edition_letter(store: &Store, desk: &Desk, delivery: &ClaimedDelivery) -> Result<Message, LetterError> {
+pub async fn edition_letter(
+    store: &Store,
+    desk: &Desk,
+    delivery: &ClaimedDelivery,
+) -> Result<Message, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
-    let digest = desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let digest =
+        desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let reader = &delivery.subscriber;
     let articles = store.edition_articles(id, reader.id, true).await?;
     if articles.is_empty() {
@@ -130,14 +138,12 @@ pub async fn edition_page(
     edition: &Edition,
     reader: &Subscriber,
 ) -> Result<String, LetterError> {
-    let digest = desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let digest =
+        desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let mut articles = store.edition_articles(edition.id, reader.id, false).await?;
     articles.truncate(500);
-    let recipient = Recipient {
-        address: &reader.address,
-        language: reader.language,
-        links: desk.links(reader, None),
-    };
+    let recipient =
+        Recipient { address: &reader.address, language: reader.language, links: desk.links(reader, None) };
     // The browser has room for all of them.
     let whole = Digest { max_articles: articles.len().max(1), ..digest.clone() };
     Ok(edition_html(&desk.letterhead(), &recipient, &lay_out(desk, &whole, edition, &articles))?)
@@ -171,7 +177,12 @@ pub fn sample_letter(
     Ok((compose_edition(&head, &recipient, &letter, EditionId(crate::domain::micros(now)), nobody)?, html))
 }
 
-fn lay_out<'a>(desk: &Desk, digest: &'a Digest, edition: &Edition, articles: &'a [Article]) -> EditionLetter<'a> {
+fn lay_out<'a>(
+    desk: &Desk,
+    digest: &'a Digest,
+    edition: &Edition,
+    articles: &'a [Article],
+) -> EditionLetter<'a> {
     EditionLetter {
         digest,
         slot: edition.slot,
@@ -201,7 +212,9 @@ fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
     }
     let elsewhere: Vec<&Article> = articles
         .iter()
-        .filter(|a| !a.categories.first().is_some_and(|c| directory.by_key(FeedKey::Category(c.id)).is_some()))
+        .filter(|a| {
+            !a.categories.first().is_some_and(|c| directory.by_key(FeedKey::Category(c.id)).is_some())
+        })
         .collect();
     if let Some(all) = directory.by_key(FeedKey::All).filter(|_| !elsewhere.is_empty()) {
         sections.push(Section {

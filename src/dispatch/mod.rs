@@ -8,7 +8,9 @@ mod letter;
 
 pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
 
-use crate::domain::{Attempt, Chance, Clock, DeliveryKind, Instant, Outcome, SubscriberState, fraction, retry_delay};
+use crate::domain::{
+    Attempt, Chance, Clock, DeliveryKind, Instant, Outcome, SubscriberState, fraction, retry_delay,
+};
 use crate::mail::Message;
 use crate::relay::{Parcel, Relay};
 use crate::store::{ClaimedDelivery, Settlement, Store, StoreError};

@@ -16,7 +16,11 @@ const CACHE_CONTROL: &str = "public, max-age=300, stale-while-revalidate=60, sta
 const VARY: &str = "Accept-Encoding, Sec-Fetch-Dest";
 
 /// `/feeds/{slug}.rss` is the feed, `/feeds/{slug}` its page for people.
-pub async fn feed_or_page(State(app): State<AppState>, Path(name): Path<String>, visitor: Visitor) -> Response {
+pub async fn feed_or_page(
+    State(app): State<AppState>,
+    Path(name): Path<String>,
+    visitor: Visitor,
+) -> Response {
     let split = name.rsplit_once('.').and_then(|(slug, ending)| Some((slug, Format::of_extension(ending)?)));
     let Some((slug, format)) = split else {
         return pages::feed(&app, &name, &visitor).await;

@@ -66,7 +66,11 @@ impl Default for Health {
             health.outcomes.clone(),
         );
         registry.register("subscribers", "Subscribers by state", health.subscribers.clone());
-        registry.register("feeds_rendered", "Feed documents rendered since the start", health.rendered.clone());
+        registry.register(
+            "feeds_rendered",
+            "Feed documents rendered since the start",
+            health.rendered.clone(),
+        );
         registry.register_with_unit(
             "delivery_lag",
             "Age of the oldest delivery that is due and not settled",

@@ -59,15 +59,19 @@ fn when(app: &AppState, digest: &Digest, language: Language) -> String {
     }
     let Some(first) = slots.first() else { return String::new() };
     let time = time_of_day(first.to_utc(), zone);
-    let gaps: Vec<i64> = slots.windows(2).map(|pair| (pair[1].date_naive() - pair[0].date_naive()).num_days()).collect();
+    let gaps: Vec<i64> =
+        slots.windows(2).map(|pair| (pair[1].date_naive() - pair[0].date_naive()).num_days()).collect();
     let same_time = slots.iter().all(|slot| time_of_day(slot.to_utc(), zone) == time);
-    let words = |key: &str, day: &str| {
-        app.templates.text(language, key, &[("time", time.as_str()), ("day", day)])
-    };
+    let words =
+        |key: &str, day: &str| app.templates.text(language, key, &[("time", time.as_str()), ("day", day)]);
     if same_time && gaps.iter().all(|gap| *gap == 1) {
         words("page.schedule.daily", "")
     } else if same_time && gaps.iter().all(|gap| *gap == 7) {
-        let day = app.templates.text(language, &format!("page.weekday.{}", first.weekday().num_days_from_monday()), &[]);
+        let day = app.templates.text(
+            language,
+            &format!("page.weekday.{}", first.weekday().num_days_from_monday()),
+            &[],
+        );
         words("page.schedule.weekly", &day)
     } else {
         words("page.schedule.often", "")
@@ -82,7 +86,11 @@ fn feed_choices(app: &AppState, directory: &Directory, checked: impl Fn(FeedKey)
         .feeds()
         .iter()
         .filter(|feed| offered.contains(&feed.key))
-        .map(|feed| FeedChoice { slug: feed.slug.clone(), title: feed.title.clone(), checked: checked(feed.key) })
+        .map(|feed| FeedChoice {
+            slug: feed.slug.clone(),
+            title: feed.title.clone(),
+            checked: checked(feed.key),
+        })
         .collect()
 }
 
@@ -147,7 +155,7 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<Wish, B
             feeds,
             language: visitor.language(app),
             remote_address: visitor.address(&app.trusted_proxies).to_string(),
-            wording: app.templates.text(visitor.language(app), "page.subscribe.consent", &[]),
+            wording: consent_text(app, visitor.language(app)),
         }),
         (_, chosen, fault) => Err(Box::new(with_one_digest_chosen(SubscribeForm {
             digests: digest_choices(app, visitor.language(app)),
@@ -157,6 +165,13 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<Wish, B
             fault,
         }))),
     }
+}
+
+/// What the form promised and asked, in the reader's language: part of the proof of consent.
+fn consent_text(app: &AppState, language: Language) -> String {
+    let publication = app.publication.title.as_str();
+    let say = |key| app.templates.text(language, key, &[("publication", publication)]);
+    format!("{} {}", say("page.form.intro"), say("page.form.promise"))
 }
 
 fn keys_of<'f>(directory: &Directory, slugs: impl Iterator<Item = &'f str>) -> Vec<FeedKey> {
@@ -178,7 +193,11 @@ fn failed(error: SubscribeError, app: &AppState, visitor: &Visitor, kind: DeadLi
 }
 
 /// `GET /confirm/{token}`: asks. Link scanners open every link of a mail.
-pub async fn confirm_ask(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
+pub async fn confirm_ask(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+) -> Response {
     let read = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await;
     match read {
         Ok(opt_in) => {
@@ -229,7 +248,11 @@ async fn reader(
 
 /// `GET /unsubscribe/{token}`: asks. 489 of 497 unsubscribes by GET were link scanners
 /// (hackwestern#846).
-pub async fn unsubscribe_ask(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
+pub async fn unsubscribe_ask(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+) -> Response {
     let found = async {
         let (id, reader) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
         let keys: Vec<FeedKey> = app.store.subscriptions(id).await?.iter().map(|s| s.feed).collect();
@@ -266,7 +289,11 @@ pub async fn unsubscribe(
     let undo = Fields::parse(&body).get("undo") == Some("1");
     let done = async {
         let (id, _) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
-        if undo { subscribe::undo(&app.store, id, now).await? } else { subscribe::end(&app.store, id, now).await? }
+        if undo {
+            subscribe::undo(&app.store, id, now).await?
+        } else {
+            subscribe::end(&app.store, id, now).await?
+        }
         Ok::<_, SubscribeError>(id)
     };
     match done.await {
@@ -283,7 +310,11 @@ pub async fn unsubscribe(
 }
 
 /// `GET /preferences/{token}`
-pub async fn preferences(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
+pub async fn preferences(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    visitor: Visitor,
+) -> Response {
     show_preferences(&app, &token, &visitor, false).await
 }
 

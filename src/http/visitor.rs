@@ -129,7 +129,14 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        Visitor { picked: None, accepted: None, peer: peer.parse().unwrap(), path: "/".into(), headers: map, query: String::new() }
+        Visitor {
+            picked: None,
+            accepted: None,
+            peer: peer.parse().unwrap(),
+            path: "/".into(),
+            headers: map,
+            query: String::new(),
+        }
     }
 
     #[test]
@@ -152,7 +159,12 @@ mod tests {
     #[test]
     fn a_reader_that_accepts_html_is_no_browser() {
         assert!(!visitor("127.0.0.1", &[("accept", "text/html,*/*")]).navigates());
-        assert!(visitor("127.0.0.1", &[("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")]).navigates());
-        assert!(!visitor("127.0.0.1", &[("sec-fetch-dest", "empty"), ("sec-fetch-mode", "cors")]).navigates());
+        assert!(
+            visitor("127.0.0.1", &[("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")])
+                .navigates()
+        );
+        assert!(
+            !visitor("127.0.0.1", &[("sec-fetch-dest", "empty"), ("sec-fetch-mode", "cors")]).navigates()
+        );
     }
 }

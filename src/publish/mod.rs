@@ -45,11 +45,7 @@ pub async fn withdraw(
 }
 
 /// Publishes an article that was taken back.
-pub async fn restore(
-    store: &Store,
-    id: ArticleId,
-    now: Instant,
-) -> Result<Option<Vec<FeedKey>>, StoreError> {
+pub async fn restore(store: &Store, id: ArticleId, now: Instant) -> Result<Option<Vec<FeedKey>>, StoreError> {
     store.restore(id, now).await
 }
 

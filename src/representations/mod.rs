@@ -7,7 +7,9 @@ mod coding;
 
 pub use coding::Coding;
 
-use crate::domain::{CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Publication};
+use crate::domain::{
+    CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Publication,
+};
 use crate::feed::validators::{EntityTag, Validators};
 use crate::feed::{RenderError, Snapshot, render};
 use crate::store::{FeedState, Store, StoreError};
@@ -177,7 +179,11 @@ impl Representations {
     }
 
     /// A feed's document. Copies when it is ready, renders when it is not.
-    pub async fn get(&self, feed: &FeedDefinition, format: Format) -> Result<Arc<Representation>, RepresentationError> {
+    pub async fn get(
+        &self,
+        feed: &FeedDefinition,
+        format: Format,
+    ) -> Result<Arc<Representation>, RepresentationError> {
         let slot = (feed.key, format);
         if let Some(made) = self.ready.get(&slot).await
             && !self.is_stale(feed.key, made.change_number)
@@ -192,7 +198,11 @@ impl Representations {
         newest.get(&key).is_some_and(|newest| *newest > change_number)
     }
 
-    async fn make(&self, feed: &FeedDefinition, format: Format) -> Result<Arc<Representation>, RepresentationError> {
+    async fn make(
+        &self,
+        feed: &FeedDefinition,
+        format: Format,
+    ) -> Result<Arc<Representation>, RepresentationError> {
         let slot = (feed.key, format);
         if let Some(old) = self.ready.get(&slot).await
             && self.is_stale(feed.key, old.change_number)
@@ -206,7 +216,11 @@ impl Representations {
     }
 
     /// Renders a document from the store's present state, beside the cache.
-    pub async fn render(&self, feed: FeedDefinition, format: Format) -> Result<Arc<Representation>, RepresentationError> {
+    pub async fn render(
+        &self,
+        feed: FeedDefinition,
+        format: Format,
+    ) -> Result<Arc<Representation>, RepresentationError> {
         let found = self.store.feed_snapshot(feed.key, feed.window).await?;
         let (state, articles) = found.unwrap_or_else(|| (untouched(feed.key), Vec::new()));
         let snapshot = Snapshot {

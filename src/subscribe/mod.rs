@@ -5,8 +5,8 @@
 
 use crate::digest::first_mail_reaches_back_to;
 use crate::domain::{
-    Digest, Directory, EmailAddress, EndedReason, FeedKey, Instant, Language, OptInId, Secret, Slug, SubscriberId, Token,
-    TokenError, TokenPurpose,
+    Digest, Directory, EmailAddress, EndedReason, FeedKey, Instant, Language, OptInId, Secret, Slug,
+    SubscriberId, Token, TokenError, TokenPurpose,
 };
 use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
 use std::time::Duration;
@@ -104,7 +104,11 @@ pub async fn confirm(
 }
 
 /// Whom an unsubscribe or preference link speaks of. Such a link works for ever.
-pub fn reader_of(secret: &Secret, token: &str, purpose: TokenPurpose) -> Result<SubscriberId, SubscribeError> {
+pub fn reader_of(
+    secret: &Secret,
+    token: &str,
+    purpose: TokenPurpose,
+) -> Result<SubscriberId, SubscribeError> {
     Ok(SubscriberId(Token::open(token, secret, purpose)?.subject))
 }
 
@@ -157,7 +161,12 @@ pub fn offered(digest: &Digest, directory: &Directory) -> Vec<FeedKey> {
 }
 
 /// The links that stand in a reader's mails. Equal in every retry, so that the bytes are too.
-pub fn links(secret: &Secret, base: impl Fn(&str) -> String, reader: SubscriberId, since: Instant) -> (String, String) {
+pub fn links(
+    secret: &Secret,
+    base: impl Fn(&str) -> String,
+    reader: SubscriberId,
+    since: Instant,
+) -> (String, String) {
     let token = Token { subject: reader.0, issued: since };
     (
         base(&format!("/unsubscribe/{}", token.seal(secret, TokenPurpose::Unsubscribe))),

@@ -3,7 +3,6 @@
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("messages/en.toml", include_str!("../../templates/messages/en.toml")),
     ("messages/vi.toml", include_str!("../../templates/messages/vi.toml")),
-<<<<<<< HEAD
     // page
     ("page/article.html", include_str!("../../templates/page/article.html")),
     ("page/base.html", include_str!("../../templates/page/base.html")),
@@ -27,7 +26,6 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("page/subscribe.html", include_str!("../../templates/page/subscribe.html")),
     ("page/unsubscribe-done.html", include_str!("../../templates/page/unsubscribe-done.html")),
     ("page/unsubscribe.html", include_str!("../../templates/page/unsubscribe.html")),
-=======
     // mail
     ("mail/base.html", include_str!("../../templates/mail/base.html")),
     ("mail/confirmation/body.html", include_str!("../../templates/mail/confirmation/body.html")),
@@ -36,7 +34,6 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("mail/digest/body.html", include_str!("../../templates/mail/digest/body.html")),
     ("mail/digest/body.txt", include_str!("../../templates/mail/digest/body.txt")),
     ("mail/digest/subject.txt", include_str!("../../templates/mail/digest/subject.txt")),
->>>>>>> mail
 ];
 
 #[cfg(test)]

@@ -1,0 +1,178 @@
+//! A whole newsroom in a temporary folder: every part of the program does its real work.
+
+mod newsroom;
+
+use super::{Common, serve::stop_at_signal};
+use crate::app::{App, Roles, SystemChance, SystemClock, listen, run};
+use crate::config::Config;
+use crate::digest::run_now;
+use crate::domain::{Clock as _, EmailAddress, FeedKey, Language, Slug};
+use crate::feed::{feed_path, page_path};
+use crate::publish::{Occasion, accept};
+use crate::relay::Outbox;
+use crate::store::{CutAnswer, OptInAnswer};
+use crate::subscribe::{self, Wish};
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Run a whole sample newsroom in a temporary folder: imports, serves, mails one digest.
+#[derive(Args)]
+pub struct Demo {
+    /// The port to serve on [default: 8080, or a free one where that is taken]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Do everything, print the addresses, and stop
+    #[arg(long)]
+    exit: bool,
+}
+
+const READER: &str = "ban.doc@example.vn";
+
+impl Demo {
+    pub async fn run(self, _: Common) -> anyhow::Result<ExitCode> {
+        let folder = TemporaryFolder::new()?;
+        let listener = self.listener().await?;
+        let address = listener.local_addr()?;
+        let app = open(folder.path(), address).await?;
+        println!("Bản Tin demo in {} (removed at the end)\n", folder.path().display());
+
+        let drafts = newsroom::drafts(app.clock.now())?;
+        let accepted = accept(&app.store, &drafts, Occasion::News, app.clock.now(), &SystemChance).await?;
+        println!("  imported     {} articles", accepted.len());
+        app.representations.refresh(app.clock.now()).await?;
+
+        let letters = subscribe_and_mail(&app).await?;
+        let directory = app.representations.directory();
+        let slug = Slug::parse("xay-dung-dang")?;
+        let feed = directory.by_slug(&slug).context("the sample newsroom has this section")?;
+        println!("  subscribed   {READER}, confirmed by the link in its mail");
+        println!("  mailed       {} articles in one digest\n", letters.articles);
+        let url = |path: &str| app.publication.url(path);
+        for (what, path) in [
+            ("home page", "/".to_owned()),
+            ("feed page", page_path(&feed.slug)),
+            ("RSS", feed_path(&feed.slug, crate::domain::Format::Rss)),
+            ("Atom", feed_path(&feed.slug, crate::domain::Format::Atom)),
+            ("JSON Feed", feed_path(&feed.slug, crate::domain::Format::Json)),
+            ("mailbox", "/mailbox".to_owned()),
+            ("the digest", format!("/mailbox/{}", letters.newest)),
+            ("all feeds", "/opml".to_owned()),
+            ("metrics", "/metrics".to_owned()),
+        ] {
+            println!("  {what:11}  {}", url(&path));
+        }
+        if self.exit {
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("\nCtrl-C ends it.");
+        let stop = stop_at_signal()?;
+        run(app, Roles { web: true, scheduler: true, worker: true }, listener, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn listener(&self) -> anyhow::Result<TcpListener> {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        match self.port {
+            Some(port) => Ok(listen(local(port)).await?),
+            None => match listen(local(8080)).await {
+                Ok(listener) => Ok(listener),
+                Err(_) => Ok(listen(local(0)).await?),
+            },
+        }
+    }
+}
+
+/// The configuration is written as a newsroom would write it, and read as any other.
+async fn open(folder: &Path, address: SocketAddr) -> anyhow::Result<Arc<App>> {
+    let file = folder.join("bantin.toml");
+    let quoted = |path: &str| folder.join(path).display().to_string();
+    let text = format!(
+        "[publication]\ntitle = \"Báo Sông Hậu\"\nbase_url = \"http://{address}\"\ncontact = \"toasoan@songhau.example\"\n\
+         [server]\nlisten = \"{address}\"\n[store]\nurl = \"sqlite:{}\"\n[mail]\nurl = \"outbox:{}\"\nfrom = \"bantin@songhau.example\"\n\
+         [feeds]\ndir = \"{}\"\n[templates]\ndir = \"{}\"\n",
+        quoted("var/bantin.db"),
+        quoted("var/outbox"),
+        quoted("feeds"),
+        quoted("templates"),
+    );
+    std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    let config = Config::load(Some(&file), std::iter::empty())
+        .map_err(|faults| anyhow::anyhow!(super::join(&faults)))?;
+    Ok(Arc::new(App::open(&config, Arc::new(SystemClock), Arc::new(SystemChance)).await?))
+}
+
+struct Letters {
+    articles: u64,
+    newest: String,
+}
+
+/// A reader asks, opens the mail, confirms, and gets a digest, all through the workflows.
+async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
+    let digest = app.desk.digests.first().context("there is always a digest")?;
+    let wish = Wish {
+        address: EmailAddress::parse(READER)?,
+        digest: digest.slug.clone(),
+        feeds: vec![FeedKey::All],
+        language: Language::Vi,
+        remote_address: "127.0.0.1".to_owned(),
+        wording: "demo".to_owned(),
+    };
+    let quiet = app.limits.confirmation_quiet;
+    let now = app.clock.now();
+    let OptInAnswer::Asked(_) = subscribe::ask(&app.store, &app.desk.secret, wish, quiet, now).await? else {
+        bail!("the reader of the demo was not asked");
+    };
+    let dispatcher = app.dispatcher();
+    dispatcher.run().await?;
+    let outbox = app.outbox.as_ref().context("the demo mails into a folder")?;
+    let token = confirmation_token(outbox).await?;
+    let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await?;
+    subscribe::confirm(&app.store, &opt_in, Some(digest), app.clock.now()).await?;
+    let CutAnswer::Made(cut) = run_now(&app.store, digest, app.clock.now()).await? else {
+        bail!("the demo's digest found nothing new");
+    };
+    dispatcher.run().await?;
+    let letters = outbox.list().await?;
+    ensure!(letters.len() == 2, "a confirmation and a digest were expected, not {} letters", letters.len());
+    Ok(Letters { articles: cut.articles, newest: letters[0].name.clone() })
+}
+
+/// The token in the confirmation mail's link, found as its reader would: in the text.
+async fn confirmation_token(outbox: &Outbox) -> anyhow::Result<String> {
+    let letters = outbox.list().await?;
+    let letter = letters.first().context("no confirmation was mailed")?;
+    let bytes = outbox.read(&letter.name).await?.context("the letter is gone")?;
+    let message = mail_parser::MessageParser::default().parse(&bytes).context("the letter cannot be read")?;
+    let text = message.body_text(0).context("the letter has no text")?;
+    let (_, after) = text.split_once("/confirm/").context("the letter has no link")?;
+    Ok(after.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect())
+}
+
+/// A folder of our own that is gone when the demo is.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn new() -> anyhow::Result<Self> {
+        let name = crate::domain::new_uuid(SystemClock.now(), &SystemChance);
+        let path = std::env::temp_dir().join(format!("bantin-demo-{name}"));
+        std::fs::create_dir(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} could not be removed: {error}", self.0.display());
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! An article page as HTML: what it says of itself first, then what it looks like.
+
+use super::blocks::{self, After, Block, Kind};
+use super::byline::Byline;
+use super::html_metadata::{self, is_cut};
+use super::html_tree::{self, all, first, is_foreign, is_inline, markup, text_size, words};
+use super::rules::rules;
+use super::{
+    Arrival, Fault, Intake, Warning, dates, decode, foreign_feed, identity, mend_eth, plain_line, push_new,
+};
+use crate::domain::{CategoryName, Draft, LanguageTag, SafeHtml, Source, fold};
+use scraper::{ElementRef, Html, Node};
+
+/// A paragraph with its markup.
+struct Part {
+    block: Block,
+    html: String,
+    /// Whether there is a picture in it.
+    pictured: bool,
+    /// Whether it is a list of links and little else.
+    links: bool,
+}
+
+pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
+    if bytes.len() > super::MAX_PAGE_BYTES {
+        html_tree::parse(&" ".repeat(bytes.len()))?;
+    }
+    let mut warnings = Vec::new();
+    let text = mend_eth(&decode::decode(bytes, &mut warnings)?);
+    let html = html_tree::parse(&text)?;
+    let base =
+        first(&html, "base[href]").and_then(|b| foreign_feed::resolve(b.attr("href")?, intake.base.as_ref()));
+    let base = base.or_else(|| intake.base.clone());
+    let said = html_metadata::read(&html, base.as_ref(), intake.zone);
+    let missing = |what: &str| {
+        Fault::new(
+            None,
+            format!(
+                "no article was found on this page: it has no {what}; give a page that holds one article"
+            ),
+        )
+    };
+    let title = title(&html, said.title.as_deref()).ok_or_else(|| missing("title"))?;
+    let mut draft = Draft::titled(&title).ok_or_else(|| missing("title"))?;
+
+    let mut parts = article(&html, &title, intake);
+    let byline = signed(&mut parts);
+    let lead = lead(&html, &mut parts, said.description.as_deref(), &text);
+    if parts.is_empty() {
+        return Err(missing("paragraph of text"));
+    }
+    tell_kinds(&mut parts);
+    let base = said.url.as_ref().or(base.as_ref());
+    draft.body = SafeHtml::clean(&parts.iter().map(|p| p.html.as_str()).collect::<Vec<_>>().join("\n"), base);
+    draft.summary = lead;
+    draft.published = match said.published {
+        Some((instant, assumed)) => {
+            if assumed {
+                warnings.push(Warning::new(
+                    None,
+                    format!("the page's date has no zone; it was read in {}", intake.zone),
+                ));
+            }
+            Some(instant)
+        }
+        None => shown_date(&html, intake),
+    };
+    if draft.published.is_none() {
+        warnings.push(Warning::new(
+            None,
+            "no date was found on the page; the article gets the instant at which it comes in",
+        ));
+    }
+    draft.updated =
+        said.updated.filter(|updated| draft.published.is_some_and(|published| published < *updated));
+    draft.authors = said.authors;
+    if draft.authors.is_empty() {
+        byline.authors.into_iter().for_each(|a| push_new(&mut draft.authors, a));
+    }
+    draft.source = byline.source.map(|title| Source { title, url: None });
+    draft.categories = said.sections.into_iter().map(CategoryName).collect();
+    if draft.categories.is_empty() {
+        draft.categories.extend(intake.category.clone());
+    }
+    draft.tags = said.tags;
+    draft.image = said.image;
+    draft.language = first(&html, "html[lang]").and_then(|h| LanguageTag::parse(h.attr("lang")?));
+    draft.url = said.url;
+    draft.keys = identity(&draft, None);
+    Ok(Arrival { draft, warnings })
+}
+
+/// The headline: as JSON-LD has it, as it stands over the article, or as the window's title
+/// without the paper's name behind it.
+fn title(html: &Html, said: Option<&str>) -> Option<String> {
+    let shown = || {
+        let heads = all(html, "h1").into_iter().map(|h| plain_line(&words(h)));
+        heads.filter(|t| t.split(' ').count() >= 3).max_by_key(|t| t.chars().count().min(200))
+    };
+    let meta = |css: &str| first(html, css).and_then(|m| m.attr("content")).map(plain_line);
+    let window = || first(html, "title").map(|t| plain_line(&words(t)));
+    let paper = meta(r#"meta[property="og:site_name"]"#).map(|name| fold(&name));
+    let without_paper = |text: String| {
+        let Some((head, tail)) = text.rsplit_once(['|', '-', '–']).filter(|(head, _)| head.ends_with(' '))
+        else {
+            return text;
+        };
+        let tail = fold(tail);
+        let is_paper = paper.as_ref() == Some(&tail)
+            || tail.starts_with("bao ")
+            || tail.ends_with(" vn")
+            || tail.contains("online");
+        if is_paper { head.trim().to_owned() } else { text }
+    };
+    said.map(str::to_owned)
+        .or_else(shown)
+        .or_else(|| meta(r#"meta[property="og:title"]"#).filter(|t| !is_cut(t)).map(without_paper))
+        .or_else(|| first(html, "h1").map(|h| plain_line(&words(h))).filter(|t| !t.is_empty()))
+        .or_else(|| window().map(without_paper))
+        .filter(|t| !t.is_empty())
+}
+
+/// The element that the text stands in: one that papers name so, else the one with most running
+/// text directly below it.
+fn container(html: &Html) -> Option<ElementRef<'_>> {
+    const ENOUGH: usize = 200;
+    for css in &rules().html.containers {
+        let found =
+            all(html, css).into_iter().take(40).map(|e| (text_size(e), e)).max_by_key(|(size, _)| *size);
+        if let Some((_, element)) = found.filter(|(size, _)| *size >= ENOUGH) {
+            return Some(element);
+        }
+    }
+    let mut best: Option<(usize, ElementRef<'_>)> = None;
+    let mut scores = std::collections::HashMap::new();
+    for paragraph in all(html, "p, div, td, section, main, body") {
+        let own: usize = match paragraph.value().name() {
+            "p" => text_size(paragraph),
+            // Papers that break lines instead of writing paragraphs.
+            _ => paragraph.children().filter_map(|c| c.value().as_text().map(|t| t.trim().len())).sum(),
+        };
+        let holder = if paragraph.value().name() == "p" {
+            paragraph.parent().and_then(ElementRef::wrap)
+        } else {
+            Some(paragraph)
+        };
+        let Some(holder) = holder.filter(|_| own >= 50) else { continue };
+        let score = scores.entry(holder.id()).or_insert(0);
+        *score += own;
+        if best.as_ref().is_none_or(|(most, _)| *score > *most) {
+            best = Some((*score, holder));
+        }
+    }
+    best.filter(|(score, _)| *score >= 100).map(|(_, element)| element)
+}
+
+/// The paragraphs of the article, without what stands around them.
+fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
+    let Some(container) = container(html) else { return Vec::new() };
+    let mut parts = Vec::new();
+    collect(container, text_size(container), &mut Vec::new(), &mut parts);
+    let mut kept: Vec<Part> = Vec::new();
+    let mut rest = parts.into_iter().peekable();
+    while let Some(part) = rest.next() {
+        let text = &part.block.text;
+        match blocks::after_body(text) {
+            Some(After::End) => break,
+            Some(After::Related) => {
+                // A box in the middle of the text ends where running text goes on.
+                let ahead: Vec<Part> = rest.collect();
+                let texts = ahead.iter().filter(|p| !p.links && p.block.text.chars().count() >= 160).count();
+                if texts < 2 {
+                    break;
+                }
+                rest = ahead
+                    .into_iter()
+                    .skip_while(|p| p.links || p.block.text.chars().count() < 160)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .peekable();
+                continue;
+            }
+            Some(After::Line) => continue,
+            None => {}
+        }
+        let before_text = !kept.iter().any(|p| blocks::is_prose(&p.block.text));
+        let of_header = before_text
+            && !part.pictured
+            && (rules().header.noise.is_match(text) || dates::page_date(text, intake.zone).is_some());
+        if part.links
+            || of_header
+            || (before_text && blocks::same_words(text, title))
+            || part.html.starts_with("<h1")
+        {
+            continue;
+        }
+        let twice =
+            kept.iter().rev().take(3).any(|k| blocks::same_words(&k.block.text, text)) && !text.is_empty();
+        if !twice || part.pictured {
+            kept.push(part);
+        }
+    }
+    kept
+}
+
+/// Takes an element apart into paragraphs. What is neither block nor in one becomes a paragraph.
+fn collect(element: ElementRef<'_>, whole: usize, line: &mut Vec<(String, String)>, parts: &mut Vec<Part>) {
+    let mut breaks = 0;
+    for child in element.children() {
+        let Some(inner) = ElementRef::wrap(child) else {
+            if let Node::Text(text) = child.value() {
+                if !text.trim().is_empty() {
+                    breaks = 0;
+                }
+                line.push((blocks::escape(text), text.to_string()));
+            }
+            continue;
+        };
+        if is_foreign(inner, whole) {
+            continue;
+        }
+        let name = inner.value().name();
+        let holds_blocks = || {
+            inner.descendants().filter_map(ElementRef::wrap).any(|e| {
+                matches!(e.value().name(), "p" | "div" | "h2" | "h3" | "figure" | "table" | "ul" | "ol")
+            })
+        };
+        match name {
+            "br" => {
+                breaks += 1;
+                if breaks > 1 {
+                    flush(line, parts);
+                } else {
+                    line.push(("<br>".to_owned(), " ".to_owned()));
+                }
+                continue;
+            }
+            "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "ul" | "ol" | "dl" | "table"
+            | "figure" | "pre" | "img" | "picture"
+                if name != "table" || text_size(inner) * 10 < whole * 6 =>
+            {
+                flush(line, parts);
+                parts.extend(part(inner, whole));
+            }
+            _ if is_inline(name) && !holds_blocks() => line.push((markup(inner, whole), words(inner))),
+            _ => {
+                flush(line, parts);
+                collect(inner, whole, line, parts);
+                flush(line, parts);
+            }
+        }
+        breaks = 0;
+    }
+    if !is_inline(element.value().name()) {
+        flush(line, parts);
+    }
+}
+
+fn flush(line: &mut Vec<(String, String)>, parts: &mut Vec<Part>) {
+    while line.last().is_some_and(|(html, text)| html == "<br>" || text.trim().is_empty()) {
+        line.pop();
+    }
+    let text = line.iter().map(|(_, text)| text.as_str()).collect::<String>();
+    let html: String = line.drain(..).map(|(html, _)| html).collect();
+    let text = blocks::without_residue(&text);
+    if !text.is_empty() {
+        let html = format!("<p>{}</p>", html.trim().trim_start_matches("<br>"));
+        parts.push(Part {
+            block: Block { kind: Kind::Paragraph, text, gap: 0 },
+            html,
+            pictured: false,
+            links: false,
+        });
+    }
+}
+
+fn part(element: ElementRef<'_>, whole: usize) -> Option<Part> {
+    let text = blocks::without_residue(&words(element));
+    let inside = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        element
+            .descendants()
+            .filter_map(ElementRef::wrap)
+            .filter(move |e| names.iter().any(|n| n == e.value().name()))
+            .collect::<Vec<_>>()
+    };
+    let images: Vec<ElementRef<'_>> =
+        inside(&["img"]).into_iter().filter(|i| html_tree::image_source(*i).is_some()).collect();
+    if text.is_empty() && images.is_empty() {
+        return None;
+    }
+    let name = element.value().name();
+    let linked: usize = inside(&["a"]).into_iter().map(|a| words(a).len()).sum();
+    let is_list = matches!(name, "ul" | "ol" | "table" | "dl");
+    let links = is_list && images.is_empty() && linked * 10 > text.len() * 7 && text.len() > 20;
+    let pictured = !images.is_empty();
+    let short = text.chars().count() <= rules().captions.longest;
+    // Many papers set a picture and its caption as a table.
+    let html = if pictured
+        && short
+        && !matches!(name, "ul" | "ol" | "blockquote")
+        && (name != "p" || text.is_empty() || blocks::is_caption(&text))
+    {
+        let pictures: String = images.iter().map(|i| markup(*i, whole)).collect();
+        figure(&pictures, &text)
+    } else {
+        markup(element, whole)
+    };
+    let kind = match name {
+        "h2" | "h3" | "h4" | "h5" | "h6" => Kind::Heading,
+        _ if html.starts_with("<figure") => Kind::Caption,
+        _ => Kind::Paragraph,
+    };
+    Some(Part { block: Block { kind, text, gap: 0 }, html, pictured, links })
+}
+
+fn figure(pictures: &str, caption: &str) -> String {
+    if caption.is_empty() {
+        return format!("<figure>{pictures}</figure>");
+    }
+    format!("<figure>{pictures}<figcaption>{}</figcaption></figure>", blocks::escape(caption))
+}
+
+/// Takes the byline off the end.
+fn signed(parts: &mut Vec<Part>) -> Byline {
+    let mut texts: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
+    let pictured_from = parts.iter().rposition(|p| p.pictured).map_or(0, |at| at + 1);
+    let byline = blocks::take_bylines(&mut texts);
+    parts.truncate(texts.len().max(pictured_from));
+    byline
+}
+
+/// The lead: an element named so, else the page's description where it is whole, else the first
+/// paragraph. It opens the text too, without the paper's "STO - ".
+fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str) -> Option<String> {
+    let named = ".sapo, .lead, .article-lead, .article__sapo, .detail-sapo, .singular-sapo, h2.description, p.description, .chapeau, .article-summary";
+    let named = all(html, named).into_iter().take(5).map(words).find(|t| t.chars().count() >= 40);
+    let note = &rules().lead.note;
+    let at = parts.iter().position(|p| {
+        p.block.kind == Kind::Paragraph && !p.block.text.is_empty() && !note.is_match(&p.block.text)
+    });
+    let opening = at.map(|at| parts[at].block.text.clone());
+    let whole = described.filter(|d| d.chars().count() >= 40 && !is_cut(d)).map(str::to_owned);
+    let found = named.clone().or_else(|| {
+        // A description that begins as the first paragraph does is that paragraph, cut.
+        let opens = |d: &String| {
+            opening.as_ref().is_some_and(|o| fold(o).starts_with(&fold(d)) || blocks::same_words(o, d))
+        };
+        whole.filter(|d| !opens(d)).or_else(|| opening.clone())
+    })?;
+    let found = blocks::without_stroke(&rules().lead.month.cut(&found));
+    let lead = blocks::without_prefix(&found, page);
+    if let (Some(at), Some(opening)) = (at, &opening) {
+        let bare = blocks::without_prefix(opening, page);
+        let prefix = &opening[..opening.len() - bare.len()];
+        if !prefix.is_empty() {
+            // The prefix may be bold, so it is looked for in the markup as well as in the text.
+            let cut = parts[at].html.replacen(&blocks::escape(prefix), "", 1);
+            parts[at].html = if cut.len() < parts[at].html.len() {
+                cut
+            } else {
+                format!("<p>{}</p>", blocks::escape(&bare))
+            };
+            parts[at].block.text = bare;
+        }
+    }
+    let stands = parts.iter().take(4).any(|p| blocks::same_words(&p.block.text, &found));
+    if named.is_some() && !stands {
+        let block = Block { kind: Kind::Paragraph, text: lead.clone(), gap: 0 };
+        parts.insert(
+            0,
+            Part { html: format!("<p>{}</p>", blocks::escape(&lead)), block, pictured: false, links: false },
+        );
+    }
+    Some(lead)
+}
+
+/// Paragraphs that are captions go to their pictures, bold lines become sub-headings.
+fn tell_kinds(parts: &mut Vec<Part>) {
+    let mut kept: Vec<Part> = Vec::with_capacity(parts.len());
+    let mut rest = parts.drain(..).peekable();
+    while let Some(mut part) = rest.next() {
+        let text = &part.block.text;
+        if part.block.kind == Kind::Paragraph && !part.pictured {
+            let bare_picture = kept.last_mut().filter(|k| k.pictured && k.block.text.is_empty());
+            if blocks::is_caption(text) {
+                if let Some(picture) = bare_picture {
+                    let pictures = picture.html.replace("<figure>", "").replace("</figure>", "");
+                    picture.html = figure(&pictures, text);
+                    picture.block.text.clone_from(text);
+                    continue;
+                }
+                part.html = figure("", text);
+            } else if is_bold(&part.html) && blocks::looks_like_heading(text) && rest.peek().is_some() {
+                part.html = format!("<h2>{}</h2>", blocks::escape(text));
+            } else if text.ends_with("./.") {
+                part.html = part.html.replacen("./.", ".", 1);
+            }
+        }
+        kept.push(part);
+    }
+    drop(rest);
+    *parts = kept;
+}
+
+fn is_bold(html: &str) -> bool {
+    let inner = html.trim_start_matches("<p>").trim_end_matches("</p>").trim();
+    let bold = |tag: &str| {
+        let body = inner.strip_prefix(&format!("<{tag}>")).and_then(|i| i.strip_suffix(&format!("</{tag}>")));
+        body.is_some_and(|b| !b.contains(&format!("</{tag}>")))
+    };
+    bold("strong") || bold("b")
+}
+
+/// The date as a reader sees it: the first one below the headline.
+fn shown_date(html: &Html, intake: &Intake<'_>) -> Option<crate::domain::Instant> {
+    let head = first(html, "h1")?;
+    let mut after = html.tree.nodes().skip_while(|n| n.id() != head.id());
+    let mut seen = 0;
+    after.find_map(|node| {
+        let text = node.value().as_text().filter(|t| !t.trim().is_empty() && seen < 200)?;
+        seen += 1;
+        let around = node.parent().and_then(ElementRef::wrap).map(words).filter(|w| w.chars().count() <= 120);
+        let dated = around.and_then(|w| dates::page_date(&w, intake.zone));
+        dated.or_else(|| dates::page_date(&plain_line(text), intake.zone)).map(|d| d.instant)
+    })
+}

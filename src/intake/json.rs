@@ -1,0 +1,541 @@
+//! Articles as JSON: the object of CONTRACT.md, alone, in an array, in `{"articles": […]}`, or
+//! one a line.
+
+use super::position::{offset_in, position};
+use super::{
+    Arrival, Fault, Intake, Warning, dates, decode, foreign_feed, identity, mend_eth, plain_line, push_new,
+};
+use crate::domain::{
+    CategoryName, Draft, Enclosure, IdentityKey, Image, Instant, LanguageTag, SafeHtml, Source, WebUrl,
+    clean_line, clean_paragraphs,
+};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+type Fields<'j> = BTreeMap<String, &'j RawValue>;
+
+/// Reads a JSON file. What is broken in one article leaves the others alone.
+pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Vec<Result<Arrival, Fault>> {
+    let mut warnings = Vec::new();
+    let text = match decode::decode(bytes, &mut warnings) {
+        Ok(text) => text,
+        Err(fault) => return vec![Err(fault)],
+    };
+    let start = text.len() - text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').len();
+    let list = match text.as_bytes().get(start) {
+        Some(b'[') => start,
+        Some(b'{') => match serde_json::from_str::<Fields<'_>>(&text[start..]) {
+            Ok(fields) if fields.contains_key("items") && fields.contains_key("version") => {
+                return foreign_feed::read(intake, bytes);
+            }
+            Ok(fields) => match fields.get("articles").filter(|a| a.get().starts_with('[')) {
+                Some(articles) => offset_in(&text, articles.get()),
+                None => return vec![read_item(intake, &text[start..], position(&text, start).0, warnings)],
+            },
+            // The object as a whole is broken; its articles may be whole.
+            Err(_) => match articles_of_broken(&text[start..]) {
+                Some(at) => start + at,
+                None => return vec![read_item(intake, &text[start..], position(&text, start).0, warnings)],
+            },
+        },
+        _ => return vec![Err(Fault::new(1, "this is not JSON: it must begin with `{` or `[`"))],
+    };
+    let mut line = position(&text, list).0;
+    let mut read_to = list;
+    let mut items = Vec::new();
+    for item in items_of(&text, list) {
+        line += text[read_to..item.start].matches('\n').count();
+        read_to = item.start;
+        items.push(read_item(intake, &text[item], line, std::mem::take(&mut warnings)));
+    }
+    if items.is_empty() {
+        items.push(Err(Fault::new(line, "the list has no article in it")));
+    }
+    items
+}
+
+/// Reads JSONL. Blank lines are no items.
+pub fn read_lines(intake: &Intake<'_>, bytes: &[u8]) -> Vec<Result<Arrival, Fault>> {
+    let items: Vec<_> = bytes
+        .split(|b| *b == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))
+        .map(|(at, line)| read_json_line(intake, at + 1, line))
+        .collect();
+    if items.is_empty() { vec![Err(Fault::new(1, "the input has no article in it"))] } else { items }
+}
+
+/// Reads one line of JSONL.
+pub fn read_json_line(intake: &Intake<'_>, line_number: usize, line: &[u8]) -> Result<Arrival, Fault> {
+    let at_line = |mut fault: Fault| {
+        fault.line = Some(line_number);
+        fault
+    };
+    let mut warnings = Vec::new();
+    let text = decode::decode(line, &mut warnings).map_err(at_line)?;
+    warnings.iter_mut().for_each(|w| w.line = Some(line_number));
+    read_item(intake, text.trim(), line_number, warnings)
+}
+
+/// Whether the first line is a whole object and another one follows.
+pub fn is_json_lines(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|b| *b == b'\n').filter(|l| !l.iter().all(u8::is_ascii_whitespace));
+    let object = |line: &[u8]| line.trim_ascii().starts_with(b"{") && line.trim_ascii().ends_with(b"}");
+    matches!((lines.next(), lines.next()), (Some(a), Some(b)) if object(a) && b.trim_ascii().starts_with(b"{"))
+}
+
+/// Where the list begins in `{"articles": [` of an object that cannot be parsed.
+fn articles_of_broken(text: &str) -> Option<usize> {
+    let after = text.strip_prefix('{')?.trim_start().strip_prefix("\"articles\"")?.trim_start();
+    let list = after.strip_prefix(':')?.trim_start();
+    list.starts_with('[').then(|| offset_in(text, list))
+}
+
+/// The byte ranges of a list's items. Only brackets and strings are looked at, so that an item
+/// with a fault in it is still one item.
+fn items_of(text: &str, list: usize) -> Vec<std::ops::Range<usize>> {
+    let bytes = text.as_bytes();
+    let (mut items, mut start) = (Vec::new(), None);
+    let (mut depth, mut in_string, mut at) = (0_usize, false, list + 1);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if in_string {
+            match byte {
+                b'\\' => at += 1,
+                b'"' => in_string = false,
+                // No string of JSON runs over a line's end: a quote too many must not eat the file.
+                b'\n' => {
+                    in_string = false;
+                    let before = text[..at].trim_end();
+                    if depth > 0 && before.trim_end_matches(',').ends_with('}') {
+                        depth -= 1;
+                        if depth == 0 && before.ends_with(',') {
+                            items.extend(start.take().map(|s| s..before.len() - 1));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        } else {
+            match byte {
+                b',' if depth == 0 => {
+                    items.extend(start.take().map(|s| s..at));
+                    at += 1;
+                    continue;
+                }
+                b']' if depth == 0 => break,
+                _ => {}
+            }
+            if !byte.is_ascii_whitespace() && start.is_none() {
+                start = Some(at);
+            }
+            match byte {
+                b'"' => in_string = true,
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        at += 1;
+    }
+    let end = at.min(bytes.len());
+    items.extend(start.map(|s| s..end));
+    items
+}
+
+/// An article's object, with the place it stands at.
+struct Item<'j, 'i> {
+    intake: &'i Intake<'i>,
+    text: &'j str,
+    fields: Fields<'j>,
+    first_line: usize,
+    warnings: Vec<Warning>,
+}
+
+fn read_item(
+    intake: &Intake<'_>,
+    text: &str,
+    first_line: usize,
+    warnings: Vec<Warning>,
+) -> Result<Arrival, Fault> {
+    if !text.starts_with('{') {
+        return Err(Fault::new(first_line, "an article must be a JSON object: `{\"title\": …}`"));
+    }
+    let fields = serde_json::from_str(text).map_err(|error| Fault {
+        line: Some(first_line + error.line().max(1) - 1),
+        column: Some(error.column()),
+        field: None,
+        message: format!("this is not JSON: {}", without_place(&error)),
+    })?;
+    Item { intake, text, fields, first_line, warnings }.article()
+}
+
+/// serde_json's message without its own " at line 1 column 2", which counts from the item.
+fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.rfind(" at line ").map_or(message.clone(), |at| message[..at].to_owned())
+}
+
+const KNOWN: [&str; 16] = [
+    "external_id",
+    "url",
+    "title",
+    "summary",
+    "content_html",
+    "content_text",
+    "categories",
+    "tags",
+    "authors",
+    "published",
+    "updated",
+    "image",
+    "enclosures",
+    "source",
+    "language",
+    "significant",
+];
+
+impl<'j> Item<'j, '_> {
+    fn article(mut self) -> Result<Arrival, Fault> {
+        for (name, raw) in &self.fields {
+            if !KNOWN.contains(&name.as_str()) {
+                let line = self.place(raw).0;
+                let message = format!("the field `{}` is not known and was left out", clean_line(name));
+                self.warnings.push(Warning::new(line, message));
+            }
+        }
+        let title = self.text_field("title")?.map(|t| plain_line(&t)).unwrap_or_default();
+        let mut draft = Draft::titled(&title)
+            .ok_or_else(|| self.fault("title", "is missing or empty; every article needs a headline"))?;
+        let base = self.intake.base.clone();
+        draft.url = self.url("url", base.as_ref())?;
+        draft.summary =
+            self.text_field("summary")?.map(|s| mend_eth(&clean_paragraphs(&s))).filter(|s| !s.is_empty());
+        draft.body = self.body(draft.url.as_ref().or(base.as_ref()))?;
+        if draft.body.is_empty() && draft.summary.is_none() {
+            let message = "is missing; give `content_html`, `content_text` or `summary`";
+            return Err(self.fault("content_html", message));
+        }
+        draft.categories = self.names("categories")?.into_iter().map(CategoryName).collect();
+        if draft.categories.is_empty() {
+            draft.categories.extend(self.intake.category.clone());
+        }
+        draft.tags = self.names("tags")?;
+        draft.authors = self.names("authors")?;
+        draft.published = self.instant("published")?;
+        draft.updated = self.instant("updated")?;
+        let beside = draft.url.clone().or(base);
+        draft.image = self.image(beside.as_ref())?;
+        draft.enclosures = self.enclosures(beside.as_ref())?;
+        draft.source = self.source(beside.as_ref())?;
+        draft.language = match self.text_field("language")? {
+            Some(tag) => Some(LanguageTag::parse(&tag).ok_or_else(|| {
+                self.fault(
+                    "language",
+                    &format!("`{}` is no language tag; write `vi` or `en-GB`", clean_line(&tag)),
+                )
+            })?),
+            None => None,
+        };
+        draft.significant = self.typed::<bool>("significant", "true or false")?.unwrap_or(true);
+        let external = match self.fields.get("external_id").map(|raw| raw.get()) {
+            None | Some("null") => None,
+            // Many stores number their articles.
+            Some(number) if number.parse::<i64>().is_ok() => Some(number.to_owned()),
+            Some(_) => self.text_field("external_id")?,
+        };
+        let external = external.map(|id| clean_line(&id)).filter(|id| !id.is_empty());
+        draft.keys = identity(&draft, external.map(|id| IdentityKey::external("api", &id)));
+        Ok(Arrival { draft, warnings: self.warnings })
+    }
+
+    fn place(&self, raw: &RawValue) -> (usize, usize) {
+        let (line, column) = position(self.text, offset_in(self.text, raw.get()));
+        (self.first_line + line - 1, column)
+    }
+
+    fn fault(&self, field: &str, message: &str) -> Fault {
+        let top = field.split(['.', '[']).next().unwrap_or_default();
+        let place = self.fields.get(top).map(|raw| self.place(raw));
+        Fault {
+            line: Some(place.map_or(self.first_line, |p| p.0)),
+            column: place.map(|p| p.1),
+            field: Some(field.to_owned()),
+            message: message.to_owned(),
+        }
+    }
+
+    /// A field's value; `null` is as good as no field.
+    fn typed<T: DeserializeOwned>(&self, name: &str, wanted: &str) -> Result<Option<T>, Fault> {
+        let Some(raw) = self.fields.get(name).filter(|raw| raw.get() != "null") else { return Ok(None) };
+        serde_json::from_str(raw.get())
+            .map(Some)
+            .map_err(|error| self.fault(name, &format!("must be {wanted} ({})", without_place(&error))))
+    }
+
+    fn text_field(&self, name: &str) -> Result<Option<String>, Fault> {
+        self.typed(name, "a text in quotes")
+    }
+
+    fn url(&self, name: &str, base: Option<&WebUrl>) -> Result<Option<WebUrl>, Fault> {
+        let Some(text) = self.text_field(name)?.filter(|t| !t.trim().is_empty()) else { return Ok(None) };
+        self.web_url(name, &text, base).map(Some)
+    }
+
+    fn web_url(&self, name: &str, text: &str, base: Option<&WebUrl>) -> Result<WebUrl, Fault> {
+        let url = base.map_or_else(|| WebUrl::parse(text), |base| base.join(text));
+        url.map_err(|error| self.fault(name, &clean_line(&error.to_string())))
+    }
+
+    fn body(&self, base: Option<&WebUrl>) -> Result<SafeHtml, Fault> {
+        if let Some(html) = self.text_field("content_html")? {
+            return Ok(SafeHtml::clean(&html, base));
+        }
+        Ok(self
+            .text_field("content_text")?
+            .map(|text| SafeHtml::from_text(&mend_eth(&text)))
+            .unwrap_or_default())
+    }
+
+    /// A list of names. One name alone, and objects with a `name` as JSON Feed has them, will do.
+    fn names(&self, field: &str) -> Result<Vec<String>, Fault> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Name {
+            Plain(String),
+            Object { name: String },
+        }
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Names {
+            One(String),
+            Many(Vec<Name>),
+        }
+        let mut names = Vec::new();
+        match self.typed(field, "a list of names, like [\"Xây dựng Đảng\"]")? {
+            None => {}
+            Some(Names::One(name)) => push_new(&mut names, plain_line(&name)),
+            Some(Names::Many(many)) => {
+                for name in many {
+                    let (Name::Plain(name) | Name::Object { name }) = name;
+                    push_new(&mut names, plain_line(&name));
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn instant(&mut self, name: &str) -> Result<Option<Instant>, Fault> {
+        let Some(text) = self.text_field(name)? else { return Ok(None) };
+        let Some((instant, assumed)) = dates::machine_date(&text, self.intake.zone) else {
+            let said = crate::domain::excerpt(&text, 60);
+            return Err(
+                self.fault(name, &format!("`{said}` is no date; write it like 2024-04-04T04:30:00+07:00"))
+            );
+        };
+        if assumed {
+            let line = self.fields.get(name).map(|raw| self.place(raw).0);
+            let message = format!(
+                "`{name}` has no zone; it was read in {}. Write it like 2024-04-04T04:30:00+07:00",
+                self.intake.zone
+            );
+            self.warnings.push(Warning::new(line, message));
+        }
+        Ok(Some(instant))
+    }
+
+    fn image(&self, base: Option<&WebUrl>) -> Result<Option<Image>, Fault> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Url(String),
+            Object {
+                url: String,
+                width: Option<u32>,
+                height: Option<u32>,
+                caption: Option<String>,
+                credit: Option<String>,
+            },
+        }
+        let wanted = "an object with a `url`, and `width` and `height` in whole pixels";
+        let line = |text: Option<String>| text.map(|t| plain_line(&t)).filter(|t| !t.is_empty());
+        Ok(match self.typed("image", wanted)? {
+            None => None,
+            Some(Given::Url(url)) => Some(Image {
+                url: self.web_url("image", &url, base)?,
+                width: None,
+                height: None,
+                caption: None,
+                credit: None,
+            }),
+            Some(Given::Object { url, width, height, caption, credit }) => Some(Image {
+                url: self.web_url("image.url", &url, base)?,
+                width: width.filter(|w| *w > 0),
+                height: height.filter(|h| *h > 0),
+                caption: line(caption),
+                credit: line(credit),
+            }),
+        })
+    }
+
+    fn enclosures(&self, base: Option<&WebUrl>) -> Result<Vec<Enclosure>, Fault> {
+        #[derive(serde::Deserialize)]
+        struct Given {
+            url: String,
+            #[serde(rename = "type")]
+            media_type: Option<String>,
+            length: Option<u64>,
+        }
+        let wanted = "a list of objects with `url`, `type` and `length` in bytes";
+        let given: Vec<Given> = self.typed("enclosures", wanted)?.unwrap_or_default();
+        given
+            .into_iter()
+            .enumerate()
+            .map(|(at, given)| {
+                Ok(Enclosure {
+                    url: self.web_url(&format!("enclosures[{at}].url"), &given.url, base)?,
+                    media_type: media_type(given.media_type.as_deref()),
+                    length: given.length.unwrap_or(0),
+                })
+            })
+            .collect()
+    }
+
+    fn source(&self, base: Option<&WebUrl>) -> Result<Option<Source>, Fault> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Title(String),
+            Object { title: String, url: Option<String> },
+        }
+        let (title, url) = match self.typed("source", "an object with a `title`")? {
+            None => return Ok(None),
+            Some(Given::Title(title)) => (title, None),
+            Some(Given::Object { title, url }) => (title, url),
+        };
+        let url = url.map(|url| self.web_url("source.url", &url, base)).transpose()?;
+        let title = plain_line(&title);
+        Ok((!title.is_empty()).then_some(Source { title, url }))
+    }
+}
+
+/// A media type, or the one of unknown bytes (RFC 2046 §4.5.1).
+pub fn media_type(text: Option<&str>) -> String {
+    let text = text.map(|t| t.trim().to_ascii_lowercase()).unwrap_or_default();
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    match text.split(';').next().unwrap_or_default().trim().split_once('/') {
+        Some((kind, name)) if token(kind) && token(name) => format!("{kind}/{name}"),
+        _ => "application/octet-stream".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{instant, intake, one};
+    use super::*;
+
+    const WHOLE: &str = r#"{"external_id": 17, "url": "https://bao.example/đảng.html",
+        "title": "Tin &amp;quot;nóng&amp;quot; Ðảng", "summary": "Tóm tắt.", "content_html": "<p>Một <a href='/x'>hai</a></p>",
+        "categories": ["Xây dựng Đảng", "kinh-te", "xây dựng đảng"], "tags": ["chi bộ"], "authors": ["CHÍ BẢO"],
+        "published": "2024-04-04T04:30:00+07:00", "updated": "2024-04-05 10:00",
+        "image": {"url": "/a.jpg", "width": 10, "height": 0, "caption": "Ảnh", "credit": "CHÍ BẢO"},
+        "enclosures": [{"url": "https://bao.example/a.mp3", "type": "audio/mpeg", "length": 5}],
+        "source": {"title": "Báo", "url": "https://b.example"}, "language": "vi", "significant": false, "mood": 1}"#;
+
+    #[test]
+    fn the_contracts_object_is_read_whole() {
+        let Arrival { draft, warnings } = one("a.json", WHOLE.as_bytes());
+        assert_eq!(draft.title, "Tin \"nóng\" Đảng");
+        assert_eq!(draft.summary.as_deref(), Some("Tóm tắt."));
+        assert!(draft.body.as_str().contains("href=\"https://bao.example/x\""));
+        assert_eq!(
+            draft.categories.iter().map(|c| c.0.as_str()).collect::<Vec<_>>(),
+            ["Xây dựng Đảng", "kinh-te"]
+        );
+        assert_eq!((draft.tags.len(), draft.authors.len(), draft.enclosures.len()), (1, 1, 1));
+        assert_eq!(draft.published, instant("2024-04-04T04:30:00+07:00"));
+        assert_eq!(draft.updated, instant("2024-04-05T10:00:00+07:00"));
+        let image = draft.image.unwrap();
+        assert_eq!(
+            (image.url.as_str(), image.width, image.height),
+            ("https://bao.example/a.jpg", Some(10), None)
+        );
+        assert!(!draft.significant);
+        assert_eq!(draft.keys[0], IdentityKey::external("api", "17"));
+        assert_eq!(draft.keys.len(), 2, "id and address, and no weak key beside them");
+        let said: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("line 7: the field `mood`"), "{said:?}");
+        assert!(said[1].starts_with("line 4: `updated` has no zone"), "{said:?}");
+    }
+
+    #[test]
+    fn faults_name_line_column_field_and_mend() {
+        for (json, fault) in [
+            ("{\n \"title\": \"A\"\n}", "line 1: field `content_html`: is missing"),
+            ("{\"summary\": \"A\"}", "line 1: field `title`: is missing"),
+            ("{\"title\": \" \", \"summary\": \"A\"}", "line 1, column 11: field `title`"),
+            ("{\"title\": 5, \"summary\": \"A\"}", "line 1, column 11: field `title`: must be a text"),
+            (
+                "{\"title\": \"A\", \"summary\": \"A\",\n\"published\": \"hôm qua\"}",
+                "line 2, column 14: field `published`: `hôm qua` is no date; write it like 2024",
+            ),
+            (
+                "{\"title\": \"A\", \"summary\": \"A\", \"url\": \"ftp://x\"}",
+                "line 1, column 39: field `url`: `ftp://x`",
+            ),
+            (
+                "{\"title\": \"A\", \"summary\": \"A\", \"image\": {\"url\": \"x\"}}",
+                "line 1, column 41: field `image.url`: `x`",
+            ),
+            (
+                "{\"title\": \"A\", \"summary\": \"A\", \"categories\": 5}",
+                "line 1, column 46: field `categories`: must be a list",
+            ),
+            ("{\"title\": \"A\",\n \"summary\" \"A\"}", "line 2, column 12: this is not JSON: expected `:`"),
+            (
+                "{\"title\": \"A\", \"summary\": \"A\", \"language\": \"tiếng Việt\"}",
+                "line 1, column 44: field `language`",
+            ),
+            ("5", "line 1: this is not JSON"),
+            ("[]", "line 1: the list has no article"),
+            ("[5]", "line 1: an article must be a JSON object"),
+        ] {
+            let mut intake = intake("-");
+            intake.format = Some(super::super::InputFormat::Json);
+            let items = super::super::read(&intake, json.as_bytes());
+            let said = items[0].as_ref().unwrap_err().to_string();
+            assert!(said.starts_with(fault), "{json}\n{said}");
+        }
+    }
+
+    #[test]
+    fn one_bad_item_never_stops_the_others() {
+        let good = r#"{"title": "Tốt", "content_text": "Một.\n\nHai."}"#;
+        let bad = r#"{"title": "Xấu", "content_text": "x", "published": "?" "}"#;
+        for file in [
+            format!("[{good},\n{bad},\n{good}]"),
+            format!("{{\"articles\": [{good},\n{bad},\n{good}]}}"),
+            format!("{good}\n{bad}\n\n{good}\n"),
+        ] {
+            let items = super::super::read(&intake("-"), file.as_bytes());
+            assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{file}");
+            assert_eq!(items[1].as_ref().unwrap_err().line, Some(2), "{file}");
+        }
+    }
+
+    #[test]
+    fn weak_keys_are_used_where_there_is_no_strong_one() {
+        let text = "Một đoạn văn đủ dài để nhận ra một bài viết qua phần mở đầu của nó.";
+        let keys = |title: &str| {
+            let json = format!("{{\"title\": \"{title}\", \"content_text\": \"{text}\"}}");
+            one("a.json", json.as_bytes()).draft.keys
+        };
+        let (first, edited) = (keys("Một"), keys("Hai"));
+        assert_eq!(first.len(), 2);
+        assert!(first.iter().any(|key| edited.contains(key)), "an edited title is still the same article");
+    }
+}
