@@ -35,6 +35,7 @@ CREATE TABLE subscriptions (
     ended_reason TEXT
 );
 CREATE UNIQUE INDEX subscriptions_running ON subscriptions (subscriber, feed) WHERE ended_at IS NULL;
+CREATE INDEX subscriptions_by_subscriber ON subscriptions (subscriber);
 CREATE INDEX subscriptions_by_frequency ON subscriptions (frequency, feed) WHERE ended_at IS NULL;
 
 CREATE TABLE digests (
@@ -83,14 +84,14 @@ CREATE TABLE deliveries (
     created_at BIGINT NOT NULL,
     due_at     BIGINT NOT NULL,                 -- the next try, or the end of the claim
     claimed_by TEXT,
-    settled_at BIGINT,
+    settled_at BIGINT,                          -- NULL while it may still be tried
     reply      TEXT,                            -- the last words of the next mail server
     UNIQUE (edition, subscriber),
     UNIQUE (opt_in),
     CHECK ((edition IS NULL) <> (opt_in IS NULL))
 );
-CREATE INDEX deliveries_due ON deliveries (urgency, due_at)
-    WHERE state IN ('pending', 'claimed', 'deferred', 'uncertain');
+CREATE INDEX deliveries_due ON deliveries (urgency, due_at, n) WHERE settled_at IS NULL;
+CREATE INDEX deliveries_by_state ON deliveries (edition, state);
 CREATE INDEX deliveries_by_subscriber ON deliveries (subscriber);
 
 -- Addresses that must not be mailed, also after the subscriber was erased.

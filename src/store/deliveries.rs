@@ -1,0 +1,368 @@
+use super::editions::complete_editions;
+use super::statement::damaged;
+use super::subscribers::{Subscriber, SubscriberRow, subscriber_columns, subscriber_of};
+use super::{Engine, Store, StoreError};
+use crate::domain::{
+    Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, SubscriberId, clean_line,
+    from_micros, micros,
+};
+use sqlx::{Any, QueryBuilder, Row, Transaction};
+
+/// A mail that one worker may send, until its claim ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedDelivery {
+    /// Its number.
+    pub id: DeliveryId,
+    /// What it is for.
+    pub kind: DeliveryKind,
+    /// Which try this is.
+    pub attempt: Attempt,
+    /// When it was queued.
+    pub created_at: Instant,
+    /// To whom.
+    pub subscriber: Subscriber,
+    /// Which edition, where it is one.
+    pub edition: Option<EditionId>,
+    /// Which request it asks about, where it is a confirmation.
+    pub opt_in: Option<OptInId>,
+}
+
+/// What became of a claimed delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// The next mail server took it; its words.
+    Accepted(String),
+    /// To be tried again.
+    Deferred {
+        /// The server's words, or what kept us from it.
+        reply: String,
+        /// When.
+        next: Instant,
+    },
+    /// The next mail server refused it for good; its words.
+    Bounced(String),
+    /// Not to be sent any more, and why.
+    Suppressed(String),
+    /// The text went out and no answer came back.
+    Uncertain {
+        /// What is known.
+        reply: String,
+        /// When to send it again under the same Message-ID; `None` holds it for a person.
+        next: Option<Instant>,
+    },
+}
+
+impl Settlement {
+    /// State, next try where there is one, and words.
+    fn parts(&self) -> (DeliveryState, Option<Instant>, &str) {
+        match self {
+            Self::Accepted(reply) => (DeliveryState::Accepted, None, reply),
+            Self::Deferred { reply, next } => (DeliveryState::Deferred, Some(*next), reply),
+            Self::Bounced(reply) => (DeliveryState::Bounced, None, reply),
+            Self::Suppressed(reply) => (DeliveryState::Suppressed, None, reply),
+            Self::Uncertain { reply, next } => (DeliveryState::Uncertain, *next, reply),
+        }
+    }
+}
+
+/// RFC 5321 §4.5.3.1.5 allows 512 bytes a reply line; a reply may have several.
+const REPLY_CHARS: usize = 1_000;
+
+/// Whom mail overtakes: confirmations before editions.
+const URGENCIES: [i64; 2] = [0, 1];
+
+/// One range of deliveries_due, which holds nothing that is settled. Claims that have not ended
+/// and deferred mail lie beyond the range, so a long backlog costs a claim nothing.
+const DUE: &str = concat!(
+    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in, ",
+    subscriber_columns!(),
+    " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
+      WHERE d.settled_at IS NULL AND d.urgency = $1 AND d.due_at <= $2
+      ORDER BY d.due_at, d.n LIMIT $3"
+);
+
+/// PostgreSQL has many writers: each passes over what another is just claiming. SQLite has one.
+const DUE_SKIPPING: &str = concat!(
+    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in, ",
+    subscriber_columns!(),
+    " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
+      WHERE d.settled_at IS NULL AND d.urgency = $1 AND d.due_at <= $2
+      ORDER BY d.due_at, d.n LIMIT $3 FOR UPDATE OF d SKIP LOCKED"
+);
+
+impl Store {
+    /// Claims due deliveries for a worker until an instant, the most urgent first and then the
+    /// longest due. A claim that ended is simply due again, so recovery is the normal path.
+    /// Worker names must not be used twice, or a late one settles its successor's claim.
+    pub async fn claim_deliveries(
+        &self,
+        worker: &str,
+        limit: usize,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let due = match self.engine() {
+            Engine::Sqlite => DUE,
+            Engine::Postgres => DUE_SKIPPING,
+        };
+        let mut transaction = self.write().await?;
+        let mut claimed = Vec::new();
+        let mut broken = Vec::new();
+        for urgency in URGENCIES {
+            let rest = limit.saturating_sub(claimed.len());
+            if rest == 0 {
+                break;
+            }
+            let rows = sqlx::query(due)
+                .bind(urgency)
+                .bind(micros(now))
+                .bind(i64::try_from(rest).unwrap_or(i64::MAX))
+                .fetch_all(&mut *transaction)
+                .await?;
+            for row in rows {
+                match claimed_of(&row) {
+                    Ok(delivery) => claimed.push(delivery),
+                    Err(StoreError::Damaged { .. }) => broken.push(row.try_get::<i64, _>("delivery")?),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        for ids in claimed.chunks(IDS_A_STATEMENT) {
+            let mut statement = QueryBuilder::<Any>::new("UPDATE deliveries SET state = 'claimed', ");
+            statement.push("attempts = attempts + 1, claimed_by = ").push_bind(worker.to_owned());
+            statement.push(", due_at = ").push_bind(micros(until)).push(" WHERE n IN ");
+            push_ids(&mut statement, ids.iter().map(|delivery| delivery.id.0));
+            statement.build().execute(&mut *transaction).await?;
+        }
+        // One row that a hand in the database broke must not hold up all the others.
+        suppress_broken(&mut transaction, &broken, now).await?;
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Writes down what became of a claimed delivery. `false`: the worker's claim had ended and
+    /// somebody else has it, or it was settled before; nothing is changed then.
+    pub async fn settle_delivery(
+        &self,
+        id: DeliveryId,
+        worker: &str,
+        settlement: &Settlement,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let settled = self.settle_deliveries(worker, &[(id, settlement.clone())], now).await?;
+        Ok(settled.first().copied().unwrap_or_default())
+    }
+
+    /// The same for many in one transaction: a commit waits for the disk once.
+    pub async fn settle_deliveries(
+        &self,
+        worker: &str,
+        settlements: &[(DeliveryId, Settlement)],
+        now: Instant,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut transaction = self.write().await?;
+        let mut settled = vec![false; settlements.len()];
+        let mut editions = Vec::new();
+        // By number, so that two batches never wait for each other in a circle.
+        let mut order: Vec<usize> = (0..settlements.len()).collect();
+        order.sort_by_key(|at| settlements[*at].0);
+        for at in order {
+            let (id, settlement) = &settlements[at];
+            let (state, next, reply) = settlement.parts();
+            let edition = sqlx::query_scalar::<_, Option<i64>>(
+                "UPDATE deliveries SET state = $3, reply = $4, due_at = coalesce($5, due_at),
+                 settled_at = $6, claimed_by = NULL
+                 WHERE n = $1 AND claimed_by = $2 AND state = 'claimed' RETURNING edition",
+            )
+            .bind(id.0)
+            .bind(worker.to_owned())
+            .bind(state.as_str())
+            .bind(storable_reply(reply))
+            .bind(next.map(micros))
+            .bind(next.is_none().then(|| micros(now)))
+            .fetch_optional(&mut *transaction)
+            .await?;
+            settled[at] = edition.is_some();
+            if next.is_none() {
+                editions.extend(edition.flatten());
+            }
+        }
+        complete_editions(&mut transaction, editions, self.engine(), now).await?;
+        transaction.commit().await?;
+        Ok(settled)
+    }
+
+    /// An orderly stop: what this worker has claimed and not sent is due now, and the try does
+    /// not count. Returns how many.
+    pub async fn give_back_claims(&self, worker: &str, now: Instant) -> Result<u64, StoreError> {
+        let mut transaction = self.write().await?;
+        let given_back = sqlx::query(
+            "UPDATE deliveries SET state = 'pending', due_at = $2, attempts = attempts - 1, claimed_by = NULL
+             WHERE settled_at IS NULL AND state = 'claimed' AND claimed_by = $1",
+        )
+        .bind(worker.to_owned())
+        .bind(micros(now))
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        transaction.commit().await?;
+        Ok(given_back)
+    }
+
+    /// How many deliveries stand where.
+    pub async fn delivery_counts(&self) -> Result<Vec<(DeliveryState, i64)>, StoreError> {
+        sqlx::query_as::<_, (String, i64)>(
+            "SELECT state, count(*) FROM deliveries GROUP BY state ORDER BY state",
+        )
+        .fetch_all(self.readers())
+        .await?
+        .into_iter()
+        .map(|(state, count)| Ok((state_of(&state)?, count)))
+        .collect()
+    }
+
+    /// Since when the longest waiting delivery is due; claims that hold do not wait.
+    pub async fn oldest_due(&self, now: Instant) -> Result<Option<Instant>, StoreError> {
+        let mut oldest = None;
+        for urgency in URGENCIES {
+            let first = sqlx::query_scalar::<_, Option<i64>>(
+                "SELECT min(due_at) FROM deliveries
+                 WHERE settled_at IS NULL AND urgency = $1 AND due_at <= $2",
+            )
+            .bind(urgency)
+            .bind(micros(now))
+            .fetch_one(self.readers())
+            .await?;
+            oldest = oldest.into_iter().chain(first).min();
+        }
+        Ok(oldest.map(from_micros))
+    }
+}
+
+/// PostgreSQL binds 65,535 values a statement, SQLite 32,766; plans stay small far below that.
+const IDS_A_STATEMENT: usize = 1_000;
+
+pub(super) fn push_ids(statement: &mut QueryBuilder<Any>, ids: impl Iterator<Item = i64>) {
+    statement.push("(");
+    let mut list = statement.separated(", ");
+    for id in ids {
+        list.push_bind(id);
+    }
+    statement.push(")");
+}
+
+pub(super) fn state_of(word: &str) -> Result<DeliveryState, StoreError> {
+    DeliveryState::parse(word).ok_or_else(|| damaged("deliveries", "of a state", word))
+}
+
+/// What a stranger's server said, fit for a log and a page: one line, of bounded length.
+fn storable_reply(reply: &str) -> String {
+    clean_line(reply).chars().take(REPLY_CHARS).collect()
+}
+
+fn claimed_of(row: &sqlx::any::AnyRow) -> Result<ClaimedDelivery, StoreError> {
+    let id = row.try_get::<i64, _>("delivery")?;
+    let kind = row.try_get::<String, _>("kind")?;
+    let subscriber: SubscriberRow = (
+        row.try_get("n")?,
+        row.try_get("address")?,
+        row.try_get("state")?,
+        row.try_get("language")?,
+        row.try_get("created_at")?,
+        row.try_get("confirmed_at")?,
+    );
+    Ok(ClaimedDelivery {
+        id: DeliveryId(id),
+        kind: DeliveryKind::parse(&kind).ok_or_else(|| damaged("deliveries", id, &kind))?,
+        attempt: Attempt(row.try_get::<i64, _>("attempts")? + 1),
+        created_at: from_micros(row.try_get("queued_at")?),
+        subscriber: subscriber_of(subscriber)?,
+        edition: row.try_get::<Option<i64>, _>("edition")?.map(EditionId),
+        opt_in: row.try_get::<Option<i64>, _>("opt_in")?.map(OptInId),
+    })
+}
+
+async fn suppress_broken(
+    transaction: &mut Transaction<'static, Any>,
+    ids: &[i64],
+    now: Instant,
+) -> Result<(), StoreError> {
+    for id in ids {
+        sqlx::query(
+            "UPDATE deliveries SET state = 'suppressed', settled_at = $2, claimed_by = NULL,
+             reply = 'the subscriber''s row cannot be read' WHERE n = $1",
+        )
+        .bind(*id)
+        .bind(micros(now))
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Takes the editions that wait for a subscriber out of the queue. What a worker holds is caught
+/// by the look it takes before it sends.
+pub(super) async fn void_editions(
+    transaction: &mut Transaction<'static, Any>,
+    subscriber: SubscriberId,
+    engine: Engine,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let editions = sqlx::query_scalar::<_, i64>(
+        "UPDATE deliveries SET state = 'suppressed', settled_at = $2, reply = 'the reader left'
+         WHERE subscriber = $1 AND kind = 'edition' AND state IN ('pending', 'deferred')
+         RETURNING edition",
+    )
+    .bind(subscriber.0)
+    .bind(micros(now))
+    .fetch_all(&mut **transaction)
+    .await?;
+    complete_editions(transaction, editions, engine, now).await
+}
+
+/// Takes everything that waits for a subscriber out of the queue, also from a worker's hands:
+/// its address is about to go.
+pub(super) async fn void_everything(
+    transaction: &mut Transaction<'static, Any>,
+    subscriber: SubscriberId,
+    engine: Engine,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let editions = sqlx::query_scalar::<_, Option<i64>>(
+        "UPDATE deliveries SET state = 'suppressed', settled_at = $2, claimed_by = NULL
+         WHERE subscriber = $1 AND settled_at IS NULL RETURNING edition",
+    )
+    .bind(subscriber.0)
+    .bind(micros(now))
+    .fetch_all(&mut **transaction)
+    .await?;
+    complete_editions(transaction, editions.into_iter().flatten().collect(), engine, now).await
+}
+
+/// Queues again what was held back since a reader left: its articles are in the ledger, so no
+/// later edition would bring them. A worker looks again before it sends, so what was held back
+/// for another reason is held back again.
+pub(super) async fn revive_suppressed(
+    transaction: &mut Transaction<'static, Any>,
+    subscriber: SubscriberId,
+    since: Instant,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let editions = sqlx::query_scalar::<_, i64>(
+        "UPDATE deliveries SET state = 'pending', settled_at = NULL, reply = NULL, due_at = $3
+         WHERE subscriber = $1 AND kind = 'edition' AND state = 'suppressed' AND settled_at >= $2
+         RETURNING edition",
+    )
+    .bind(subscriber.0)
+    .bind(micros(since))
+    .bind(micros(now))
+    .fetch_all(&mut **transaction)
+    .await?;
+    for edition in editions {
+        sqlx::query("UPDATE editions SET completed_at = NULL WHERE n = $1 AND completed_at IS NOT NULL")
+            .bind(edition)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}

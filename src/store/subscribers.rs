@@ -1,0 +1,170 @@
+use super::deliveries::void_everything;
+use super::statement::damaged;
+use super::subscriptions::end_running;
+use super::suppressions::add_suppression;
+use super::{Store, StoreError};
+use crate::domain::{
+    EmailAddress, EndedReason, Instant, Language, Secret, SubscriberId, SubscriberState, from_micros, micros,
+};
+
+/// An e-mail address and where it stands with us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Its number.
+    pub id: SubscriberId,
+    /// Where its mail goes.
+    pub address: EmailAddress,
+    /// Where it stands.
+    pub state: SubscriberState,
+    /// The language it is spoken to in.
+    pub language: Language,
+    /// When it first asked.
+    pub created_at: Instant,
+    /// When it first confirmed.
+    pub confirmed_at: Option<Instant>,
+}
+
+/// The columns of a [`SubscriberRow`].
+macro_rules! subscriber_columns {
+    () => {
+        "s.n, s.address, s.state, s.language, s.created_at, s.confirmed_at"
+    };
+}
+pub(super) use subscriber_columns;
+
+pub(super) type SubscriberRow = (i64, String, String, String, i64, Option<i64>);
+
+pub(super) fn subscriber_of(row: SubscriberRow) -> Result<Subscriber, StoreError> {
+    let (n, address, state, language, created_at, confirmed_at) = row;
+    Ok(Subscriber {
+        id: SubscriberId(n),
+        // The address itself must not end in a log.
+        address: EmailAddress::parse(&address)
+            .map_err(|_| damaged("subscribers", n, "an address that is none"))?,
+        state: SubscriberState::parse(&state).ok_or_else(|| damaged("subscribers", n, &state))?,
+        language: language.parse().map_err(|()| damaged("subscribers", n, &language))?,
+        created_at: from_micros(created_at),
+        confirmed_at: confirmed_at.map(from_micros),
+    })
+}
+
+impl Store {
+    /// A subscriber, unless it was erased.
+    pub async fn subscriber(&self, id: SubscriberId) -> Result<Option<Subscriber>, StoreError> {
+        sqlx::query_as::<_, SubscriberRow>(concat!(
+            "SELECT ",
+            subscriber_columns!(),
+            " FROM subscribers s WHERE s.n = $1 AND s.address <> ''"
+        ))
+        .bind(id.0)
+        .fetch_optional(self.readers())
+        .await?
+        .map(subscriber_of)
+        .transpose()
+    }
+
+    /// The subscriber behind an address, however it is spelled.
+    pub async fn subscriber_by_address(
+        &self,
+        address: &EmailAddress,
+    ) -> Result<Option<Subscriber>, StoreError> {
+        sqlx::query_as::<_, SubscriberRow>(concat!(
+            "SELECT ",
+            subscriber_columns!(),
+            " FROM subscribers s WHERE s.address_key = $1"
+        ))
+        .bind(address.key())
+        .fetch_optional(self.readers())
+        .await?
+        .map(subscriber_of)
+        .transpose()
+    }
+
+    /// How many subscribers stand where; erased ones are not counted.
+    pub async fn subscriber_count_by_state(&self) -> Result<Vec<(SubscriberState, i64)>, StoreError> {
+        sqlx::query_as::<_, (String, i64)>(
+            "SELECT state, count(*) FROM subscribers WHERE address <> '' GROUP BY state ORDER BY state",
+        )
+        .fetch_all(self.readers())
+        .await?
+        .into_iter()
+        .map(|(state, count)| match SubscriberState::parse(&state) {
+            Some(state) => Ok((state, count)),
+            None => Err(damaged("subscribers", "of a state", state)),
+        })
+        .collect()
+    }
+
+    /// The mail server says that the address does not exist: its subscriptions end and what is
+    /// queued for it is not sent. Who complained stays a complainant.
+    pub async fn mark_bounced(&self, id: SubscriberId, now: Instant) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        end_running(&mut transaction, id, None, EndedReason::Bounced, self.engine(), now).await?;
+        sqlx::query("UPDATE subscribers SET state = 'bounced' WHERE n = $1 AND state <> 'complained'")
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets who a subscriber was: address, network address of the requests, and the mail
+    /// servers' replies, which tend to repeat the address. What was mailed stays countable.
+    ///
+    /// An address that bounced or complained stays suppressed by its hash: the state that kept
+    /// mail away from it goes with the row. Returns whether there was anybody to erase.
+    pub async fn erase_subscriber(
+        &self,
+        id: SubscriberId,
+        secret: &Secret,
+        now: Instant,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let found = sqlx::query_as::<_, (String, String)>(
+            "SELECT address, state FROM subscribers WHERE n = $1 AND address <> ''",
+        )
+        .bind(id.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some((address, state)) = found else { return Ok(false) };
+        if matches!(state.as_str(), "bounced" | "complained")
+            && let Ok(address) = EmailAddress::parse(&address)
+        {
+            add_suppression(&mut *transaction, &address, &state, secret, now).await?;
+        }
+        end_running(&mut transaction, id, None, EndedReason::Newsroom, self.engine(), now).await?;
+        void_everything(&mut transaction, id, self.engine(), now).await?;
+        for statement in [
+            "UPDATE subscribers SET address = '', address_key = 'erased:' || CAST(n AS TEXT),
+             state = 'unsubscribed' WHERE n = $1",
+            "UPDATE opt_ins SET remote_address = '' WHERE subscriber = $1",
+            "UPDATE deliveries SET reply = NULL WHERE subscriber = $1",
+        ] {
+            sqlx::query(statement).bind(id.0).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Finds the subscriber of an address, or makes one that is pending. Holds its row, so that two
+/// requests for one address come one after the other.
+pub(super) async fn subscriber_for(
+    transaction: &mut sqlx::Transaction<'static, sqlx::Any>,
+    address: &EmailAddress,
+    language: Language,
+    now: Instant,
+) -> Result<SubscriberId, StoreError> {
+    let n = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO subscribers (address, address_key, state, language, created_at)
+         VALUES ($1, $2, 'pending', $3, $4)
+         ON CONFLICT (address_key) DO UPDATE SET address_key = excluded.address_key
+         RETURNING n",
+    )
+    .bind(address.to_string())
+    .bind(address.key())
+    .bind(language.code().to_owned())
+    .bind(micros(now))
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(SubscriberId(n))
+}
