@@ -57,7 +57,7 @@ impl SubscriberCommand {
                 let Some(reader) = app.store.subscriber_by_address(&address).await? else {
                     bail!("this address is no subscriber's");
                 };
-                app.store.erase_subscriber(reader.id, app.clock.now()).await?;
+                app.store.erase_subscriber(reader.id, &app.desk.secret, app.clock.now()).await?;
                 println!("subscriber {} is erased", reader.id);
             }
         }

@@ -5,7 +5,7 @@ use crate::domain::{
 use crate::feed::page_path;
 use crate::mail::{
     ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
-    compose_confirmation, compose_edition, edition_html,
+    compose_confirmation, compose_edition, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
 use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
@@ -140,13 +140,10 @@ pub async fn edition_page(
 ) -> Result<String, LetterError> {
     let digest =
         desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
-    let mut articles = store.edition_articles(edition.id, reader.id, false).await?;
-    articles.truncate(500);
+    let articles = store.edition_articles(edition.id, reader.id, false).await?;
     let recipient =
         Recipient { address: &reader.address, language: reader.language, links: desk.links(reader, None) };
-    // The browser has room for all of them.
-    let whole = Digest { max_articles: articles.len().max(1), ..digest.clone() };
-    Ok(edition_html(&desk.letterhead(), &recipient, &lay_out(desk, &whole, edition, &articles))?)
+    Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, digest, edition, &articles))?)
 }
 
 /// What a digest would look like with these articles: previews and test letters.

@@ -18,8 +18,6 @@ pub struct Visitor {
     pub accepted: Option<Language>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
-    /// The path that was asked for.
-    pub path: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The query.
@@ -43,7 +41,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
             picked,
             accepted: header.and_then(Language::negotiate),
             peer,
-            path: parts.uri.path().to_owned(),
             headers: parts.headers.clone(),
             query,
         })
@@ -133,7 +130,6 @@ mod tests {
             picked: None,
             accepted: None,
             peer: peer.parse().unwrap(),
-            path: "/".into(),
             headers: map,
             query: String::new(),
         }

@@ -192,6 +192,23 @@ impl Store {
         Ok(settled)
     }
 
+    /// A sign of life: everything that this worker holds is held until a later instant. Returns
+    /// how many that are.
+    pub async fn extend_claims(&self, worker: &str, until: Instant) -> Result<u64, StoreError> {
+        let mut transaction = self.write().await?;
+        let held = sqlx::query(
+            "UPDATE deliveries SET due_at = $2
+             WHERE settled_at IS NULL AND state = 'claimed' AND claimed_by = $1",
+        )
+        .bind(worker.to_owned())
+        .bind(micros(until))
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        transaction.commit().await?;
+        Ok(held)
+    }
+
     /// An orderly stop: what this worker has claimed and not sent is due now, and the try does
     /// not count. Returns how many.
     pub async fn give_back_claims(&self, worker: &str, now: Instant) -> Result<u64, StoreError> {
