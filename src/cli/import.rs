@@ -1,6 +1,6 @@
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
-use crate::domain::{CategoryName, Clock as _, Draft, clean_line};
+use crate::domain::{CategoryName, Clock as _, Draft, Instant, clean_line};
 use crate::intake::{Arrival, Fault, InputFormat, Intake, detect, read, read_json_line};
 use crate::publish::{self, BATCH, Occasion};
 use crate::store::{Accepted, Store};
@@ -29,9 +29,12 @@ pub struct Import {
     /// Say what would be stored, and store nothing
     #[arg(long)]
     dry_run: bool,
-    /// Old articles: into the feeds, never into a digest
-    #[arg(long)]
+    /// Into the feeds, never into a digest [default: when many of the articles are older than a week]
+    #[arg(long, conflicts_with = "news")]
     archive: bool,
+    /// Into the feeds and the next digests, however old
+    #[arg(long)]
+    news: bool,
 }
 
 /// What became of the inputs.
@@ -45,7 +48,8 @@ struct Tally {
 
 struct Desk<'a> {
     store: Option<Store>,
-    occasion: Occasion,
+    /// `None` until it is known.
+    occasion: Option<Occasion>,
     zone: chrono_tz::Tz,
     category: Option<CategoryName>,
     format: Option<InputFormat>,
@@ -69,7 +73,11 @@ impl Import {
         let bar = progress();
         let mut desk = Desk {
             store,
-            occasion: if self.archive { Occasion::Archive } else { Occasion::News },
+            occasion: match (self.archive, self.news) {
+                (true, _) => Some(Occasion::Archive),
+                (_, true) => Some(Occasion::News),
+                _ => None,
+            },
             zone: config.publication.time_zone,
             category: self.category.as_deref().map(clean_line).filter(|c| !c.is_empty()).map(CategoryName),
             format: self.format,
@@ -241,6 +249,14 @@ impl Desk<'_> {
         self.tally.failed += 1;
         self.bar.suspend(|| eprintln!("{name}: {what}"));
     }
+}
+
+/// Whether somebody is bringing in the years before. A handful of old articles is news to us.
+fn looks_like_an_archive(drafts: &[Draft], now: Instant) -> bool {
+    const HANDFUL: usize = 50;
+    let week_ago = now - chrono::Duration::days(7);
+    let old = drafts.iter().filter(|draft| draft.published.is_some_and(|at| at < week_ago)).count();
+    old > HANDFUL && old * 2 > drafts.len()
 }
 
 /// What a draft would become, for a dry run.

@@ -42,8 +42,14 @@ impl Demo {
         println!("Bản Tin demo in {} (removed at the end)\n", folder.path().display());
 
         let drafts = newsroom::drafts(app.clock.now())?;
-        let accepted = accept(&app.store, &drafts, Occasion::News, app.clock.now(), &SystemChance).await?;
-        println!("  imported     {} articles", accepted.len());
+        // The demo's reader gets the news of the last day, not a month in one mail.
+        let yesterday = app.clock.now() - chrono::Duration::hours(24);
+        let (news, archive): (Vec<_>, Vec<_>) =
+            drafts.into_iter().partition(|draft| draft.published.is_none_or(|at| at > yesterday));
+        for (drafts, occasion) in [(&archive, Occasion::Archive), (&news, Occasion::News)] {
+            accept(&app.store, drafts, occasion, app.clock.now(), &SystemChance).await?;
+        }
+        println!("  imported     {} articles", archive.len() + news.len());
         app.representations.refresh(app.clock.now()).await?;
 
         let letters = subscribe_and_mail(&app).await?;
