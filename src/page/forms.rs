@@ -8,7 +8,7 @@ pub struct DigestChoice {
     pub slug: Slug,
     /// Its name for people.
     pub title: String,
-    /// When it comes, in words: "6.30 hằng ngày".
+    /// When it comes, in words, as [`when`](super::when()) says it: "06:30 hằng ngày".
     pub when: String,
 }
 

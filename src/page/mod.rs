@@ -14,6 +14,7 @@ mod problem;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod when;
 
 pub use article::article;
 pub use desk::{Desk, style_sheet};
@@ -26,6 +27,7 @@ pub use journey::{
 pub use mailbox::{Letter, LetterHead, letter, letter_frame, mailbox};
 pub use problem::{DeadLink, link_dead, problem};
 pub use samples::try_templates;
+pub use when::when;
 
 /// The Content-Security-Policy under which these pages work. `form-action` lets a form go to this
 /// origin alone; Chromium holds the redirect after it to the same rule.

@@ -42,8 +42,8 @@ impl Samples {
         };
         let form = SubscribeForm {
             digests: vec![
-                digest("sang", "Bản tin sáng", "6.30 hằng ngày")?,
-                digest("tuan", "Bản tin tuần", "8.00 thứ Bảy hằng tuần")?,
+                digest("sang", "Bản tin sáng", "06:30 hằng ngày")?,
+                digest("tuan", "Bản tin tuần", "08:00 thứ Bảy hằng tuần")?,
             ],
             chosen: None,
             feeds: categories
@@ -291,6 +291,16 @@ fn articles(categories: &[Category]) -> Option<Vec<Article>> {
             summary: None, body: SafeHtml::default(), categories: Vec::new(), ..plain(4, "Tin vắn")?
         },
     ])
+}
+
+/// A front page far longer than any newsroom shows, to see that the templates' fuel carries it.
+#[cfg(test)]
+pub(super) fn crowded(templates: &Templates) -> Option<String> {
+    let mut samples = Samples::ordinary()?;
+    samples.articles = samples.articles.iter().cycle().take(500).cloned().collect();
+    let desk =
+        Desk { publication: &samples.publication, templates, language: Language::Vi, language_picked: false };
+    home(&desk, &samples.categories, &samples.all, &samples.articles, &samples.form).ok()
 }
 
 /// Every page, ordinary, hostile and empty, in both languages.

@@ -211,7 +211,7 @@ fn every_word_is_used_and_every_used_word_exists() {
             assert!(known, "{language}: {used}");
         }
         for key in keys {
-            let family = ["page.fault.", "page.link_dead.", "page.problem."];
+            let family = ["page.fault.", "page.link_dead.", "page.problem.", "page.when."];
             assert!(
                 sources.contains(&format!("t(\"{key}\"")) || family.iter().any(|f| key.starts_with(f)),
                 "nobody says {key}"
@@ -247,6 +247,11 @@ fn links_of_a_letter_open_outside_its_frame() {
     );
     assert_eq!(letter_frame("<header>x</header>"), format!("<!doctype html>{base}<header>x</header>"));
     assert_eq!(letter_frame("<html><p>İ"), format!("<html>{base}<p>İ"));
+}
+
+#[test]
+fn five_hundred_articles_fit_on_a_page() {
+    assert!(super::samples::crowded(&Templates::built_in().unwrap()).unwrap().len() > 100_000);
 }
 
 /// Not a check: writes the pages to the folder `DUMP_PAGES` to be looked at in a browser.
