@@ -216,8 +216,15 @@ impl Desk<'_> {
             }
             return Ok(());
         };
-        let accepted =
-            publish::accept(store, &drafts, self.occasion, SystemClock.now(), &SystemChance).await?;
+        let now = SystemClock.now();
+        if self.occasion.is_none() && looks_like_an_archive(&drafts, now) {
+            self.occasion = Some(Occasion::Archive);
+            self.bar.suspend(|| {
+                eprintln!("most of these are older than a week: taken as an archive, into feeds but never into a digest; --news mails them all the same");
+            });
+        }
+        let occasion = self.occasion.unwrap_or(Occasion::News);
+        let accepted = publish::accept(store, &drafts, occasion, now, &SystemChance).await?;
         for ((name, draft), acceptance) in names.iter().zip(&drafts).zip(&accepted) {
             let what = match &acceptance.what {
                 Accepted::New => {

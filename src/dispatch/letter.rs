@@ -209,9 +209,7 @@ fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
     }
     let elsewhere: Vec<&Article> = articles
         .iter()
-        .filter(|a| {
-            !a.categories.first().is_some_and(|c| directory.by_key(FeedKey::Category(c.id)).is_some())
-        })
+        .filter(|a| a.categories.first().is_none_or(|c| directory.by_key(FeedKey::Category(c.id)).is_none()))
         .collect();
     if let Some(all) = directory.by_key(FeedKey::All).filter(|_| !elsewhere.is_empty()) {
         sections.push(Section {

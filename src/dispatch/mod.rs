@@ -105,15 +105,16 @@ impl Dispatcher {
                 Some(Err(panic)) => tracing::error!(%panic, "a delivery fell over"),
             }
         }
-        keeper.abort();
+        drop(keeper);
         failure.map_or(Ok(()), Err)
     }
 
     /// Renews the claims while the work goes on: the final dot alone may take ten minutes
     /// (RFC 5321 §4.5.3.2.6), a crash should be noticed sooner.
-    fn keep_claims(&self) -> tokio::task::JoinHandle<()> {
+    fn keep_claims(&self) -> JoinSet<()> {
         let dispatcher = self.clone();
-        tokio::spawn(async move {
+        let mut keeper = JoinSet::new();
+        keeper.spawn(async move {
             loop {
                 tokio::time::sleep(dispatcher.claim / 3).await;
                 let now = dispatcher.clock.now();
@@ -122,7 +123,8 @@ impl Dispatcher {
                     tracing::warn!(%error, "claims not renewed");
                 }
             }
-        })
+        });
+        keeper
     }
 
     async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use super::AppState;
 use super::answer::{Problem, personal, uncached};
 use super::visitor::Visitor;
 use crate::domain::Instant;
-use crate::page::{self, Letter, LetterHead};
+use crate::page::{self, LETTER_POLICY, Letter, LetterHead};
 use crate::relay::{Outbox, OutboxEntry};
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -16,10 +16,6 @@ use mail_parser::{MessageParser, MimeHeaders};
 
 /// How many letters the page lists.
 const LISTED: usize = 200;
-
-/// A letter brings its own style and nothing else: no script, no form, nothing from us.
-const LETTER_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src * data:; \
-    frame-ancestors 'self'; base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 /// Puts the policy of letters on an answer.
 pub fn framed(mut response: Response) -> Response {

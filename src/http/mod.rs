@@ -17,6 +17,7 @@ pub use pages::{PageShelf, shelf};
 pub use readers::seal;
 
 use crate::app::App;
+use crate::page::CONTENT_POLICY;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -35,11 +36,6 @@ pub type AppState = Arc<App>;
 const MAX_BODY: usize = 64 * 1024;
 /// How long an answer may take before the client is told to come again.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// No script runs on our pages, nothing is loaded from elsewhere but pictures, no other site
-/// frames them. Articles are cleaned before they are stored; this is the second wall.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src * data:; \
-    form-action 'self'; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'";
 
 /// All routes.
 pub fn router(app: AppState) -> Router {
@@ -81,9 +77,7 @@ async fn guard(request: Request, next: Next) -> Response {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_POLICY));
     response
 }
 

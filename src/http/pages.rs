@@ -85,7 +85,7 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
         let all = directory.by_key(FeedKey::All).ok_or(Problem::NotFound)?;
         let categories: Vec<FeedLink> = directory.of_categories().map(link_of).collect();
         let articles = latest(&app, FeedKey::All).await?;
-        let form = subscribe_form_of(&app, visitor.language(&app), None);
+        let form = subscribe_form_of(&app, &visitor, None);
         Ok(page::home(&visitor.desk(&app), &categories, &link_of(all), &articles, &form)?)
     })
     .await
@@ -101,7 +101,7 @@ pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
     let Some(feed) = find(&directory, name) else { return Problem::NotFound.page(app, visitor) };
     shelved(app, visitor, &page_path_of(feed), async || {
         let articles = latest(app, feed.key).await?;
-        let form = subscribe_form_of(app, visitor.language(app), Some(feed.key));
+        let form = subscribe_form_of(app, visitor, Some(feed.key));
         Ok(page::feed(&visitor.desk(app), &link_of(feed), &articles, &form)?)
     })
     .await

@@ -6,23 +6,21 @@ use super::forms::Fields;
 use super::visitor::Visitor;
 use crate::dispatch::edition_page;
 use crate::domain::{
-    Digest, Directory, EditionId, EmailAddress, FeedKey, Language, Slug, SubscriberId, Token, TokenPurpose,
+    Directory, EditionId, EmailAddress, FeedKey, Language, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::page::{self, DeadLink, DigestChoice, FeedChoice, FormFault, Preferences, SubscribeForm};
 use crate::store::Subscriber;
 use crate::subscribe::{self, SubscribeError, Wish};
-use crate::wording::time_of_day;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::Datelike;
 
 /// The form as it is first shown; on a feed's own page that feed is ticked.
-pub fn subscribe_form_of(app: &AppState, language: Language, ticked: Option<FeedKey>) -> SubscribeForm {
+pub fn subscribe_form_of(app: &AppState, visitor: &Visitor, ticked: Option<FeedKey>) -> SubscribeForm {
     let directory = app.representations.directory();
     let form = SubscribeForm {
-        digests: digest_choices(app, language),
+        digests: digest_choices(app, visitor),
         chosen: None,
         feeds: feed_choices(app, &directory, |key| Some(key) == ticked),
         address: String::new(),
@@ -36,46 +34,16 @@ fn with_one_digest_chosen(mut form: SubscribeForm) -> SubscribeForm {
     form
 }
 
-fn digest_choices(app: &AppState, language: Language) -> Vec<DigestChoice> {
+fn digest_choices(app: &AppState, visitor: &Visitor) -> Vec<DigestChoice> {
     app.desk
         .digests
         .iter()
         .map(|digest| DigestChoice {
             slug: digest.slug.clone(),
             title: digest.title.clone(),
-            when: when(app, digest, language),
+            when: page::when(&visitor.desk(app), &digest.schedule),
         })
         .collect()
-}
-
-/// A schedule in words. The next slots tell whether it comes daily, weekly or otherwise.
-fn when(app: &AppState, digest: &Digest, language: Language) -> String {
-    let zone = digest.schedule.time_zone();
-    let mut slots = Vec::new();
-    let mut at = app.clock.now();
-    while let Some(next) = digest.schedule.next_after(at).filter(|_| slots.len() < 8) {
-        slots.push(next.with_timezone(&zone));
-        at = next;
-    }
-    let Some(first) = slots.first() else { return String::new() };
-    let time = time_of_day(first.to_utc(), zone);
-    let gaps: Vec<i64> =
-        slots.windows(2).map(|pair| (pair[1].date_naive() - pair[0].date_naive()).num_days()).collect();
-    let same_time = slots.iter().all(|slot| time_of_day(slot.to_utc(), zone) == time);
-    let words =
-        |key: &str, day: &str| app.templates.text(language, key, &[("time", time.as_str()), ("day", day)]);
-    if same_time && gaps.iter().all(|gap| *gap == 1) {
-        words("page.schedule.daily", "")
-    } else if same_time && gaps.iter().all(|gap| *gap == 7) {
-        let day = app.templates.text(
-            language,
-            &format!("page.weekday.{}", first.weekday().num_days_from_monday()),
-            &[],
-        );
-        words("page.schedule.weekly", &day)
-    } else {
-        words("page.schedule.often", "")
-    }
 }
 
 /// The feeds that digests offer, those of sections; that of everything first.
@@ -96,7 +64,7 @@ fn feed_choices(app: &AppState, directory: &Directory, checked: impl Fn(FeedKey)
 
 /// `GET /subscribe`
 pub async fn subscribe_form(State(app): State<AppState>, visitor: Visitor) -> Response {
-    let form = subscribe_form_of(&app, visitor.language(&app), None);
+    let form = subscribe_form_of(&app, &visitor, None);
     personal(&app, &visitor, page::subscribe(&visitor.desk(&app), &form))
 }
 
@@ -158,7 +126,7 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<Wish, B
             wording: consent_text(app, visitor.language(app)),
         }),
         (_, chosen, fault) => Err(Box::new(with_one_digest_chosen(SubscribeForm {
-            digests: digest_choices(app, visitor.language(app)),
+            digests: digest_choices(app, visitor),
             chosen: chosen.map(|digest| digest.slug.clone()),
             feeds: feed_choices(app, &directory, |key| asked.contains(&key)),
             address: crate::domain::excerpt(typed, 254),
@@ -329,7 +297,7 @@ async fn show_preferences(app: &AppState, token: &str, visitor: &Visitor, saved:
             let shown = Preferences {
                 address_hint: hint(&reader.address),
                 feeds: feed_choices(app, &directory, |key| running.iter().any(|s| s.feed == key)),
-                digests: digest_choices(app, visitor.language(app)),
+                digests: digest_choices(app, visitor),
                 chosen: running
                     .first()
                     .map(|s| s.digest.clone())
