@@ -4,3 +4,5 @@
 mod newsroom;
 mod postgres;
 mod store_articles;
+mod store_schema;
+mod store_search;

@@ -75,6 +75,13 @@ impl Deref for Newsroom {
 #[derive(Default)]
 pub struct Seeded(AtomicU64);
 
+impl Seeded {
+    /// Another history than the default one.
+    pub fn starting_at(seed: u64) -> Self {
+        Self(AtomicU64::new(seed << 32))
+    }
+}
+
 impl Chance for Seeded {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
