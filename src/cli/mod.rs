@@ -13,7 +13,7 @@ mod import;
 mod serve;
 mod subscriber;
 
-use crate::app::{App, SystemChance, SystemClock};
+use crate::app::{App, AppError, SystemChance, SystemClock};
 use crate::config::{Config, ConfigFault, LogSettings};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -102,7 +102,10 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bantin: {error:#}");
-            ExitCode::FAILURE
+            // A configuration that cannot be used is an unusable argument: starting again does
+            // not help, and systemd's RestartPreventExitStatus=2 relies on it.
+            let unusable = matches!(error.downcast_ref(), Some(AppError::Config(_) | AppError::Templates(_)));
+            if unusable { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -86,6 +86,11 @@ impl Settings {
             let Some(path) = name.strip_prefix("BANTIN_") else { continue };
             let Some((section, key)) = path.split_once("__") else { continue };
             let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            // A secret by file wins over a plain one in bantin.toml, and the other way round.
+            match key.strip_suffix("_file") {
+                Some(plain) => self.entries.remove(plain),
+                None => self.entries.remove(&format!("{key}_file")),
+            };
             self.entries.insert(key, (vec![value], Origin::Variable(name)));
         }
     }
@@ -224,6 +229,16 @@ mod tests {
         assert!(faults[0].starts_with("bantin.toml:1: `x` stands outside"), "{faults:?}");
         assert!(faults[1].starts_with("bantin.toml:3: `server.listen`: "), "{faults:?}");
         assert!(faults[2].ends_with("did you mean `server.listen`?"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_secret_file_of_the_environment_wins_over_the_plain_key() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "smtps://mail\n").unwrap();
+        let mut settings = Settings::of_file("bantin.toml", "[mail]\nurl = \"outbox:x\"\n");
+        let name = "BANTIN_MAIL__URL_FILE".to_owned();
+        settings.overlay([(name, secret.path().display().to_string())].into_iter());
+        assert_eq!(settings.take("mail.url", |t| Ok::<_, String>(t.to_owned())).unwrap(), "smtps://mail");
     }
 
     #[test]

@@ -6,3 +6,4 @@ mod postgres;
 mod store_articles;
 mod store_schema;
 mod store_search;
+mod world;
