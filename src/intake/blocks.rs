@@ -67,6 +67,23 @@ pub fn after_body(text: &str) -> Option<After> {
     }
 }
 
+/// Whether a line is running text, and no teaser of another article: those open with the paper's
+/// prefix or break off.
+pub fn continues(text: &str) -> bool {
+    text.chars().count() >= 160
+        && is_prose(text)
+        && !text.ends_with("...")
+        && !text.ends_with('…')
+        && !rules().lead.prefixes.is_match(text)
+}
+
+/// Whether the article goes on behind a list of others: at least two paragraphs of it come soon.
+pub fn goes_on<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
+    const SOON: usize = 40;
+    let article = texts.take(SOON).take_while(|text| after_body(text) != Some(After::End));
+    article.filter(|text| continues(text)).nth(1).is_some()
+}
+
 /// Whether a line is words under a picture. "Tin, ảnh: X" is not, it is a byline.
 pub fn is_caption(text: &str) -> bool {
     let rules = rules();
@@ -186,7 +203,7 @@ pub fn tell_kinds(blocks: &mut Vec<Block>, title: &str) {
         kept.push(block);
     }
     for at in 1..kept.len() {
-        let next = kept[at + 1..].iter().find(|b| b.kind != Kind::Caption);
+        let next = kept[at + 1..].iter().take(12).find(|b| b.kind != Kind::Caption);
         let followed = next.is_some_and(|b| b.kind == Kind::Heading || is_prose(&b.text));
         if kept[at].kind == Kind::Paragraph && followed && looks_like_heading(&kept[at].text) {
             kept[at].kind = Kind::Heading;

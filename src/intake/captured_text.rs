@@ -8,6 +8,9 @@ use super::rules::rules;
 use super::{Arrival, Fault, Intake, Warning, decode, identity, mend_eth, push_new};
 use crate::domain::{CategoryName, Draft, Source, WebUrl, clean_line, fold};
 
+/// How many lines above the text are looked at. A whole nested menu may stand there.
+const MASTHEAD: usize = 150;
+
 /// A line that is not blank.
 struct Line {
     number: usize,
@@ -37,7 +40,8 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
 
     let mut blocks = Vec::new();
     let mut header = Header::default();
-    for (at, line) in lines.iter().enumerate().take(body_at).filter(|(at, _)| *at != title_at) {
+    let masthead = lines.iter().enumerate().take(body_at).skip(body_at.saturating_sub(MASTHEAD));
+    for (at, line) in masthead.filter(|(at, _)| *at != title_at) {
         match part_of(line, intake) {
             Part::Date(date) => {
                 if at > title_at {
@@ -196,17 +200,16 @@ fn find_title(lines: &[Line], intake: &Intake<'_>) -> Option<(usize, usize)> {
             && page_date(&text, intake.zone).is_none()
     };
     let mut body_at = lines.iter().position(starts_text);
-    let parts: Vec<Part> =
-        lines.iter().take(body_at.unwrap_or(lines.len())).map(|l| part_of(l, intake)).collect();
+    let from = body_at.map_or(0, |at| at.saturating_sub(MASTHEAD));
+    let head = &lines[from..body_at.unwrap_or(lines.len()).min(from + MASTHEAD)];
+    let parts: Vec<Part> = head.iter().map(|l| part_of(l, intake)).collect();
+    let folded: Vec<String> = head.iter().map(|l| fold(&l.text)).collect();
     let is_date = |at: usize| matches!(parts.get(at), Some(Part::Date(_)));
     let score = |at: usize| -> usize {
-        let text = &lines[at].text;
+        let text = &head[at].text;
         let beside_date = is_date(at + 1) || (at > 0 && is_date(at - 1));
-        let folded = fold(text);
-        let twice = lines[..parts.len()]
-            .iter()
-            .enumerate()
-            .any(|(other, l)| other != at && fold(&l.text).ends_with(&folded));
+        let twice =
+            folded.iter().enumerate().any(|(other, f)| other != at && f.ends_with(folded[at].as_str()));
         let kicker = text.ends_with(':') || (text.starts_with(['-', '+']));
         let words = text.split(' ').count().min(20);
         (words + 6 * usize::from(beside_date) + 6 * usize::from(twice)).saturating_sub(if kicker {
@@ -218,9 +221,10 @@ fn find_title(lines: &[Line], intake: &Intake<'_>) -> Option<(usize, usize)> {
     let candidates = |wanted: fn(&Part) -> bool| {
         let found = parts.iter().enumerate().filter(|(_, p)| wanted(p)).map(|(at, _)| at);
         found
-            .filter(|at| lines[*at].text.split(' ').count() >= 2 && !blocks::is_caption(&lines[*at].text))
-            .filter(|at| blocks::after_body(&lines[*at].text).is_none())
+            .filter(|at| head[*at].text.split(' ').count() >= 2 && !blocks::is_caption(&head[*at].text))
+            .filter(|at| blocks::after_body(&head[*at].text).is_none())
             .max_by_key(|at| (score(*at), *at))
+            .map(|at| from + at)
     };
     let mut title_at = candidates(|p| matches!(p, Part::Text))
         .or_else(|| candidates(|p| matches!(p, Part::Byline(byline) if !byline.authors.is_empty())));
@@ -235,7 +239,7 @@ fn find_title(lines: &[Line], intake: &Intake<'_>) -> Option<(usize, usize)> {
     let title_at = title_at?;
     // Short news: no line is long enough, so the text is what follows the title.
     let body_at = body_at.or_else(|| {
-        let mut below = lines.iter().enumerate().skip(title_at + 1);
+        let mut below = lines.iter().enumerate().skip(title_at + 1).take(MASTHEAD);
         below
             .find(|(_, l)| matches!(part_of(l, intake), Part::Text) && blocks::after_body(&l.text).is_none())
             .map(|(at, _)| at)
@@ -252,9 +256,7 @@ fn read_body(lines: &[Line], blocks: &mut Vec<Block>) {
             Some(After::End) => break,
             Some(After::Related) => {
                 // A list in the middle of the text: at least two paragraphs of it are to come.
-                let rest =
-                    lines[at + 1..].iter().take_while(|l| blocks::after_body(&l.text) != Some(After::End));
-                if rest.filter(|l| continues(&l.text)).count() < 2 {
+                if !blocks::goes_on(lines[at + 1..].iter().map(|l| l.text.as_str())) {
                     break;
                 }
                 in_list = true;
@@ -263,21 +265,12 @@ fn read_body(lines: &[Line], blocks: &mut Vec<Block>) {
             Some(After::Line) => continue,
             None => {}
         }
-        if in_list && !continues(text) {
+        if in_list && !blocks::continues(text) {
             continue;
         }
         in_list = false;
         blocks.push(block(line));
     }
-}
-
-/// Running text, and no teaser of another article: those open with the paper's prefix or break off.
-fn continues(text: &str) -> bool {
-    text.chars().count() >= 160
-        && blocks::is_prose(text)
-        && !text.ends_with("...")
-        && !text.ends_with('…')
-        && !rules().lead.prefixes.is_match(text)
 }
 
 /// A date at the end of the text, as in "NAME - 08:54, 30/11/2024".

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{CategoryName, Draft, LanguageTag, SafeHtml, Source, fold};
 use scraper::{ElementRef, Html, Node};
+use std::collections::{HashMap, VecDeque};
 
 /// A paragraph with its markup.
 struct Part {
@@ -94,7 +95,11 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
 /// without the paper's name behind it.
 fn title(html: &Html, said: Option<&str>) -> Option<String> {
     let shown = || {
-        let heads = all(html, "h1").into_iter().map(|h| plain_line(&words(h)));
+        let heads = all(html, "h1")
+            .into_iter()
+            .filter(|h| text_size(*h) <= 2000)
+            .take(20)
+            .map(|h| plain_line(&words(h)));
         heads.filter(|t| t.split(' ').count() >= 3).max_by_key(|t| t.chars().count().min(200))
     };
     let meta = |css: &str| first(html, css).and_then(|m| m.attr("content")).map(plain_line);
@@ -132,7 +137,7 @@ fn container(html: &Html) -> Option<ElementRef<'_>> {
         }
     }
     let mut best: Option<(usize, ElementRef<'_>)> = None;
-    let mut scores = std::collections::HashMap::new();
+    let mut scores = HashMap::new();
     for paragraph in all(html, "p, div, td, section, main, body") {
         let own: usize = match paragraph.value().name() {
             "p" => text_size(paragraph),
@@ -160,30 +165,26 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
     let mut parts = Vec::new();
     collect(container, text_size(container), &mut Vec::new(), &mut parts);
     let mut kept: Vec<Part> = Vec::new();
-    let mut rest = parts.into_iter().peekable();
-    while let Some(part) = rest.next() {
+    let mut rest = VecDeque::from(parts);
+    let mut before_text = true;
+    while let Some(part) = rest.pop_front() {
         let text = &part.block.text;
         match blocks::after_body(text) {
             Some(After::End) => break,
             Some(After::Related) => {
                 // A box in the middle of the text ends where running text goes on.
-                let ahead: Vec<Part> = rest.collect();
-                let texts = ahead.iter().filter(|p| !p.links && p.block.text.chars().count() >= 160).count();
-                if texts < 2 {
+                if !blocks::goes_on(rest.iter().map(|p| if p.links { "" } else { p.block.text.as_str() })) {
                     break;
                 }
-                rest = ahead
-                    .into_iter()
-                    .skip_while(|p| p.links || p.block.text.chars().count() < 160)
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .peekable();
+                while rest.front().is_some_and(|p| p.links || !blocks::continues(&p.block.text)) {
+                    rest.pop_front();
+                }
                 continue;
             }
             Some(After::Line) => continue,
             None => {}
         }
-        let before_text = !kept.iter().any(|p| blocks::is_prose(&p.block.text));
+        before_text = before_text && !kept.last().is_some_and(|p| blocks::is_prose(&p.block.text));
         let of_header = before_text
             && !part.pictured
             && (rules().header.noise.is_match(text) || dates::page_date(text, intake.zone).is_some());
@@ -355,7 +356,12 @@ fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str)
         let prefix = &opening[..opening.len() - bare.len()];
         if !prefix.is_empty() {
             // The prefix may be bold, so it is looked for in the markup as well as in the text.
-            let cut = parts[at].html.replacen(&blocks::escape(prefix), "", 1);
+            let cut = parts[at].html.replacen(blocks::escape(prefix).trim_end(), "", 1);
+            let cut = cut
+                .replacen("<strong></strong>", "", 1)
+                .replacen("<strong> </strong>", "", 1)
+                .replacen("<b></b>", "", 1)
+                .replacen("<p> ", "<p>", 1);
             parts[at].html = if cut.len() < parts[at].html.len() {
                 cut
             } else {
@@ -420,7 +426,8 @@ fn shown_date(html: &Html, intake: &Intake<'_>) -> Option<crate::domain::Instant
     after.find_map(|node| {
         let text = node.value().as_text().filter(|t| !t.trim().is_empty() && seen < 200)?;
         seen += 1;
-        let around = node.parent().and_then(ElementRef::wrap).map(words).filter(|w| w.chars().count() <= 120);
+        let parent = node.parent().and_then(ElementRef::wrap).filter(|p| text_size(*p) <= 240);
+        let around = parent.map(words);
         let dated = around.and_then(|w| dates::page_date(&w, intake.zone));
         dated.or_else(|| dates::page_date(&plain_line(text), intake.zone)).map(|d| d.instant)
     })

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::{
     CategoryName, Draft, Enclosure, IdentityKey, Image, Instant, LanguageTag, SafeHtml, Source, WebUrl,
-    clean_line, clean_paragraphs,
+    clean_line, clean_paragraphs, excerpt,
 };
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -198,13 +198,7 @@ const KNOWN: [&str; 16] = [
 
 impl<'j> Item<'j, '_> {
     fn article(mut self) -> Result<Arrival, Fault> {
-        for (name, raw) in &self.fields {
-            if !KNOWN.contains(&name.as_str()) {
-                let line = self.place(raw).0;
-                let message = format!("the field `{}` is not known and was left out", clean_line(name));
-                self.warnings.push(Warning::new(line, message));
-            }
-        }
+        self.tell_unknown();
         let title = self.text_field("title")?.map(|t| plain_line(&t)).unwrap_or_default();
         let mut draft = Draft::titled(&title)
             .ok_or_else(|| self.fault("title", "is missing or empty; every article needs a headline"))?;
@@ -248,6 +242,26 @@ impl<'j> Item<'j, '_> {
         let external = external.map(|id| clean_line(&id)).filter(|id| !id.is_empty());
         draft.keys = identity(&draft, external.map(|id| IdentityKey::external("api", &id)));
         Ok(Arrival { draft, warnings: self.warnings })
+    }
+
+    /// One warning for all of them: an object may have any number.
+    fn tell_unknown(&mut self) {
+        let unknown: Vec<(&String, &&RawValue)> =
+            self.fields.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())).collect();
+        let Some((_, first)) = unknown.iter().min_by_key(|(_, raw)| raw.get().as_ptr() as usize) else {
+            return;
+        };
+        let line = self.place(first).0;
+        let mut names: Vec<_> =
+            unknown.iter().take(5).map(|(name, _)| format!("`{}`", excerpt(name, 40))).collect();
+        if unknown.len() > names.len() {
+            names.push(format!("{} more", unknown.len() - names.len()));
+        }
+        let message = match unknown.len() {
+            1 => format!("the field {} is not known and was left out", names.join("")),
+            _ => format!("the fields {} are not known and were left out", names.join(", ")),
+        };
+        self.warnings.push(Warning::new(line, message));
     }
 
     fn place(&self, raw: &RawValue) -> (usize, usize) {
@@ -329,7 +343,7 @@ impl<'j> Item<'j, '_> {
     fn instant(&mut self, name: &str) -> Result<Option<Instant>, Fault> {
         let Some(text) = self.text_field(name)? else { return Ok(None) };
         let Some((instant, assumed)) = dates::machine_date(&text, self.intake.zone) else {
-            let said = crate::domain::excerpt(&text, 60);
+            let said = excerpt(&text, 60);
             return Err(
                 self.fault(name, &format!("`{said}` is no date; write it like 2024-04-04T04:30:00+07:00"))
             );
