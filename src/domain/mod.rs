@@ -6,6 +6,7 @@
 
 mod address;
 mod article;
+mod bounded;
 mod category;
 mod clock;
 mod delivery;
@@ -25,6 +26,7 @@ mod token;
 
 pub use address::{AddressError, EmailAddress};
 pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
+pub(crate) use bounded::{bounded_document, bounded_fragment};
 pub use category::{Category, CategoryTree};
 pub use clock::{Clock, Instant, from_micros, micros};
 pub use delivery::{Attempt, DeliveryKind, DeliveryState, Outcome, retry_delay};

@@ -8,6 +8,7 @@ const MORE: &str = "Theo báo cáo tại hội nghị, các chỉ tiêu chủ y�
 const TITLE: &str = "Tỉnh ủy cho ý kiến về nhiều nội dung quan trọng";
 
 /// What is wanted of a page: section, instant (local), writers, source, summary's and body's marks.
+#[derive(Default)]
 struct Wanted<'a> {
     habit: &'a str,
     page: String,
@@ -17,21 +18,6 @@ struct Wanted<'a> {
     source: &'a str,
     body: &'a [&'a str],
     not: &'a [&'a str],
-}
-
-impl Default for Wanted<'_> {
-    fn default() -> Self {
-        Self {
-            habit: "",
-            page: String::new(),
-            category: "",
-            published: "",
-            authors: &[],
-            source: "",
-            body: &[],
-            not: &[],
-        }
-    }
 }
 
 #[test]

@@ -23,9 +23,7 @@ struct Part {
 }
 
 pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
-    if bytes.len() > super::MAX_PAGE_BYTES {
-        html_tree::parse(&" ".repeat(bytes.len()))?;
-    }
+    html_tree::within_size(bytes.len())?;
     let mut warnings = Vec::new();
     let text = mend_eth(&decode::decode(bytes, &mut warnings)?);
     let html = html_tree::parse(&text)?;
