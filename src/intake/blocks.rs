@@ -53,7 +53,9 @@ pub enum After {
 /// Whether a line belongs to what stands below articles.
 pub fn after_body(text: &str) -> Option<After> {
     let rules = &rules().after;
-    if rules.words.contains(text) || (text.chars().count() <= 160 && rules.patterns.is_match(text)) {
+    // "Bình luận (3)" is "Bình luận".
+    let uncounted = text.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '(' | ')' | ' ' | ':'));
+    if rules.words.contains(uncounted) || (text.chars().count() <= 160 && rules.patterns.is_match(text)) {
         Some(After::End)
     } else if rules
         .related_words
@@ -120,8 +122,8 @@ pub fn without_stroke(text: &str) -> String {
 pub fn take_bylines(blocks: &mut Vec<Block>) -> Byline {
     let mut found = Byline::default();
     let mut names: Vec<Byline> = Vec::new();
-    // Bylines, a photo credit, a workplace and a source are at most this many lines together.
-    for _ in 0..5 {
+    // Bylines, a photo credit, a workplace, a source and buttons are at most this many lines.
+    for _ in 0..8 {
         let Some(last) = blocks.last().filter(|b| b.text.chars().count() <= 120 && blocks.len() > 1) else {
             break;
         };
@@ -137,6 +139,7 @@ pub fn take_bylines(blocks: &mut Vec<Block>) -> Byline {
         match byline {
             Some(byline) => names.push(byline),
             None if byline::is_workplace(text) && !ends_sentence(text) => {}
+            None if rules().header.noise.is_match(text) => {}
             None => break,
         }
         blocks.pop();

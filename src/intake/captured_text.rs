@@ -25,7 +25,8 @@ struct Line {
 enum Part {
     Date(PageDate),
     Source(Source),
-    Crumbs(Vec<String>),
+    /// The sections it names, and whether it is surely a breadcrumb and no part of a menu.
+    Crumbs(Vec<String>, bool),
     Byline(Byline),
     Noise,
     Text,
@@ -50,7 +51,7 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
                 header.dates.push((at, date));
             }
             Part::Source(source) => header.source = header.source.or(Some(source)),
-            Part::Crumbs(names) if at < title_at => header.crumbs.push(names),
+            Part::Crumbs(names, sure) if at < title_at => header.crumbs.push((names, sure)),
             Part::Byline(byline) if at > title_at => header.bylines.push(byline),
             Part::Text if at > title_at && line.text.split(' ').count() >= 4 => blocks.push(block(line)),
             Part::Text if at < title_at => header.plain.push((at, line.text.clone())),
@@ -78,7 +79,7 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     draft.summary = Some(summary);
     draft.body = blocks::to_html(&blocks);
     draft.published = published;
-    draft.categories = header.categories(title_at, intake);
+    draft.categories = header.categories(title_at, &title, intake);
     draft.url = intake.base.clone();
     draft.source = header.source;
     for byline in bylines {
@@ -104,7 +105,7 @@ fn lines(page: &str) -> Vec<Line> {
     let mut gap = 0;
     for (at, raw) in page.split('\n').flat_map(|l| l.split('\r')).enumerate() {
         let text = blocks::without_residue(raw);
-        if text.is_empty() {
+        if !text.chars().any(char::is_alphanumeric) {
             gap += 1;
             continue;
         }
@@ -137,8 +138,8 @@ fn part_of(line: &Line, intake: &Intake<'_>) -> Part {
     if rules.noise.is_match(&text) {
         return Part::Noise;
     }
-    if let Some(crumbs) = crumbs(line, &text) {
-        return Part::Crumbs(crumbs);
+    if let Some((names, sure)) = crumbs(line, &text) {
+        return Part::Crumbs(names, sure);
     }
     match byline::read(&text) {
         Some(byline) if line.text.chars().count() <= 60 => Part::Byline(byline),
@@ -157,7 +158,7 @@ fn source(text: &str) -> Option<Source> {
 }
 
 /// The sections that a line of the masthead names: a breadcrumb, a bullet or a known section.
-fn crumbs(line: &Line, text: &str) -> Option<Vec<String>> {
+fn crumbs(line: &Line, text: &str) -> Option<(Vec<String>, bool)> {
     let rules = rules();
     if line.text.chars().count() > 160 || line.text.ends_with(['.', '!', '?', ':']) {
         return None;
@@ -165,7 +166,7 @@ fn crumbs(line: &Line, text: &str) -> Option<Vec<String>> {
     if let Some(again) =
         rules.header.again.captures(text).and_then(|f| Some(f.name("category")?.as_str().to_owned()))
     {
-        return Some(vec![again]);
+        return Some((vec![again], true));
     }
     let raw = rules.header.bullets.cut(line.raw.trim());
     let chain: Vec<String> =
@@ -175,17 +176,15 @@ fn crumbs(line: &Line, text: &str) -> Option<Vec<String>> {
     let arrows = line.text.contains(['>', '»', '›', '→']);
     if chain.len() > 1 && (starts_home || arrows || chain.iter().all(|c| rules.categories.words.contains(c)))
     {
-        return Some(chain.into_iter().filter(|c| is_section(c) && !rules.header.home.contains(c)).collect());
+        let names = chain.into_iter().filter(|c| is_section(c) && !rules.header.home.contains(c));
+        return Some((names.collect(), true));
     }
     let bulleted = text.len() < line.text.len();
     let known = rules.categories.words.contains(text) || rules.header.home.contains(text);
-    (known || (bulleted && is_section(&text.to_owned()) && page_short(text))).then(|| {
-        if rules.header.home.contains(text) && !bulleted { Vec::new() } else { vec![text.to_owned()] }
+    (known || (bulleted && is_section(&text.to_owned()) && text.chars().count() <= 40)).then(|| {
+        let names = if rules.header.home.contains(text) { Vec::new() } else { vec![text.to_owned()] };
+        (names, false)
     })
-}
-
-fn page_short(text: &str) -> bool {
-    text.chars().count() <= 40
 }
 
 /// The title and the first line of the text. The title is the line above the text that says most,
@@ -283,7 +282,7 @@ fn signed_date(blocks: &[Block], intake: &Intake<'_>) -> Option<PageDate> {
 struct Header {
     dates: Vec<(usize, PageDate)>,
     source: Option<Source>,
-    crumbs: Vec<Vec<String>>,
+    crumbs: Vec<(Vec<String>, bool)>,
     plain: Vec<(usize, String)>,
     bylines: Vec<Byline>,
 }
@@ -328,18 +327,20 @@ impl Header {
 
     /// The sections: the last step of the breadcrumb nearest to the title, or a short line right
     /// above it. A whole menu says nothing.
-    fn categories(&self, title_at: usize, intake: &Intake<'_>) -> Vec<CategoryName> {
+    fn categories(&self, title_at: usize, title: &str, intake: &Intake<'_>) -> Vec<CategoryName> {
         const MENU: usize = 5;
-        let single = self.crumbs.iter().filter(|c| c.len() == 1).count();
-        let chain = self.crumbs.iter().rev().find(|c| c.len() > 1).and_then(|c| c.last());
-        let single = (single < MENU).then(|| self.crumbs.iter().rev().find_map(|c| c.last())).flatten();
+        // The last step of a breadcrumb may be the article itself.
+        let step = |names: &'_ Vec<String>| names.iter().rfind(|n| fold(n) != fold(title)).cloned();
+        let sure = self.crumbs.iter().rev().filter(|(_, sure)| *sure).find_map(|(names, _)| step(names));
+        let single =
+            (self.crumbs.len() < MENU).then(|| self.crumbs.iter().rev().find_map(|(names, _)| step(names)));
         let plain = || {
             let (at, text) = self.plain.last().filter(|_| self.plain.len() <= 3)?;
             let above =
                 *at + 3 >= title_at && text.split(' ').count() <= 5 && !text.ends_with([':', '.', '!', '?']);
-            above.then_some(text)
+            above.then(|| text.clone())
         };
-        let name = chain.or(single).or_else(plain).cloned().map(CategoryName);
+        let name = sure.or(single.flatten()).or_else(plain).map(CategoryName);
         name.or_else(|| intake.category.clone()).into_iter().collect()
     }
 }

@@ -177,6 +177,29 @@ fn pages() -> Vec<Wanted<'static>> {
             not: &["date 2019", "Tags"],
             ..Wanted::default()
         },
+        Wanted {
+            habit: "today and a whole menu on top, the date above the title, what stands below",
+            page: format!(
+                "Thứ năm, 26/11/2026\nMới nhất\nThời sự\nThế giới\nVideo\nKinh doanh\nGiải trí\nThể thao\nPháp luật\nGiáo dục\nTất cả\nTrở lại Thời sự\nThời sự\nChính trị\nThứ tư, 22/10/2025, 19:25 (GMT+7)\n{TITLE}\n{PROSE}\n\n{MORE}\n\nViết Tuân\nChia sẻ\nTrở lại Thời sự\nCopy link thành công\n×\n"
+            ),
+            category: "Thời sự",
+            published: "2025-10-22 19:25",
+            authors: &["Viết Tuân"],
+            not: &["Trở lại", "Copy", "Chia sẻ", "×"],
+            ..Wanted::default()
+        },
+        Wanted {
+            habit: "clock, menu and breadcrumb, the paper itself under the title, two names behind the stroke",
+            page: format!(
+                "9-5-25 23:49:29\nTrang chủ\nChính trị\nKinh tế\nXã hội\nVăn hóa\n>> Chính trị >> Xây dựng Đảng\n{TITLE}\nBáo Mẫu\nThứ Sáu, 18/4/2025 | 10:05\n\n(CMO) {PROSE}\n\n\"Chúng tôi làm việc này vì dân\", ông nói.\n\n{MORE}./.\n\nHồng Nhung  - Kim Cương\nÝ kiến bạn đọc (0)\n"
+            ),
+            category: "Xây dựng Đảng",
+            published: "2025-04-18 10:05",
+            authors: &["Hồng Nhung", "Kim Cương"],
+            source: "Báo Mẫu",
+            not: &["Ý kiến", "./."],
+            ..Wanted::default()
+        },
     ]
 }
 
