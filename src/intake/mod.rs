@@ -12,11 +12,13 @@ mod decode;
 mod foreign_feed;
 mod html_metadata;
 mod html_page;
+mod html_parts;
 mod html_tree;
 mod json;
 mod json_feed;
 mod position;
 mod rules;
+mod xml_feed;
 mod xml_tree;
 
 use crate::domain::{CategoryName, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
@@ -271,5 +273,7 @@ mod captured_text_tests;
 mod foreign_feed_tests;
 #[cfg(test)]
 mod html_page_tests;
+#[cfg(test)]
+mod json_tests;
 #[cfg(test)]
 mod tests;
