@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod feeds;
 mod installation;
+mod placement;
 mod search;
 mod sequence;
 mod statement;

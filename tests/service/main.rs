@@ -4,5 +4,6 @@
 mod newsroom;
 mod postgres;
 mod store_articles;
+mod store_feeds;
 mod store_schema;
 mod store_search;
