@@ -4,6 +4,7 @@
 mod newsroom;
 mod postgres;
 mod store_articles;
+mod store_feeds;
 mod store_schema;
 mod store_search;
 mod world;
