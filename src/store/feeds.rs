@@ -98,13 +98,9 @@ impl Store {
         let keys: Vec<FeedKey> = std::iter::once(FeedKey::All).chain(wanted.keys().copied()).collect();
         let (rows, mut touched) = feed_rows(&mut tx, &keys).await?;
         let ns: Vec<i64> = rows.values().map(|row| row.n).collect();
-        for row in fetch_about(
-            &mut tx,
-            "SELECT n AS feed, key, definition FROM feeds WHERE n IN ({keys})",
-            &[],
-            &ns,
-        )
-        .await?
+        for row in
+            fetch_about(&mut tx, "SELECT n AS feed, key, definition FROM feeds WHERE n IN ({keys})", &[], &ns)
+                .await?
         {
             let feed = FeedRow::of_row(&row)?;
             let Some(definition) = wanted.get(&feed.key) else { continue };

@@ -23,11 +23,13 @@ impl Store {
         chance.fill(&mut secret);
         let mut tx = self.write().await?;
         // The row is there since the migration; of two who come first, the second changes nothing.
-        sqlx::query("UPDATE installation SET publication = $1, secret = $2 WHERE one = 1 AND publication = ''")
-            .bind(new_uuid(now, chance).to_string())
-            .bind(secret.to_vec())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE installation SET publication = $1, secret = $2 WHERE one = 1 AND publication = ''",
+        )
+        .bind(new_uuid(now, chance).to_string())
+        .bind(secret.to_vec())
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         self.present_installation().await?.ok_or_else(|| damaged("installation", 1, ""))
     }
