@@ -5,6 +5,8 @@ mod newsroom;
 mod postgres;
 mod store_articles;
 mod store_feeds;
+mod store_histories;
+mod store_readers;
 mod store_schema;
 mod store_search;
 mod world;
