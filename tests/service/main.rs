@@ -1,8 +1,15 @@
 //! Stories at the doors and contracts at the store, in one binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over")]
 
+mod check;
+mod crash;
+mod demo;
+mod journey;
+mod mailroom;
 mod newsroom;
+mod postbox;
 mod postgres;
+mod smtp;
 mod store_articles;
 mod store_feeds;
 mod store_histories;
