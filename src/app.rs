@@ -240,8 +240,8 @@ impl App {
         }
     }
 
-    /// A worker that empties the queue of deliveries.
-    pub fn dispatcher(&self) -> Dispatcher {
+    /// A worker that empties the queue of deliveries, or stops when it is asked to.
+    pub fn dispatcher(&self, stop: CancellationToken) -> Dispatcher {
         Dispatcher {
             store: self.store.clone(),
             desk: Arc::clone(&self.desk),
@@ -252,6 +252,7 @@ impl App {
             claim: self.limits.claim,
             connections: self.limits.mail_connections,
             tally: Arc::clone(&self.tally),
+            stop,
         }
     }
 }

@@ -89,13 +89,13 @@ async fn editions(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn letters(app: Arc<App>, stop: CancellationToken) {
-    let dispatcher = app.dispatcher();
+    let dispatcher = app.dispatcher(stop.clone());
     let mut rested = std::time::Instant::now();
     while woken(&app.wake.dispatch, &stop).await {
         tokio::select! {
             biased;
-            // Letters under way are cut off by a stop; their claims are given back below, and a
-            // letter that was just taken is repeated under its own Message-ID.
+            // The dispatcher begins no letter after a stop. One whose server takes longer than the
+            // grace is cut off, and is repeated under its own Message-ID.
             () = stop_after_grace(&stop) => break,
             ended = dispatcher.run() => if let Err(error) = ended {
                 tracing::error!(%error, "deliveries not settled; their claims end by themselves");
@@ -106,7 +106,7 @@ async fn letters(app: Arc<App>, stop: CancellationToken) {
             rested = std::time::Instant::now();
         }
     }
-    match dispatcher.stop().await {
+    match dispatcher.give_back().await {
         Ok(0) => {}
         Ok(claims) => tracing::info!(claims, "claims given back"),
         Err(error) => tracing::warn!(%error, "claims not given back; they end by themselves"),

@@ -14,6 +14,7 @@ use clap::Subcommand;
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Look at digests, run one now.
 #[derive(Subcommand)]
@@ -156,9 +157,9 @@ async fn preview(app: &Arc<App>, digest: &Digest, to: Option<&EmailAddress>) -> 
 
 async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<()> {
     let answer = run_now(&app.store, digest, app.clock.now()).await?;
-    let dispatcher = app.dispatcher();
+    let dispatcher = app.dispatcher(CancellationToken::new());
     let settled = dispatcher.run().await;
-    dispatcher.stop().await?;
+    dispatcher.give_back().await?;
     let settled = settled?;
     let (articles, deliveries) = match &answer {
         CutAnswer::Made(cut) => (cut.articles, cut.deliveries),

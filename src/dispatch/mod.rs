@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// How many deliveries a worker claims at once for each connection it may use: enough that
 /// connections never wait for the store, few enough that a crash leaves little to wait for.
@@ -67,46 +68,49 @@ pub struct Dispatcher {
     pub connections: usize,
     /// What became of them.
     pub tally: Arc<Tally>,
+    /// Once this is cancelled no new letter is begun; those under way are brought to their end.
+    pub stop: CancellationToken,
 }
 
 impl Dispatcher {
-    /// Works until nothing is due. Returns how many deliveries were settled.
+    /// Works until nothing is due, or until it is asked to stop. Returns how many deliveries were settled.
     pub async fn run(&self) -> Result<usize, StoreError> {
         let mut settled = 0;
-        loop {
+        while !self.stop.is_cancelled() {
             let now = self.clock.now();
             let limit = self.connections * CLAIMS_PER_CONNECTION;
             let until = now + chrono::Duration::from_std(self.claim).unwrap_or(chrono::Duration::seconds(90));
             let claimed = self.store.claim_deliveries(&self.worker, limit, until, now).await?;
             if claimed.is_empty() {
-                return Ok(settled);
+                break;
             }
-            settled += claimed.len();
-            self.deliver_all(claimed).await?;
+            settled += self.deliver_all(claimed).await?;
         }
+        Ok(settled)
     }
 
-    async fn deliver_all(&self, claimed: Vec<ClaimedDelivery>) -> Result<(), StoreError> {
+    async fn deliver_all(&self, claimed: Vec<ClaimedDelivery>) -> Result<usize, StoreError> {
         let keeper = self.keep_claims();
         let mut under_way = JoinSet::new();
         let mut waiting = claimed.into_iter();
         let mut failure = None;
+        let mut settled = 0;
         loop {
-            while under_way.len() < self.connections {
+            while under_way.len() < self.connections && !self.stop.is_cancelled() {
                 let Some(delivery) = waiting.next() else { break };
                 let dispatcher = self.clone();
                 under_way.spawn(async move { dispatcher.deliver(&delivery).await });
             }
             match under_way.join_next().await {
                 None => break,
-                Some(Ok(Ok(()))) => {}
+                Some(Ok(Ok(()))) => settled += 1,
                 Some(Ok(Err(error))) => failure = Some(error),
                 // Its claim ends by itself, and somebody tries again.
                 Some(Err(panic)) => tracing::error!(%panic, "a delivery fell over"),
             }
         }
         drop(keeper);
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(settled), Err)
     }
 
     /// Renews the claims while the work goes on: the final dot alone may take ten minutes
@@ -179,7 +183,7 @@ impl Dispatcher {
     }
 
     /// Lets claims go at an orderly stop, so that the next start need not wait for their end.
-    pub async fn stop(&self) -> Result<u64, StoreError> {
+    pub async fn give_back(&self) -> Result<u64, StoreError> {
         self.store.give_back_claims(&self.worker, self.clock.now()).await
     }
 }

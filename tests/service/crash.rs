@@ -145,9 +145,11 @@ fn an_orderly_stop_in_the_middle_repeats_nothing_that_was_heard() {
     let mut world = edition_to_be(World::new(), &server);
     world.miss_the_slot();
     for part in 1..4 {
+        let until = part * 60 + dice.below(30);
         world.start(&["serve"]);
-        world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= part * 60 + dice.below(30));
+        world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= until);
         assert_eq!(world.stop(), Some(0));
+        assert!(server.count() < until + 40, "no letter is begun once the program is asked to stop");
         assert_eq!(world.deliveries("claimed"), 0, "claims are given back");
     }
     world.start(&["serve"]);

@@ -90,11 +90,6 @@ impl Postbox {
         format!("smtp://{}", self.address)
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// What it took so far.
     pub fn taken(&self) -> Vec<Taken> {
         self.room.taken.lock().unwrap().clone()

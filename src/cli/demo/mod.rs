@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Run a whole sample newsroom in a temporary folder: imports, serves, mails one digest.
 #[derive(Args)]
@@ -136,7 +137,7 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     let OptInAnswer::Asked(_) = subscribe::ask(&app.store, &app.desk.secret, wish, quiet, now).await? else {
         bail!("the reader of the demo was not asked");
     };
-    let dispatcher = app.dispatcher();
+    let dispatcher = app.dispatcher(CancellationToken::new());
     dispatcher.run().await?;
     let outbox = app.outbox.as_ref().context("the demo mails into a folder")?;
     let token = confirmation_token(outbox).await?;
