@@ -1,10 +1,9 @@
 use super::{Common, print_json};
 use crate::app::App;
-use crate::digest::first_mail_reaches_back_to;
 use crate::domain::{EmailAddress, FeedKey, Language, Slug};
 use crate::store::OptInAnswer;
-use crate::subscribe::{Wish, ask, offered};
-use anyhow::bail;
+use crate::subscribe::{self, Wish, ask, offered};
+use anyhow::{bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
 use std::process::ExitCode;
@@ -99,19 +98,17 @@ async fn add(
         remote_address: "command line".to_owned(),
         wording: consent.clone().unwrap_or_else(|| "bantin subscriber add".to_owned()),
     };
-    let quiet = app.limits.confirmation_quiet;
-    match ask(&app.store, &app.desk.secret, wish, quiet, now).await? {
-        OptInAnswer::Suppressed => {
-            bail!("this address must not be mailed: it bounced, complained or asked for it")
-        }
-        OptInAnswer::AskedBefore if consent.is_none() => {
-            println!("was asked shortly before, and has not answered yet")
-        }
-        OptInAnswer::Asked(id) if consent.is_some() => {
-            app.store.confirm(id, first_mail_reaches_back_to(digest, now), now).await?;
-            println!("subscribed to `{}`", digest.slug);
-        }
-        OptInAnswer::AskedBefore => bail!("was asked shortly before; try again in ten minutes"),
+    let refused = "this address must not be mailed: it bounced, complained or asked for it";
+    let secret = &app.desk.secret;
+    if consent.is_some() {
+        let taken = subscribe::consent(&app.store, secret, wish, digest, now).await?;
+        ensure!(taken.is_some(), refused);
+        println!("subscribed to `{}`", digest.slug);
+        return Ok(());
+    }
+    match ask(&app.store, secret, wish, app.limits.confirmation_quiet, now).await? {
+        OptInAnswer::Suppressed => bail!(refused),
+        OptInAnswer::AskedBefore => println!("was asked shortly before, and has not answered yet"),
         OptInAnswer::Asked(_) => println!("will be asked; subscribed to `{}` once it confirms", digest.slug),
     }
     Ok(())

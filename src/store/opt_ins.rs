@@ -108,6 +108,28 @@ impl Store {
         Ok(answer)
     }
 
+    /// Takes the word of somebody who said yes elsewhere, on paper or at the desk: the request is
+    /// kept as proof and runs at once. In one transaction, so that no worker finds a question to
+    /// mail. `None`: a suppressed address, which gets nothing.
+    pub async fn accept_consent(
+        &self,
+        request: &OptInRequest,
+        since: Instant,
+        secret: &Secret,
+        now: Instant,
+    ) -> Result<Option<SubscriberId>, StoreError> {
+        let mut transaction = self.write().await?;
+        hold_sequence(&mut transaction, self.engine()).await?;
+        if suppression_stands(&mut *transaction, &request.address, secret).await? {
+            return Ok(None);
+        }
+        let subscriber = subscriber_for(&mut transaction, &request.address, request.language, now).await?;
+        let id = note(&mut transaction, subscriber, request, now).await?;
+        let subscriber = say_yes(&mut transaction, id, since, now).await?;
+        transaction.commit().await?;
+        Ok(subscriber)
+    }
+
     /// A request, unless its subscriber was erased.
     pub async fn opt_in(&self, id: OptInId) -> Result<Option<OptIn>, StoreError> {
         type Row = (i64, String, String, String, String, i64, Option<i64>);
@@ -149,40 +171,51 @@ impl Store {
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut transaction = self.write().await?;
         hold_sequence(&mut transaction, self.engine()).await?;
-        let row = sqlx::query_as::<_, (i64, String, String, String, Option<i64>)>(
-            "SELECT o.subscriber, o.digest, o.feeds, o.language, o.confirmed_at
-             FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
-             WHERE o.n = $1 AND s.address <> ''",
-        )
-        .bind(id.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some((subscriber, digest, feeds, language, confirmed_at)) = row else { return Ok(None) };
-        let subscriber = SubscriberId(subscriber);
-        if confirmed_at.is_some() {
-            return Ok(Some(subscriber));
-        }
-        sqlx::query("UPDATE opt_ins SET confirmed_at = $2 WHERE n = $1")
-            .bind(id.0)
-            .bind(micros(now))
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "UPDATE subscribers SET state = 'active', language = $2,
-             confirmed_at = coalesce(confirmed_at, $3) WHERE n = $1",
-        )
-        .bind(subscriber.0)
-        .bind(language)
-        .bind(micros(now))
-        .execute(&mut *transaction)
-        .await?;
-        let digest = Slug::parse(&digest).map_err(|_| damaged("opt_ins", id, &digest))?;
-        let feeds = feeds_of(id.0, &feeds)?;
-        let wish = Wish { subscriber, feeds: &feeds, digest: &digest, since };
-        run_wish(&mut transaction, &wish, now).await?;
+        let subscriber = say_yes(&mut transaction, id, since, now).await?;
         transaction.commit().await?;
-        Ok(Some(subscriber))
+        Ok(subscriber)
     }
+}
+
+/// Runs what a request wished for. The caller holds the publish sequence.
+async fn say_yes(
+    transaction: &mut Transaction<'static, Any>,
+    id: OptInId,
+    since: Instant,
+    now: Instant,
+) -> Result<Option<SubscriberId>, StoreError> {
+    let row = sqlx::query_as::<_, (i64, String, String, String, Option<i64>)>(
+        "SELECT o.subscriber, o.digest, o.feeds, o.language, o.confirmed_at
+         FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
+         WHERE o.n = $1 AND s.address <> ''",
+    )
+    .bind(id.0)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some((subscriber, digest, feeds, language, confirmed_at)) = row else { return Ok(None) };
+    let subscriber = SubscriberId(subscriber);
+    if confirmed_at.is_some() {
+        return Ok(Some(subscriber));
+    }
+    sqlx::query("UPDATE opt_ins SET confirmed_at = $2 WHERE n = $1")
+        .bind(id.0)
+        .bind(micros(now))
+        .execute(&mut **transaction)
+        .await?;
+    sqlx::query(
+        "UPDATE subscribers SET state = 'active', language = $2,
+         confirmed_at = coalesce(confirmed_at, $3) WHERE n = $1",
+    )
+    .bind(subscriber.0)
+    .bind(language)
+    .bind(micros(now))
+    .execute(&mut **transaction)
+    .await?;
+    let digest = Slug::parse(&digest).map_err(|_| damaged("opt_ins", id, &digest))?;
+    let feeds = feeds_of(id.0, &feeds)?;
+    let wish = Wish { subscriber, feeds: &feeds, digest: &digest, since };
+    run_wish(transaction, &wish, now).await?;
+    Ok(Some(subscriber))
 }
 
 async fn replace_wish(
@@ -205,7 +238,28 @@ async fn replace_wish(
     Ok(())
 }
 
+/// Keeps a request and queues the question.
 async fn ask(
+    transaction: &mut Transaction<'static, Any>,
+    subscriber: SubscriberId,
+    request: &OptInRequest,
+    now: Instant,
+) -> Result<OptInId, StoreError> {
+    let id = note(transaction, subscriber, request, now).await?;
+    sqlx::query(
+        "INSERT INTO deliveries (kind, urgency, opt_in, subscriber, state, created_at, due_at)
+         VALUES ('confirmation', 0, $1, $2, 'pending', $3, $3)",
+    )
+    .bind(id.0)
+    .bind(subscriber.0)
+    .bind(micros(now))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(id)
+}
+
+/// Keeps a request: what was wished for, when, and from where.
+async fn note(
     transaction: &mut Transaction<'static, Any>,
     subscriber: SubscriberId,
     request: &OptInRequest,
@@ -223,15 +277,6 @@ async fn ask(
     .bind(storable(&request.remote_address))
     .bind(storable(&request.wording))
     .fetch_one(&mut **transaction)
-    .await?;
-    sqlx::query(
-        "INSERT INTO deliveries (kind, urgency, opt_in, subscriber, state, created_at, due_at)
-         VALUES ('confirmation', 0, $1, $2, 'pending', $3, $3)",
-    )
-    .bind(n)
-    .bind(subscriber.0)
-    .bind(micros(now))
-    .execute(&mut **transaction)
     .await?;
     Ok(OptInId(n))
 }

@@ -57,14 +57,7 @@ pub async fn ask(
     quiet: Duration,
     now: Instant,
 ) -> Result<OptInAnswer, SubscribeError> {
-    let request = OptInRequest {
-        address: wish.address,
-        digest: wish.digest,
-        feeds: wish.feeds,
-        language: wish.language,
-        remote_address: wish.remote_address,
-        wording: wish.wording,
-    };
+    let request = request(wish);
     let quiet = chrono::Duration::from_std(quiet).unwrap_or(chrono::Duration::MAX);
     let answer = store.request_opt_in(&request, quiet, secret, now).await?;
     match &answer {
@@ -73,6 +66,34 @@ pub async fn ask(
         OptInAnswer::Suppressed => tracing::info!("request for a suppressed address"),
     }
     Ok(answer)
+}
+
+fn request(wish: Wish) -> OptInRequest {
+    OptInRequest {
+        address: wish.address,
+        digest: wish.digest,
+        feeds: wish.feeds,
+        language: wish.language,
+        remote_address: wish.remote_address,
+        wording: wish.wording,
+    }
+}
+
+/// Carries out a wish whose owner has agreed elsewhere; nothing is mailed. `None`: the address
+/// must not be mailed.
+pub async fn consent(
+    store: &Store,
+    secret: &Secret,
+    wish: Wish,
+    digest: &Digest,
+    now: Instant,
+) -> Result<Option<SubscriberId>, SubscribeError> {
+    let since = first_mail_reaches_back_to(digest, now);
+    let subscriber = store.accept_consent(&request(wish), since, secret, now).await?;
+    if let Some(subscriber) = subscriber {
+        tracing::info!(subscriber.id = %subscriber, "consent taken over");
+    }
+    Ok(subscriber)
 }
 
 /// The request that a confirmation link speaks of.

@@ -220,10 +220,7 @@ fn what_was_left_or_withdrawn_after_the_cut_is_not_mailed() {
     world.wait_for("both have their mail", |world| world.deliveries("accepted") == 2);
     world.stop();
 
-    world.import(&[
-        article("5", "Tin sẽ rút lại", "Kinh tế"),
-        article("6", "Tin sẽ ở lại", "Kinh tế"),
-    ]);
+    world.import(&[article("5", "Tin sẽ rút lại", "Kinh tế"), article("6", "Tin sẽ ở lại", "Kinh tế")]);
     assert!(matches!(world.cut(), CutAnswer::Made(cut) if cut.deliveries == 2));
     let rows = world.done(&["article", "list", "--search", "rút lại", "--json"]);
     let row: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
@@ -350,15 +347,23 @@ fn a_newsroom_adds_shows_and_erases_readers() {
     assert_eq!(world.feeds_of("giay@doc.example"), ["all"]);
     assert_eq!(world.digest_for("giay@doc.example").headlines().len(), 2);
     assert_eq!(world.mail_to("giay@doc.example").len(), 1, "no question to whom has answered");
+    assert_eq!(world.number("SELECT count(*) FROM deliveries WHERE kind = 'confirmation'"), 1);
+    world.done(&["subscriber", "add", "hoi@doc.example", "--consent", "gọi điện, 2/11/2026"]);
+    assert_eq!(
+        world.subscriber("hoi@doc.example")["state"],
+        "active",
+        "asked shortly before, and has answered"
+    );
 
     let leave = world.mail_to("giay@doc.example")[0].link("unsubscribe");
     world.done(&["subscriber", "erase", "giay@doc.example"]);
     assert_eq!(world.run(&["subscriber", "show", "giay@doc.example"]).status.code(), Some(1));
     assert_eq!(world.number("SELECT count(*) FROM subscribers WHERE address LIKE '%giay%'"), 0);
-    assert_eq!(world.number("SELECT count(*) FROM opt_ins WHERE remote_address LIKE '%line%'"), 1);
+    assert_eq!(world.number("SELECT count(*) FROM opt_ins WHERE remote_address LIKE '%line%'"), 2, "hoi's");
     assert_eq!(world.post(&leave, &[]).status, 404, "the link speaks of nobody");
     world.import(&[article("7", "Tin sau khi xóa", "Kinh tế")]);
-    assert!(world.done(&["digest", "run", "hang-ngay"]).contains("nothing new for anybody"));
+    let run = world.done(&["digest", "run", "hang-ngay"]);
+    assert!(run.contains("3 articles to 1 subscribers"), "{run}");
 
     for (arguments, told) in [
         (&["subscriber", "add", "khong-co-a-cong"] as &[&str], "ten@example.vn"),

@@ -4,14 +4,13 @@ use crate::newsroom::Seeded;
 use crate::world::World;
 use bantin::app::SystemClock;
 use bantin::config::{built_in_digest, read_folder};
-use bantin::digest::{first_mail_reaches_back_to, run_now};
+use bantin::digest::run_now;
 use bantin::domain::{Clock as _, Digest, EmailAddress, FeedKey, Language, Secret};
-use bantin::store::{CutAnswer, OptInAnswer, Store, StoreUrl};
-use bantin::subscribe::{Wish, ask};
+use bantin::store::{CutAnswer, Store, StoreUrl};
+use bantin::subscribe::{Wish, consent};
 use mail_parser::{Message, MessageParser};
 use serde_json::{Value, json};
 use std::future::Future;
-use std::time::Duration;
 
 /// One mail, as it was handed over.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,7 +110,8 @@ impl World {
     pub fn feeds_of(&self, address: &str) -> Vec<String> {
         let shown = self.subscriber(address);
         let rows = shown["subscriptions"].as_array().unwrap();
-        let mut feeds: Vec<String> = rows.iter().map(|row| row["feed"].as_str().unwrap().to_owned()).collect();
+        let mut feeds: Vec<String> =
+            rows.iter().map(|row| row["feed"].as_str().unwrap().to_owned()).collect();
         feeds.sort();
         feeds
     }
@@ -153,7 +153,6 @@ impl World {
         let digest = self.digest();
         self.at_the_store(async |store, secret| {
             let now = SystemClock.now();
-            let since = first_mail_reaches_back_to(&digest, now);
             for number in 0..readers {
                 let wish = Wish {
                     address: EmailAddress::parse(&reader(number)).unwrap(),
@@ -163,9 +162,7 @@ impl World {
                     remote_address: "127.0.0.1".to_owned(),
                     wording: "test".to_owned(),
                 };
-                let asked = ask(&store, &secret, wish, Duration::ZERO, now).await.unwrap();
-                let OptInAnswer::Asked(id) = asked else { panic!("{asked:?}") };
-                store.confirm(id, since, now).await.unwrap();
+                consent(&store, &secret, wish, &digest, now).await.unwrap().unwrap();
             }
         });
     }
