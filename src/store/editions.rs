@@ -1,6 +1,5 @@
 use super::article_rows::{Bodies, articles_at_revision};
 use super::deliveries::state_of;
-use super::sequence::hold_sequence;
 use super::statement::damaged;
 use super::subscriptions::frequency_of;
 use super::{Engine, Store, StoreError};
@@ -116,16 +115,18 @@ const DUE_TO_ONE: &str = concat!(
 
 /// Left out is what the reader gets by nothing any more and has left: its section, or, where the
 /// newsroom has put it into another section since, anything at all since the cut.
+///
+/// CROSS JOIN keeps SQLite at this order; left to itself it walks over all visible articles.
 const IN_EDITION: &str = "
-    SELECT a.n, x.revision FROM ledger l
-    JOIN editions d ON d.n = l.edition
-    JOIN edition_entries x ON x.edition = l.edition AND x.article = l.article
-    JOIN articles a ON a.n = l.article AND a.state = 'visible'
-    WHERE l.edition = $1 AND l.subscriber = $2 AND ($3 = 0
+    SELECT a.n, x.revision FROM ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
+    WHERE l.edition = $1 AND l.subscriber = $2
+      AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND a.state = 'visible'
+      AND ($3 = 0
         OR EXISTS (SELECT 1 FROM subscriptions s JOIN entries e ON e.feed = s.feed AND e.article = l.article
                    WHERE s.subscriber = l.subscriber AND s.ended_at IS NULL)
         OR NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.subscriber = l.subscriber AND (
-                           s.ended_at >= d.cut_at OR s.ended_at IS NOT NULL AND EXISTS (
+                           s.ended_at >= (SELECT d.cut_at FROM editions d WHERE d.n = l.edition)
+                           OR s.ended_at IS NOT NULL AND EXISTS (
                                SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.article = l.article))))
     ORDER BY a.published_at DESC, a.n DESC";
 
@@ -136,9 +137,9 @@ impl Store {
     /// `turn` is the digest's expected slot and the one after; whoever is late finds it moved.
     /// Without a turn (by hand) the schedule stays as it is. Nothing due to anybody: no edition.
     ///
-    /// The cut is the last number of which everything is committed. It is read under the publish
-    /// lock, which is let go at once: what comes out meanwhile has a higher number, whenever it
-    /// commits, and the newsroom does not wait for a large cut.
+    /// The cut is the last number that is committed. Publishing takes numbers under a lock that
+    /// it holds until its commit, so everything up to that one is there, and what comes out
+    /// meanwhile has a higher one; the newsroom does not wait for a large cut.
     pub async fn cut_edition(
         &self,
         digest: &Slug,
@@ -146,8 +147,8 @@ impl Store {
         turn: Option<(Slot, Slot)>,
         now: Instant,
     ) -> Result<CutAnswer, StoreError> {
-        let cut = self.committed_sequence().await?;
         let mut transaction = self.write().await?;
+        let cut = publish_sequence(&mut transaction).await?;
         let Some(digest_row) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
             .bind(digest.as_str().to_owned())
             .fetch_optional(&mut *transaction)
@@ -189,14 +190,6 @@ impl Store {
         let answer = queue_edition(&mut transaction, EditionId(edition), due, now).await?;
         transaction.commit().await?;
         Ok(answer)
-    }
-
-    async fn committed_sequence(&self) -> Result<i64, StoreError> {
-        let mut transaction = self.write().await?;
-        hold_sequence(&mut transaction, self.engine()).await?;
-        let committed = publish_sequence(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(committed)
     }
 
     /// One edition.
