@@ -128,6 +128,11 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {
+        // Read now, not when it was claimed: an address may have bounced a second ago.
+        if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
+            let why = "the address is on the suppression list";
+            return self.settle(delivery, Outcome::Suppressed(why.to_owned())).await;
+        }
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
             DeliveryKind::Edition if delivery.subscriber.state == SubscriberState::Active => {

@@ -7,7 +7,6 @@ mod store_articles;
 mod store_feeds;
 mod store_histories;
 mod store_readers;
-mod store_scale;
 mod store_schema;
 mod store_search;
 mod world;
