@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and may fall over")]
 
 #[path = "../tests/service/newsroom.rs"]
-#[expect(dead_code, reason = "made for the stories, which use all of it")]
+#[expect(dead_code, unused_macros, unused_imports, reason = "made for the stories, which use all of it")]
 mod newsroom;
 #[path = "../tests/service/postgres.rs"]
 mod postgres;

@@ -75,6 +75,10 @@ impl Dispatcher {
         let mut settled = 0;
         loop {
             let now = self.clock.now();
+            // Asking is a read; claiming takes the one write lock of SQLite, each second.
+            if self.store.oldest_due(now).await?.is_none() {
+                return Ok(settled);
+            }
             let limit = self.connections * CLAIMS_PER_CONNECTION;
             let until = now + chrono::Duration::from_std(self.claim).unwrap_or(chrono::Duration::seconds(90));
             let claimed = self.store.claim_deliveries(&self.worker, limit, until, now).await?;

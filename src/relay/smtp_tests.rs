@@ -3,12 +3,9 @@ use super::super::{
     server::{Act, Encryption, Server, authority},
 };
 use super::*;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 const PATIENCE: Duration = Duration::from_millis(150);
