@@ -1,8 +1,11 @@
 //! Stories at the doors and contracts at the store, in one binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over")]
 
+mod architecture;
+mod gets;
 mod newsroom;
 mod postgres;
+mod source;
 mod store_articles;
 mod store_schema;
 mod store_search;
