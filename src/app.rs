@@ -3,13 +3,14 @@
 use crate::config::{Config, ConfigFault, Declared, Limits, MailSettings, read_folder, read_templates};
 use crate::dispatch::{Desk, Dispatcher, Tally};
 use crate::domain::{Chance, Clock, Instant, Publication, SubscriberId, TokenPurpose};
-use crate::http::{Health, PageShelf, router, seal, shelf};
+use crate::http::{Health, PageShelf, seal, shelf};
 use crate::mail::Sender;
 use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
 use crate::representations::Representations;
 use crate::store::{Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
 use crate::{digest, tick};
+use axum::Router;
 use axum::serve::ListenerExt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -265,12 +266,13 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 pub async fn run(
     app: Arc<App>,
     roles: Roles,
+    routes: Router,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     let loops = tick::start(&app, roles, &stop).await?;
     if roles.web {
-        let service = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY not set");

@@ -1,7 +1,9 @@
 use super::Common;
 use crate::app::{Roles, listen, run};
+use crate::http::router;
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +35,8 @@ impl Serve {
         let address = listener.local_addr()?;
         tracing::info!(%address, store = %config.store, mail = %config.mail.url, base_url = %app.publication.base_url, "serving");
         let stop = stop_at_signal()?;
-        run(app, roles, listener, stop).await?;
+        let routes = router(Arc::clone(&app));
+        run(app, roles, routes, listener, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,6 @@
 use crate::domain::{
-    Article, Digest, Directory, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication,
-    Secret, Slot, SubscriberId, Token, TokenPurpose,
+    Article, Digest, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication, Secret, Slot,
+    SubscriberId, Token, TokenPurpose,
 };
 use crate::feed::page_path;
 use crate::mail::{
@@ -92,22 +92,17 @@ pub async fn confirmation_letter(
     let token =
         Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
     let directory = desk.representations.directory();
-    let titles = |keys: &[FeedKey]| titles(&directory, keys);
+    let feeds =
+        subscribe::titles(&directory, &opt_in.feeds, &desk.publication, &desk.templates, opt_in.language);
     let letter = ConfirmationLetter {
         confirm_url: desk.publication.url(&format!("/confirm/{token}")),
-        feeds: titles(&opt_in.feeds),
+        feeds: feeds.into_iter().map(|(_, title)| title).collect(),
         digest_title: desk
             .digest(&opt_in.digest)
             .map_or_else(|| opt_in.digest.to_string(), |d| d.title.clone()),
         requested_at: opt_in.requested_at,
     };
     Ok(compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?)
-}
-
-/// The titles of feeds, in the directory's order.
-fn titles(directory: &Directory, keys: &[FeedKey]) -> Vec<String> {
-    let wanted = |feed: &&crate::domain::FeedDefinition| keys.contains(&feed.key);
-    directory.feeds().iter().filter(wanted).map(|feed| feed.title.clone()).collect()
 }
 
 /// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.

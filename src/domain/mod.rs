@@ -6,6 +6,7 @@
 
 mod address;
 mod article;
+mod bounded;
 mod category;
 mod chance;
 mod clock;
@@ -27,6 +28,7 @@ mod token;
 
 pub use address::{AddressError, EmailAddress};
 pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
+pub(crate) use bounded::{bounded_document, bounded_fragment};
 pub use category::{Category, CategoryTree};
 pub use chance::{Chance, fraction, new_uuid};
 pub use clock::{Clock, Instant, from_micros, micros};

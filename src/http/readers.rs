@@ -18,11 +18,10 @@ use axum::response::Response;
 
 /// The form as it is first shown; on a feed's own page that feed is ticked.
 pub fn subscribe_form_of(app: &AppState, visitor: &Visitor, ticked: Option<FeedKey>) -> SubscribeForm {
-    let directory = app.representations.directory();
     let form = SubscribeForm {
         digests: digest_choices(app, visitor),
         chosen: None,
-        feeds: feed_choices(app, &directory, |key| Some(key) == ticked),
+        feeds: feed_choices(app, visitor, |key| Some(key) == ticked),
         address: String::new(),
         fault: None,
     };
@@ -46,18 +45,18 @@ fn digest_choices(app: &AppState, visitor: &Visitor) -> Vec<DigestChoice> {
         .collect()
 }
 
-/// The feeds that digests offer, those of sections; that of everything first.
-fn feed_choices(app: &AppState, directory: &Directory, checked: impl Fn(FeedKey) -> bool) -> Vec<FeedChoice> {
+/// The feeds that digests offer; that of everything first.
+fn feed_choices(app: &AppState, visitor: &Visitor, checked: impl Fn(FeedKey) -> bool) -> Vec<FeedChoice> {
+    let directory = app.representations.directory();
     let offered: Vec<FeedKey> =
-        app.desk.digests.iter().flat_map(|digest| subscribe::offered(digest, directory)).collect();
-    directory
-        .feeds()
-        .iter()
-        .filter(|feed| offered.contains(&feed.key))
-        .map(|feed| FeedChoice {
-            slug: feed.slug.clone(),
-            title: feed.title.clone(),
-            checked: checked(feed.key),
+        app.desk.digests.iter().flat_map(|digest| subscribe::offered(digest, &directory)).collect();
+    let titles =
+        subscribe::titles(&directory, &offered, &app.publication, &app.templates, visitor.language(app));
+    titles
+        .into_iter()
+        .filter_map(|(key, title)| {
+            let slug = directory.by_key(key)?.slug.clone();
+            Some(FeedChoice { slug, title, checked: checked(key) })
         })
         .collect()
 }
@@ -128,7 +127,7 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<Wish, B
         (_, chosen, fault) => Err(Box::new(with_one_digest_chosen(SubscribeForm {
             digests: digest_choices(app, visitor),
             chosen: chosen.map(|digest| digest.slug.clone()),
-            feeds: feed_choices(app, &directory, |key| asked.contains(&key)),
+            feeds: feed_choices(app, visitor, |key| asked.contains(&key)),
             address: crate::domain::excerpt(typed, 254),
             fault,
         }))),
@@ -146,8 +145,12 @@ fn keys_of<'f>(directory: &Directory, slugs: impl Iterator<Item = &'f str>) -> V
     slugs.filter_map(|slug| Some(directory.by_slug(&Slug::parse(slug).ok()?)?.key)).collect()
 }
 
-fn titles_of(directory: &Directory, keys: &[FeedKey]) -> Vec<String> {
-    directory.feeds().iter().filter(|feed| keys.contains(&feed.key)).map(|feed| feed.title.clone()).collect()
+fn titles_of(app: &AppState, visitor: &Visitor, keys: &[FeedKey]) -> Vec<String> {
+    let directory = app.representations.directory();
+    subscribe::titles(&directory, keys, &app.publication, &app.templates, visitor.language(app))
+        .into_iter()
+        .map(|(_, title)| title)
+        .collect()
 }
 
 fn failed(error: SubscribeError, app: &AppState, visitor: &Visitor, kind: DeadLink) -> Response {
@@ -169,7 +172,7 @@ pub async fn confirm_ask(
     let read = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await;
     match read {
         Ok(opt_in) => {
-            let feeds = titles_of(&app.representations.directory(), &opt_in.feeds);
+            let feeds = titles_of(&app, &visitor, &opt_in.feeds);
             let digest = digest_title(&app, &opt_in.digest);
             let action = format!("{}/confirm/{token}", app.root());
             personal(&app, &visitor, page::confirm_ask(&visitor.desk(&app), &feeds, &digest, &action))
@@ -194,7 +197,7 @@ pub async fn confirm(State(app): State<AppState>, Path(token): Path<String>, vis
     };
     match done.await {
         Ok((opt_in, reader, next)) => {
-            let feeds = titles_of(&app.representations.directory(), &opt_in.feeds);
+            let feeds = titles_of(&app, &visitor, &opt_in.feeds);
             let digest = digest_title(&app, &opt_in.digest);
             let preferences = app.link(reader, TokenPurpose::Preferences).await;
             let desk = visitor.desk(&app);
@@ -228,7 +231,7 @@ pub async fn unsubscribe_ask(
     };
     match found.await {
         Ok((id, reader, keys)) => {
-            let feeds = titles_of(&app.representations.directory(), &keys);
+            let feeds = titles_of(&app, &visitor, &keys);
             let action = format!("{}/unsubscribe/{token}", app.root());
             let preferences = app.link(id, TokenPurpose::Preferences).await;
             let hint = hint(&reader.address);
@@ -293,10 +296,9 @@ async fn show_preferences(app: &AppState, token: &str, visitor: &Visitor, saved:
     };
     match found.await {
         Ok((id, reader, running)) => {
-            let directory = app.representations.directory();
             let shown = Preferences {
                 address_hint: hint(&reader.address),
-                feeds: feed_choices(app, &directory, |key| running.iter().any(|s| s.feed == key)),
+                feeds: feed_choices(app, visitor, |key| running.iter().any(|s| s.feed == key)),
                 digests: digest_choices(app, visitor),
                 chosen: running
                     .first()

@@ -53,7 +53,9 @@ pub enum After {
 /// Whether a line belongs to what stands below articles.
 pub fn after_body(text: &str) -> Option<After> {
     let rules = &rules().after;
-    if rules.words.contains(text) || (text.chars().count() <= 160 && rules.patterns.is_match(text)) {
+    // "Bình luận (3)" is "Bình luận".
+    let uncounted = text.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '(' | ')' | ' ' | ':'));
+    if rules.words.contains(uncounted) || (text.chars().count() <= 160 && rules.patterns.is_match(text)) {
         Some(After::End)
     } else if rules
         .related_words
@@ -65,6 +67,23 @@ pub fn after_body(text: &str) -> Option<After> {
     } else {
         None
     }
+}
+
+/// Whether a line is running text, and no teaser of another article: those open with the paper's
+/// prefix or break off.
+pub fn continues(text: &str) -> bool {
+    text.chars().count() >= 160
+        && is_prose(text)
+        && !text.ends_with("...")
+        && !text.ends_with('…')
+        && !rules().lead.prefixes.is_match(text)
+}
+
+/// Whether the article goes on behind a list of others: at least two paragraphs of it come soon.
+pub fn goes_on<'t>(texts: impl Iterator<Item = &'t str>) -> bool {
+    const SOON: usize = 40;
+    let article = texts.take(SOON).take_while(|text| after_body(text) != Some(After::End));
+    article.filter(|text| continues(text)).nth(1).is_some()
 }
 
 /// Whether a line is words under a picture. "Tin, ảnh: X" is not, it is a byline.
@@ -103,8 +122,8 @@ pub fn without_stroke(text: &str) -> String {
 pub fn take_bylines(blocks: &mut Vec<Block>) -> Byline {
     let mut found = Byline::default();
     let mut names: Vec<Byline> = Vec::new();
-    // Bylines, a photo credit, a workplace and a source are at most this many lines together.
-    for _ in 0..5 {
+    // Bylines, a photo credit, a workplace, a source and buttons are at most this many lines.
+    for _ in 0..8 {
         let Some(last) = blocks.last().filter(|b| b.text.chars().count() <= 120 && blocks.len() > 1) else {
             break;
         };
@@ -120,6 +139,7 @@ pub fn take_bylines(blocks: &mut Vec<Block>) -> Byline {
         match byline {
             Some(byline) => names.push(byline),
             None if byline::is_workplace(text) && !ends_sentence(text) => {}
+            None if rules().header.noise.is_match(text) => {}
             None => break,
         }
         blocks.pop();
@@ -186,7 +206,7 @@ pub fn tell_kinds(blocks: &mut Vec<Block>, title: &str) {
         kept.push(block);
     }
     for at in 1..kept.len() {
-        let next = kept[at + 1..].iter().find(|b| b.kind != Kind::Caption);
+        let next = kept[at + 1..].iter().take(12).find(|b| b.kind != Kind::Caption);
         let followed = next.is_some_and(|b| b.kind == Kind::Heading || is_prose(&b.text));
         if kept[at].kind == Kind::Paragraph && followed && looks_like_heading(&kept[at].text) {
             kept[at].kind = Kind::Heading;

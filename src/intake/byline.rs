@@ -51,7 +51,7 @@ pub fn read(line: &str) -> Option<Byline> {
         if !rules.name.is_match(name) || !(known || labelled || gathered) {
             return None;
         }
-        if rules.agencies.contains(name) {
+        if rules.agencies.contains(name) || rules.papers.is_match(name) {
             byline.source.get_or_insert_with(|| name.to_owned());
         } else {
             super::push_new(&mut byline.authors, name.to_owned());

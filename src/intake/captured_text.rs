@@ -8,6 +8,9 @@ use super::rules::rules;
 use super::{Arrival, Fault, Intake, Warning, decode, identity, mend_eth, push_new};
 use crate::domain::{CategoryName, Draft, Source, WebUrl, clean_line, fold};
 
+/// How many lines above the text are looked at. A whole nested menu may stand there.
+const MASTHEAD: usize = 150;
+
 /// A line that is not blank.
 struct Line {
     number: usize,
@@ -22,7 +25,8 @@ struct Line {
 enum Part {
     Date(PageDate),
     Source(Source),
-    Crumbs(Vec<String>),
+    /// The sections it names, and whether it is surely a breadcrumb and no part of a menu.
+    Crumbs(Vec<String>, bool),
     Byline(Byline),
     Noise,
     Text,
@@ -37,7 +41,8 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
 
     let mut blocks = Vec::new();
     let mut header = Header::default();
-    for (at, line) in lines.iter().enumerate().take(body_at).filter(|(at, _)| *at != title_at) {
+    let masthead = lines.iter().enumerate().take(body_at).skip(body_at.saturating_sub(MASTHEAD));
+    for (at, line) in masthead.filter(|(at, _)| *at != title_at) {
         match part_of(line, intake) {
             Part::Date(date) => {
                 if at > title_at {
@@ -46,7 +51,7 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
                 header.dates.push((at, date));
             }
             Part::Source(source) => header.source = header.source.or(Some(source)),
-            Part::Crumbs(names) if at < title_at => header.crumbs.push(names),
+            Part::Crumbs(names, sure) if at < title_at => header.crumbs.push((names, sure)),
             Part::Byline(byline) if at > title_at => header.bylines.push(byline),
             Part::Text if at > title_at && line.text.split(' ').count() >= 4 => blocks.push(block(line)),
             Part::Text if at < title_at => header.plain.push((at, line.text.clone())),
@@ -74,7 +79,7 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     draft.summary = Some(summary);
     draft.body = blocks::to_html(&blocks);
     draft.published = published;
-    draft.categories = header.categories(title_at, intake);
+    draft.categories = header.categories(title_at, &title, intake);
     draft.url = intake.base.clone();
     draft.source = header.source;
     for byline in bylines {
@@ -100,7 +105,7 @@ fn lines(page: &str) -> Vec<Line> {
     let mut gap = 0;
     for (at, raw) in page.split('\n').flat_map(|l| l.split('\r')).enumerate() {
         let text = blocks::without_residue(raw);
-        if text.is_empty() {
+        if !text.chars().any(char::is_alphanumeric) {
             gap += 1;
             continue;
         }
@@ -133,8 +138,8 @@ fn part_of(line: &Line, intake: &Intake<'_>) -> Part {
     if rules.noise.is_match(&text) {
         return Part::Noise;
     }
-    if let Some(crumbs) = crumbs(line, &text) {
-        return Part::Crumbs(crumbs);
+    if let Some((names, sure)) = crumbs(line, &text) {
+        return Part::Crumbs(names, sure);
     }
     match byline::read(&text) {
         Some(byline) if line.text.chars().count() <= 60 => Part::Byline(byline),
@@ -153,7 +158,7 @@ fn source(text: &str) -> Option<Source> {
 }
 
 /// The sections that a line of the masthead names: a breadcrumb, a bullet or a known section.
-fn crumbs(line: &Line, text: &str) -> Option<Vec<String>> {
+fn crumbs(line: &Line, text: &str) -> Option<(Vec<String>, bool)> {
     let rules = rules();
     if line.text.chars().count() > 160 || line.text.ends_with(['.', '!', '?', ':']) {
         return None;
@@ -161,7 +166,7 @@ fn crumbs(line: &Line, text: &str) -> Option<Vec<String>> {
     if let Some(again) =
         rules.header.again.captures(text).and_then(|f| Some(f.name("category")?.as_str().to_owned()))
     {
-        return Some(vec![again]);
+        return Some((vec![again], true));
     }
     let raw = rules.header.bullets.cut(line.raw.trim());
     let chain: Vec<String> =
@@ -171,17 +176,15 @@ fn crumbs(line: &Line, text: &str) -> Option<Vec<String>> {
     let arrows = line.text.contains(['>', '»', '›', '→']);
     if chain.len() > 1 && (starts_home || arrows || chain.iter().all(|c| rules.categories.words.contains(c)))
     {
-        return Some(chain.into_iter().filter(|c| is_section(c) && !rules.header.home.contains(c)).collect());
+        let names = chain.into_iter().filter(|c| is_section(c) && !rules.header.home.contains(c));
+        return Some((names.collect(), true));
     }
     let bulleted = text.len() < line.text.len();
     let known = rules.categories.words.contains(text) || rules.header.home.contains(text);
-    (known || (bulleted && is_section(&text.to_owned()) && page_short(text))).then(|| {
-        if rules.header.home.contains(text) && !bulleted { Vec::new() } else { vec![text.to_owned()] }
+    (known || (bulleted && is_section(&text.to_owned()) && text.chars().count() <= 40)).then(|| {
+        let names = if rules.header.home.contains(text) { Vec::new() } else { vec![text.to_owned()] };
+        (names, false)
     })
-}
-
-fn page_short(text: &str) -> bool {
-    text.chars().count() <= 40
 }
 
 /// The title and the first line of the text. The title is the line above the text that says most,
@@ -196,17 +199,16 @@ fn find_title(lines: &[Line], intake: &Intake<'_>) -> Option<(usize, usize)> {
             && page_date(&text, intake.zone).is_none()
     };
     let mut body_at = lines.iter().position(starts_text);
-    let parts: Vec<Part> =
-        lines.iter().take(body_at.unwrap_or(lines.len())).map(|l| part_of(l, intake)).collect();
+    let from = body_at.map_or(0, |at| at.saturating_sub(MASTHEAD));
+    let head = &lines[from..body_at.unwrap_or(lines.len()).min(from + MASTHEAD)];
+    let parts: Vec<Part> = head.iter().map(|l| part_of(l, intake)).collect();
+    let folded: Vec<String> = head.iter().map(|l| fold(&l.text)).collect();
     let is_date = |at: usize| matches!(parts.get(at), Some(Part::Date(_)));
     let score = |at: usize| -> usize {
-        let text = &lines[at].text;
+        let text = &head[at].text;
         let beside_date = is_date(at + 1) || (at > 0 && is_date(at - 1));
-        let folded = fold(text);
-        let twice = lines[..parts.len()]
-            .iter()
-            .enumerate()
-            .any(|(other, l)| other != at && fold(&l.text).ends_with(&folded));
+        let twice =
+            folded.iter().enumerate().any(|(other, f)| other != at && f.ends_with(folded[at].as_str()));
         let kicker = text.ends_with(':') || (text.starts_with(['-', '+']));
         let words = text.split(' ').count().min(20);
         (words + 6 * usize::from(beside_date) + 6 * usize::from(twice)).saturating_sub(if kicker {
@@ -218,9 +220,10 @@ fn find_title(lines: &[Line], intake: &Intake<'_>) -> Option<(usize, usize)> {
     let candidates = |wanted: fn(&Part) -> bool| {
         let found = parts.iter().enumerate().filter(|(_, p)| wanted(p)).map(|(at, _)| at);
         found
-            .filter(|at| lines[*at].text.split(' ').count() >= 2 && !blocks::is_caption(&lines[*at].text))
-            .filter(|at| blocks::after_body(&lines[*at].text).is_none())
+            .filter(|at| head[*at].text.split(' ').count() >= 2 && !blocks::is_caption(&head[*at].text))
+            .filter(|at| blocks::after_body(&head[*at].text).is_none())
             .max_by_key(|at| (score(*at), *at))
+            .map(|at| from + at)
     };
     let mut title_at = candidates(|p| matches!(p, Part::Text))
         .or_else(|| candidates(|p| matches!(p, Part::Byline(byline) if !byline.authors.is_empty())));
@@ -235,7 +238,7 @@ fn find_title(lines: &[Line], intake: &Intake<'_>) -> Option<(usize, usize)> {
     let title_at = title_at?;
     // Short news: no line is long enough, so the text is what follows the title.
     let body_at = body_at.or_else(|| {
-        let mut below = lines.iter().enumerate().skip(title_at + 1);
+        let mut below = lines.iter().enumerate().skip(title_at + 1).take(MASTHEAD);
         below
             .find(|(_, l)| matches!(part_of(l, intake), Part::Text) && blocks::after_body(&l.text).is_none())
             .map(|(at, _)| at)
@@ -252,9 +255,7 @@ fn read_body(lines: &[Line], blocks: &mut Vec<Block>) {
             Some(After::End) => break,
             Some(After::Related) => {
                 // A list in the middle of the text: at least two paragraphs of it are to come.
-                let rest =
-                    lines[at + 1..].iter().take_while(|l| blocks::after_body(&l.text) != Some(After::End));
-                if rest.filter(|l| continues(&l.text)).count() < 2 {
+                if !blocks::goes_on(lines[at + 1..].iter().map(|l| l.text.as_str())) {
                     break;
                 }
                 in_list = true;
@@ -263,21 +264,12 @@ fn read_body(lines: &[Line], blocks: &mut Vec<Block>) {
             Some(After::Line) => continue,
             None => {}
         }
-        if in_list && !continues(text) {
+        if in_list && !blocks::continues(text) {
             continue;
         }
         in_list = false;
         blocks.push(block(line));
     }
-}
-
-/// Running text, and no teaser of another article: those open with the paper's prefix or break off.
-fn continues(text: &str) -> bool {
-    text.chars().count() >= 160
-        && blocks::is_prose(text)
-        && !text.ends_with("...")
-        && !text.ends_with('…')
-        && !rules().lead.prefixes.is_match(text)
 }
 
 /// A date at the end of the text, as in "NAME - 08:54, 30/11/2024".
@@ -290,7 +282,7 @@ fn signed_date(blocks: &[Block], intake: &Intake<'_>) -> Option<PageDate> {
 struct Header {
     dates: Vec<(usize, PageDate)>,
     source: Option<Source>,
-    crumbs: Vec<Vec<String>>,
+    crumbs: Vec<(Vec<String>, bool)>,
     plain: Vec<(usize, String)>,
     bylines: Vec<Byline>,
 }
@@ -335,18 +327,20 @@ impl Header {
 
     /// The sections: the last step of the breadcrumb nearest to the title, or a short line right
     /// above it. A whole menu says nothing.
-    fn categories(&self, title_at: usize, intake: &Intake<'_>) -> Vec<CategoryName> {
+    fn categories(&self, title_at: usize, title: &str, intake: &Intake<'_>) -> Vec<CategoryName> {
         const MENU: usize = 5;
-        let single = self.crumbs.iter().filter(|c| c.len() == 1).count();
-        let chain = self.crumbs.iter().rev().find(|c| c.len() > 1).and_then(|c| c.last());
-        let single = (single < MENU).then(|| self.crumbs.iter().rev().find_map(|c| c.last())).flatten();
+        // The last step of a breadcrumb may be the article itself.
+        let step = |names: &'_ Vec<String>| names.iter().rfind(|n| fold(n) != fold(title)).cloned();
+        let sure = self.crumbs.iter().rev().filter(|(_, sure)| *sure).find_map(|(names, _)| step(names));
+        let single =
+            (self.crumbs.len() < MENU).then(|| self.crumbs.iter().rev().find_map(|(names, _)| step(names)));
         let plain = || {
             let (at, text) = self.plain.last().filter(|_| self.plain.len() <= 3)?;
             let above =
                 *at + 3 >= title_at && text.split(' ').count() <= 5 && !text.ends_with([':', '.', '!', '?']);
-            above.then_some(text)
+            above.then(|| text.clone())
         };
-        let name = chain.or(single).or_else(plain).cloned().map(CategoryName);
+        let name = sure.or(single.flatten()).or_else(plain).map(CategoryName);
         name.or_else(|| intake.category.clone()).into_iter().collect()
     }
 }

@@ -8,6 +8,7 @@ const MORE: &str = "Theo báo cáo tại hội nghị, các chỉ tiêu chủ y�
 const TITLE: &str = "Tỉnh ủy cho ý kiến về nhiều nội dung quan trọng";
 
 /// What is wanted of a page: section, instant (local), writers, source, summary's and body's marks.
+#[derive(Default)]
 struct Wanted<'a> {
     habit: &'a str,
     page: String,
@@ -17,21 +18,6 @@ struct Wanted<'a> {
     source: &'a str,
     body: &'a [&'a str],
     not: &'a [&'a str],
-}
-
-impl Default for Wanted<'_> {
-    fn default() -> Self {
-        Self {
-            habit: "",
-            page: String::new(),
-            category: "",
-            published: "",
-            authors: &[],
-            source: "",
-            body: &[],
-            not: &[],
-        }
-    }
 }
 
 #[test]
@@ -189,6 +175,29 @@ fn pages() -> Vec<Wanted<'static>> {
             published: "2019-03-29 00:00",
             source: "Báo Mẫu",
             not: &["date 2019", "Tags"],
+            ..Wanted::default()
+        },
+        Wanted {
+            habit: "today and a whole menu on top, the date above the title, what stands below",
+            page: format!(
+                "Thứ năm, 26/11/2026\nMới nhất\nThời sự\nThế giới\nVideo\nKinh doanh\nGiải trí\nThể thao\nPháp luật\nGiáo dục\nTất cả\nTrở lại Thời sự\nThời sự\nChính trị\nThứ tư, 22/10/2025, 19:25 (GMT+7)\n{TITLE}\n{PROSE}\n\n{MORE}\n\nViết Tuân\nChia sẻ\nTrở lại Thời sự\nCopy link thành công\n×\n"
+            ),
+            category: "Thời sự",
+            published: "2025-10-22 19:25",
+            authors: &["Viết Tuân"],
+            not: &["Trở lại", "Copy", "Chia sẻ", "×"],
+            ..Wanted::default()
+        },
+        Wanted {
+            habit: "clock, menu and breadcrumb, the paper itself under the title, two names behind the stroke",
+            page: format!(
+                "9-5-25 23:49:29\nTrang chủ\nChính trị\nKinh tế\nXã hội\nVăn hóa\n>> Chính trị >> Xây dựng Đảng\n{TITLE}\nBáo Mẫu\nThứ Sáu, 18/4/2025 | 10:05\n\n(CMO) {PROSE}\n\n\"Chúng tôi làm việc này vì dân\", ông nói.\n\n{MORE}./.\n\nHồng Nhung  - Kim Cương\nÝ kiến bạn đọc (0)\n"
+            ),
+            category: "Xây dựng Đảng",
+            published: "2025-04-18 10:05",
+            authors: &["Hồng Nhung", "Kim Cương"],
+            source: "Báo Mẫu",
+            not: &["Ý kiến", "./."],
             ..Wanted::default()
         },
     ]

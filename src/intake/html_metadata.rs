@@ -1,6 +1,6 @@
 //! What a page says of itself for machines: JSON-LD, OpenGraph, `article:*`, microdata.
 
-use super::html_tree::{all, first, words};
+use super::html_tree::{all, first, text_size, words};
 use super::{dates, foreign_feed, plain_line, push_new};
 use crate::domain::{Image, Instant, WebUrl, fold};
 use chrono_tz::Tz;
@@ -114,6 +114,9 @@ pub fn read(html: &Html, base: Option<&WebUrl>, zone: Tz) -> Metadata {
     found
 }
 
+/// The longest text of an element that is taken for a name, a date or a section, in bytes.
+const LONGEST_VALUE: usize = 2000;
+
 /// Headlines are cut at 110 letters for search engines.
 pub fn is_cut(text: &str) -> bool {
     text.ends_with("...") || text.ends_with('…')
@@ -127,7 +130,8 @@ struct Page<'h> {
 impl Page<'_> {
     fn contents(&self, css: &str) -> Vec<String> {
         let value = |e: scraper::ElementRef<'_>| {
-            e.attr("content").or_else(|| e.attr("datetime")).map_or_else(|| words(e), str::to_owned)
+            let own = e.attr("content").or_else(|| e.attr("datetime")).map(str::to_owned);
+            own.or_else(|| (text_size(e) <= LONGEST_VALUE).then(|| words(e))).unwrap_or_default()
         };
         all(self.html, css).into_iter().take(50).map(value).filter(|v| !v.trim().is_empty()).collect()
     }

@@ -3,28 +3,18 @@
 use super::blocks::{self, After, Block, Kind};
 use super::byline::Byline;
 use super::html_metadata::{self, is_cut};
-use super::html_tree::{self, all, first, is_foreign, is_inline, markup, text_size, words};
+use super::html_parts::{Part, collect, figure, is_bold};
+use super::html_tree::{self, all, first, text_size, words};
 use super::rules::rules;
 use super::{
     Arrival, Fault, Intake, Warning, dates, decode, foreign_feed, identity, mend_eth, plain_line, push_new,
 };
 use crate::domain::{CategoryName, Draft, LanguageTag, SafeHtml, Source, fold};
-use scraper::{ElementRef, Html, Node};
-
-/// A paragraph with its markup.
-struct Part {
-    block: Block,
-    html: String,
-    /// Whether there is a picture in it.
-    pictured: bool,
-    /// Whether it is a list of links and little else.
-    links: bool,
-}
+use scraper::{ElementRef, Html};
+use std::collections::{HashMap, VecDeque};
 
 pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
-    if bytes.len() > super::MAX_PAGE_BYTES {
-        html_tree::parse(&" ".repeat(bytes.len()))?;
-    }
+    html_tree::within_size(bytes.len())?;
     let mut warnings = Vec::new();
     let text = mend_eth(&decode::decode(bytes, &mut warnings)?);
     let html = html_tree::parse(&text)?;
@@ -94,7 +84,11 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
 /// without the paper's name behind it.
 fn title(html: &Html, said: Option<&str>) -> Option<String> {
     let shown = || {
-        let heads = all(html, "h1").into_iter().map(|h| plain_line(&words(h)));
+        let heads = all(html, "h1")
+            .into_iter()
+            .filter(|h| text_size(*h) <= 2000)
+            .take(20)
+            .map(|h| plain_line(&words(h)));
         heads.filter(|t| t.split(' ').count() >= 3).max_by_key(|t| t.chars().count().min(200))
     };
     let meta = |css: &str| first(html, css).and_then(|m| m.attr("content")).map(plain_line);
@@ -132,7 +126,7 @@ fn container(html: &Html) -> Option<ElementRef<'_>> {
         }
     }
     let mut best: Option<(usize, ElementRef<'_>)> = None;
-    let mut scores = std::collections::HashMap::new();
+    let mut scores = HashMap::new();
     for paragraph in all(html, "p, div, td, section, main, body") {
         let own: usize = match paragraph.value().name() {
             "p" => text_size(paragraph),
@@ -160,30 +154,26 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
     let mut parts = Vec::new();
     collect(container, text_size(container), &mut Vec::new(), &mut parts);
     let mut kept: Vec<Part> = Vec::new();
-    let mut rest = parts.into_iter().peekable();
-    while let Some(part) = rest.next() {
+    let mut rest = VecDeque::from(parts);
+    let mut before_text = true;
+    while let Some(part) = rest.pop_front() {
         let text = &part.block.text;
         match blocks::after_body(text) {
             Some(After::End) => break,
             Some(After::Related) => {
                 // A box in the middle of the text ends where running text goes on.
-                let ahead: Vec<Part> = rest.collect();
-                let texts = ahead.iter().filter(|p| !p.links && p.block.text.chars().count() >= 160).count();
-                if texts < 2 {
+                if !blocks::goes_on(rest.iter().map(|p| if p.links { "" } else { p.block.text.as_str() })) {
                     break;
                 }
-                rest = ahead
-                    .into_iter()
-                    .skip_while(|p| p.links || p.block.text.chars().count() < 160)
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .peekable();
+                while rest.front().is_some_and(|p| p.links || !blocks::continues(&p.block.text)) {
+                    rest.pop_front();
+                }
                 continue;
             }
             Some(After::Line) => continue,
             None => {}
         }
-        let before_text = !kept.iter().any(|p| blocks::is_prose(&p.block.text));
+        before_text = before_text && !kept.last().is_some_and(|p| blocks::is_prose(&p.block.text));
         let of_header = before_text
             && !part.pictured
             && (rules().header.noise.is_match(text) || dates::page_date(text, intake.zone).is_some());
@@ -201,124 +191,6 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
         }
     }
     kept
-}
-
-/// Takes an element apart into paragraphs. What is neither block nor in one becomes a paragraph.
-fn collect(element: ElementRef<'_>, whole: usize, line: &mut Vec<(String, String)>, parts: &mut Vec<Part>) {
-    let mut breaks = 0;
-    for child in element.children() {
-        let Some(inner) = ElementRef::wrap(child) else {
-            if let Node::Text(text) = child.value() {
-                if !text.trim().is_empty() {
-                    breaks = 0;
-                }
-                line.push((blocks::escape(text), text.to_string()));
-            }
-            continue;
-        };
-        if is_foreign(inner, whole) {
-            continue;
-        }
-        let name = inner.value().name();
-        let holds_blocks = || {
-            inner.descendants().filter_map(ElementRef::wrap).any(|e| {
-                matches!(e.value().name(), "p" | "div" | "h2" | "h3" | "figure" | "table" | "ul" | "ol")
-            })
-        };
-        match name {
-            "br" => {
-                breaks += 1;
-                if breaks > 1 {
-                    flush(line, parts);
-                } else {
-                    line.push(("<br>".to_owned(), " ".to_owned()));
-                }
-                continue;
-            }
-            "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "ul" | "ol" | "dl" | "table"
-            | "figure" | "pre" | "img" | "picture"
-                if name != "table" || text_size(inner) * 10 < whole * 6 =>
-            {
-                flush(line, parts);
-                parts.extend(part(inner, whole));
-            }
-            _ if is_inline(name) && !holds_blocks() => line.push((markup(inner, whole), words(inner))),
-            _ => {
-                flush(line, parts);
-                collect(inner, whole, line, parts);
-                flush(line, parts);
-            }
-        }
-        breaks = 0;
-    }
-    if !is_inline(element.value().name()) {
-        flush(line, parts);
-    }
-}
-
-fn flush(line: &mut Vec<(String, String)>, parts: &mut Vec<Part>) {
-    while line.last().is_some_and(|(html, text)| html == "<br>" || text.trim().is_empty()) {
-        line.pop();
-    }
-    let text = line.iter().map(|(_, text)| text.as_str()).collect::<String>();
-    let html: String = line.drain(..).map(|(html, _)| html).collect();
-    let text = blocks::without_residue(&text);
-    if !text.is_empty() {
-        let html = format!("<p>{}</p>", html.trim().trim_start_matches("<br>"));
-        parts.push(Part {
-            block: Block { kind: Kind::Paragraph, text, gap: 0 },
-            html,
-            pictured: false,
-            links: false,
-        });
-    }
-}
-
-fn part(element: ElementRef<'_>, whole: usize) -> Option<Part> {
-    let text = blocks::without_residue(&words(element));
-    let inside = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        element
-            .descendants()
-            .filter_map(ElementRef::wrap)
-            .filter(move |e| names.iter().any(|n| n == e.value().name()))
-            .collect::<Vec<_>>()
-    };
-    let images: Vec<ElementRef<'_>> =
-        inside(&["img"]).into_iter().filter(|i| html_tree::image_source(*i).is_some()).collect();
-    if text.is_empty() && images.is_empty() {
-        return None;
-    }
-    let name = element.value().name();
-    let linked: usize = inside(&["a"]).into_iter().map(|a| words(a).len()).sum();
-    let is_list = matches!(name, "ul" | "ol" | "table" | "dl");
-    let links = is_list && images.is_empty() && linked * 10 > text.len() * 7 && text.len() > 20;
-    let pictured = !images.is_empty();
-    let short = text.chars().count() <= rules().captions.longest;
-    // Many papers set a picture and its caption as a table.
-    let html = if pictured
-        && short
-        && !matches!(name, "ul" | "ol" | "blockquote")
-        && (name != "p" || text.is_empty() || blocks::is_caption(&text))
-    {
-        let pictures: String = images.iter().map(|i| markup(*i, whole)).collect();
-        figure(&pictures, &text)
-    } else {
-        markup(element, whole)
-    };
-    let kind = match name {
-        "h2" | "h3" | "h4" | "h5" | "h6" => Kind::Heading,
-        _ if html.starts_with("<figure") => Kind::Caption,
-        _ => Kind::Paragraph,
-    };
-    Some(Part { block: Block { kind, text, gap: 0 }, html, pictured, links })
-}
-
-fn figure(pictures: &str, caption: &str) -> String {
-    if caption.is_empty() {
-        return format!("<figure>{pictures}</figure>");
-    }
-    format!("<figure>{pictures}<figcaption>{}</figcaption></figure>", blocks::escape(caption))
 }
 
 /// Takes the byline off the end.
@@ -355,7 +227,12 @@ fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str)
         let prefix = &opening[..opening.len() - bare.len()];
         if !prefix.is_empty() {
             // The prefix may be bold, so it is looked for in the markup as well as in the text.
-            let cut = parts[at].html.replacen(&blocks::escape(prefix), "", 1);
+            let cut = parts[at].html.replacen(blocks::escape(prefix).trim_end(), "", 1);
+            let cut = cut
+                .replacen("<strong></strong>", "", 1)
+                .replacen("<strong> </strong>", "", 1)
+                .replacen("<b></b>", "", 1)
+                .replacen("<p> ", "<p>", 1);
             parts[at].html = if cut.len() < parts[at].html.len() {
                 cut
             } else {
@@ -403,15 +280,6 @@ fn tell_kinds(parts: &mut Vec<Part>) {
     *parts = kept;
 }
 
-fn is_bold(html: &str) -> bool {
-    let inner = html.trim_start_matches("<p>").trim_end_matches("</p>").trim();
-    let bold = |tag: &str| {
-        let body = inner.strip_prefix(&format!("<{tag}>")).and_then(|i| i.strip_suffix(&format!("</{tag}>")));
-        body.is_some_and(|b| !b.contains(&format!("</{tag}>")))
-    };
-    bold("strong") || bold("b")
-}
-
 /// The date as a reader sees it: the first one below the headline.
 fn shown_date(html: &Html, intake: &Intake<'_>) -> Option<crate::domain::Instant> {
     let head = first(html, "h1")?;
@@ -420,7 +288,8 @@ fn shown_date(html: &Html, intake: &Intake<'_>) -> Option<crate::domain::Instant
     after.find_map(|node| {
         let text = node.value().as_text().filter(|t| !t.trim().is_empty() && seen < 200)?;
         seen += 1;
-        let around = node.parent().and_then(ElementRef::wrap).map(words).filter(|w| w.chars().count() <= 120);
+        let parent = node.parent().and_then(ElementRef::wrap).filter(|p| text_size(*p) <= 240);
+        let around = parent.map(words);
         let dated = around.and_then(|w| dates::page_date(&w, intake.zone));
         dated.or_else(|| dates::page_date(&plain_line(text), intake.zone)).map(|d| d.instant)
     })

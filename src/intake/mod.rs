@@ -12,11 +12,13 @@ mod decode;
 mod foreign_feed;
 mod html_metadata;
 mod html_page;
+mod html_parts;
 mod html_tree;
 mod json;
 mod json_feed;
 mod position;
 mod rules;
+mod xml_feed;
 mod xml_tree;
 
 use crate::domain::{CategoryName, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
@@ -181,7 +183,7 @@ pub fn detect(name: &str, bytes: &[u8]) -> InputFormat {
     let html = first_of(&["<!doctype html", "<html", "<head", "<body", "<article", "<div", "<meta", "<p>"]);
     match (feed, html) {
         (Some(feed), html) if html.is_none_or(|html| feed < html) => InputFormat::Feed,
-        (_, Some(html)) if html < 512 || lower.starts_with('<') => InputFormat::Html,
+        (_, Some(html)) if lower.starts_with('<') || lower[html..].starts_with("<!doc") => InputFormat::Html,
         _ => match ending.as_str() {
             "html" | "htm" | "xhtml" | "aspx" | "php" => InputFormat::Html,
             "json" => InputFormat::Json,
@@ -267,5 +269,11 @@ fn push_new(list: &mut Vec<String>, text: String) {
 
 #[cfg(test)]
 mod captured_text_tests;
+#[cfg(test)]
+mod foreign_feed_tests;
+#[cfg(test)]
+mod html_page_tests;
+#[cfg(test)]
+mod json_tests;
 #[cfg(test)]
 mod tests;

@@ -89,6 +89,7 @@ pub struct Bylines {
     pub single: Pattern,
     pub separators: Pattern,
     pub source: Patterns,
+    pub papers: Pattern,
     pub agencies: Words,
     pub dropped: Patterns,
     pub roles: Patterns,

@@ -64,6 +64,78 @@ fn the_sample_is_the_same_in_every_dress() {
     }
 }
 
+#[test]
+fn formats_are_told_by_what_stands_in_them() {
+    use InputFormat::{CapturedText, Feed, Html, Json, JsonLines};
+    for (name, text, format) in [
+        ("a", "{\"title\": 1}", Json),
+        ("a.jsonl", "{\"title\": 1}", JsonLines),
+        ("a.json", "{\"title\": 1}\n{\"title\": 2}", JsonLines),
+        ("a", " [\n{", Json),
+        ("a.json", "{\"version\": \"https://jsonfeed.org/version/1.1\"", Feed),
+        ("a", "<?xml version=\"1.0\"?>\n<rss version=\"2.0\">", Feed),
+        ("a", "\u{feff}<feed xmlns=\"x\">", Feed),
+        ("a", "<?xml version=\"1.0\"?><!DOCTYPE html><html>", Html),
+        ("a.txt", "<!doctype HTML>", Html),
+        ("a.html", "chỉ là chữ", Html),
+        ("a.xml", "chỉ là chữ", Feed),
+        ("bai.txt", "Tiêu đề\n\nĐoạn", CapturedText),
+        ("-", "Nói về thẻ <div> trong bài", CapturedText),
+        ("-", "", CapturedText),
+    ] {
+        assert_eq!(detect(name, text.as_bytes()), format, "{name} {text}");
+    }
+    for format in InputFormat::ALL {
+        assert_eq!(format.to_string().parse(), Ok(format));
+    }
+    assert!("yaml".parse::<InputFormat>().unwrap_err().to_string().contains("jsonl"));
+}
+
+#[test]
+fn a_megabyte_of_anything_is_read_quickly() {
+    let lines = [
+        "Tin liên quan\n",
+        "Ảnh: A\n",
+        "x\n",
+        "> ",
+        "<b ",
+        "{\"a\":",
+        "[",
+        "\"",
+        "&amp;",
+        "<item>",
+        "<item><title>a",
+        "<p><a href=x>y</a>",
+        "Một câu văn đủ dài để được coi là một đoạn văn của bài báo này.\n\n",
+        "4/4/2024\n",
+        "A ",
+        "1.1.1",
+        "{\"title\":\"a\",\"summary\":\"b\"},\n",
+        "<table><tr><td>x",
+        "<div class=share>chia sẻ",
+        "\u{300}",
+        "\0",
+        "(((",
+    ];
+    for line in lines {
+        // What takes quadratic time shows at a quarter of it already.
+        let size = if ["x\n", "<b ", "A ", "{\"a\":"].contains(&line) { 1_000_000 } else { 250_000 };
+        let mut input = line.repeat(size / line.len());
+        if line.starts_with('{') {
+            input.insert(0, '[');
+        }
+        for format in InputFormat::ALL {
+            let mut intake = intake("-");
+            intake.format = Some(format);
+            let from = std::time::Instant::now();
+            read(&intake, input.as_bytes());
+            let took = from.elapsed();
+            // Unoptimised and beside other tests.
+            assert!(took.as_secs() < 10, "{format} {line:?}: {took:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -75,6 +147,15 @@ proptest! {
             prop_assert!(!read(&intake, input).is_empty());
             let _ = detect("x", input);
             let _ = read_json_line(&intake, 1, input);
+        }
+    }
+
+    #[test]
+    fn no_page_is_a_panic(page in "(<rss>|<item>|</item>|<title>|</title>|<entry>|<link href=\"x\"/>|<author>|“a@b.vn|<p>|</p>|<div class=share>|<h1>|<table><tr><td>|<br>|<img src=/a>|Ảnh: A|\n\n|04/04/2024 04:30|STO - |Tin liên quan\n|CHÍ BẢO|\\./\\.|Một câu văn đủ dài để được coi là một đoạn văn của bài báo này\\.|&amp;|\"|\\{|\\}|\\[|:|,|[a-zĐạ ]){0,60}", which in 0..5_usize) {
+        let mut intake = intake("-");
+        intake.format = Some(InputFormat::ALL[which]);
+        for item in read(&intake, page.as_bytes()).into_iter().flatten() {
+            prop_assert!(!item.draft.title.is_empty() && !item.draft.keys.is_empty());
         }
     }
 }

@@ -183,3 +183,44 @@ pub(super) fn category_of_row(row: &AnyRow) -> Result<Category, StoreError> {
         id: id.parse().map_err(|_| damaged("categories", "id", id))?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Chance, Draft, Instant};
+    use crate::store::Store;
+
+    struct Counting(std::sync::atomic::AtomicU8);
+
+    impl Chance for Counting {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frozen_revision_says_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/bantin.db", folder.path().display());
+        let store = Store::open(&url.parse().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let chance = Counting(0.into());
+        let mut draft = Draft::titled("Một").unwrap();
+        for (title, body) in [("Một", "a"), ("Hai", "b"), ("Ba", "c")] {
+            draft.title = title.to_owned();
+            draft.body = SafeHtml::from_text(body);
+            draft.authors = vec![body.to_owned()];
+            draft.url = WebUrl::parse(&format!("https://bao.example/{body}")).ok();
+            store.accept(&[draft.clone()], true, Instant::default(), &chance).await.unwrap();
+        }
+        let mut tx = store.snapshot().await.unwrap();
+        for (number, title, body) in [(1, "Một", "a"), (2, "Hai", "b"), (3, "Ba", "c")] {
+            let articles = articles_at_revision(&mut tx, &[(1, number)], Bodies::With).await.unwrap();
+            let (n, article) = &articles[0];
+            assert_eq!((*n, article.revision, article.title.as_str()), (1, number, title));
+            assert_eq!((article.body.text().as_str(), article.authors[0].as_str()), (body, body));
+            assert!(article.url.as_ref().unwrap().as_str().ends_with(body));
+        }
+        assert!(articles_at_revision(&mut tx, &[(7, 1)], Bodies::With).await.unwrap().is_empty());
+    }
+}

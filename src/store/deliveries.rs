@@ -1,12 +1,12 @@
 use super::editions::complete_editions;
-use super::statement::damaged;
+use super::statement::{KEYS, damaged, places};
 use super::subscribers::{Subscriber, SubscriberRow, subscriber_columns, subscriber_of};
 use super::{Engine, Store, StoreError};
 use crate::domain::{
     Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, SubscriberId, clean_line,
     from_micros, micros,
 };
-use sqlx::{Any, QueryBuilder, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 /// A mail that one worker may send, until its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,12 +127,8 @@ impl Store {
                 }
             }
         }
-        for ids in claimed.chunks(IDS_A_STATEMENT) {
-            let mut statement = QueryBuilder::<Any>::new("UPDATE deliveries SET state = 'claimed', ");
-            statement.push("attempts = attempts + 1, claimed_by = ").push_bind(worker.to_owned());
-            statement.push(", due_at = ").push_bind(micros(until)).push(" WHERE n IN ");
-            push_ids(&mut statement, ids.iter().map(|delivery| delivery.id.0));
-            statement.build().execute(&mut *transaction).await?;
+        for held in claimed.chunks(KEYS) {
+            hold(&mut transaction, held, worker, until).await?;
         }
         // One row that a hand in the database broke must not hold up all the others.
         suppress_broken(&mut transaction, &broken, now).await?;
@@ -256,16 +252,28 @@ impl Store {
     }
 }
 
-/// PostgreSQL binds 65,535 values a statement, SQLite 32,766; plans stay small far below that.
-const IDS_A_STATEMENT: usize = 1_000;
-
-pub(super) fn push_ids(statement: &mut QueryBuilder<Any>, ids: impl Iterator<Item = i64>) {
-    statement.push("(");
-    let mut list = statement.separated(", ");
-    for id in ids {
-        list.push_bind(id);
-    }
-    statement.push(")");
+/// Writes the claim into the rows. The last number is repeated up to a power of two, so that a
+/// handful of prepared statements serve every batch.
+async fn hold(
+    transaction: &mut Transaction<'static, Any>,
+    held: &[ClaimedDelivery],
+    worker: &str,
+    until: Instant,
+) -> Result<(), StoreError> {
+    let count = held.len().next_power_of_two();
+    let text = format!(
+        "UPDATE deliveries SET state = 'claimed', attempts = attempts + 1, claimed_by = $1, due_at = $2
+         WHERE n IN ({})",
+        places(3, count)
+    );
+    let padding = std::iter::repeat_n(held.last(), count - held.len()).flatten();
+    let statement = sqlx::query(AssertSqlSafe(text)).bind(worker.to_owned()).bind(micros(until));
+    held.iter()
+        .chain(padding)
+        .fold(statement, |statement, delivery| statement.bind(delivery.id.0))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 pub(super) fn state_of(word: &str) -> Result<DeliveryState, StoreError> {

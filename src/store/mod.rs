@@ -18,6 +18,7 @@ mod error;
 mod feeds;
 mod installation;
 mod opt_ins;
+mod placement;
 mod search;
 mod sequence;
 mod statement;

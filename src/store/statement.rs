@@ -11,7 +11,7 @@ pub(super) type Statement = Query<'static, Any, AnyArguments>;
 const ROWS: usize = 64;
 
 /// Keys in one IN list; far below the 32,766 values that SQLite binds.
-const KEYS: usize = 1_024;
+pub(super) const KEYS: usize = 1_024;
 
 /// A value by which rows are looked up.
 pub(super) trait Key: Clone {
@@ -32,7 +32,7 @@ impl Key for String {
 }
 
 /// `$first, $first+1, …`
-fn places(first: usize, count: usize) -> String {
+pub(super) fn places(first: usize, count: usize) -> String {
     let mut text = String::with_capacity(count * 6);
     for place in first..first + count {
         let _ = write!(text, "{}${place}", if place == first { "" } else { ", " });

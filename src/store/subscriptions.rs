@@ -3,7 +3,7 @@ use super::sequence::hold_sequence;
 use super::statement::damaged;
 use super::{Engine, Store, StoreError};
 use crate::domain::{EndedReason, FeedKey, Instant, Slug, SubscriberId, from_micros, micros};
-use sqlx::{Any, QueryBuilder, Transaction};
+use sqlx::{Any, Transaction};
 
 /// A running wish: this feed by this digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,6 +226,14 @@ async fn feed_row(
         .await?)
 }
 
+const END_ONE: &str = "
+    UPDATE subscriptions SET ended_at = $2, ended_reason = $3
+    WHERE subscriber = $1 AND ended_at IS NULL AND feed = (SELECT n FROM feeds WHERE key = $4)";
+
+const END_ALL: &str = "
+    UPDATE subscriptions SET ended_at = $2, ended_reason = $3
+    WHERE subscriber = $1 AND ended_at IS NULL";
+
 /// Ends what runs, and where nothing is left, the subscriber's being one.
 pub(super) async fn end_running(
     transaction: &mut Transaction<'static, Any>,
@@ -236,17 +244,17 @@ pub(super) async fn end_running(
     now: Instant,
 ) -> Result<u64, StoreError> {
     hold_sequence(transaction, engine).await?;
-    let mut statement = QueryBuilder::<Any>::new("UPDATE subscriptions SET ended_at = ");
-    statement.push_bind(micros(now)).push(", ended_reason = ").push_bind(reason.as_str());
-    statement.push(" WHERE ended_at IS NULL AND subscriber = ").push_bind(id.0);
-    if let Some(only) = only {
-        statement.push(" AND feed IN (SELECT n FROM feeds WHERE key IN (''");
-        for key in only {
-            statement.push(", ").push_bind(key.to_string());
+    let ending = |statement| sqlx::query::<Any>(statement).bind(id.0).bind(micros(now)).bind(reason.as_str());
+    let mut ended = 0;
+    match only {
+        None => ended = ending(END_ALL).execute(&mut **transaction).await?.rows_affected(),
+        Some(only) => {
+            for key in only {
+                let one = ending(END_ONE).bind(key.to_string());
+                ended += one.execute(&mut **transaction).await?.rows_affected();
+            }
         }
-        statement.push("))");
     }
-    let ended = statement.build().execute(&mut **transaction).await?.rows_affected();
     let running = sqlx::query_scalar::<_, i64>(
         "SELECT count(*) FROM subscriptions WHERE subscriber = $1 AND ended_at IS NULL",
     )

@@ -5,10 +5,11 @@
 
 use crate::digest::first_mail_reaches_back_to;
 use crate::domain::{
-    Digest, Directory, EmailAddress, EndedReason, FeedKey, Instant, Language, OptInId, Secret, Slug,
-    SubscriberId, Token, TokenError, TokenPurpose,
+    Digest, Directory, EmailAddress, EndedReason, FeedDefinition, FeedKey, Instant, Language, OptInId,
+    Publication, Secret, Slug, SubscriberId, Token, TokenError, TokenPurpose,
 };
 use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
+use crate::wording::Templates;
 use std::time::Duration;
 
 /// How long a confirmation link can be used.
@@ -158,6 +159,26 @@ pub fn offered(digest: &Digest, directory: &Directory) -> Vec<FeedKey> {
         crate::domain::DigestFeeds::These(slugs) => slugs.contains(slug),
     };
     directory.feeds().iter().filter(|feed| offers(&feed.slug)).map(|feed| feed.key).collect()
+}
+
+/// The titles of feeds as readers choose them. The feed of everything bears the newspaper's name,
+/// which among the names of sections tells nobody what it is.
+pub fn titles(
+    directory: &Directory,
+    keys: &[FeedKey],
+    publication: &Publication,
+    templates: &Templates,
+    language: Language,
+) -> Vec<(FeedKey, String)> {
+    let title = |feed: &FeedDefinition| {
+        if feed.key == FeedKey::All && feed.title == publication.title {
+            templates.text(language, "feed.everything", &[])
+        } else {
+            feed.title.clone()
+        }
+    };
+    let wanted = directory.feeds().iter().filter(|feed| keys.contains(&feed.key));
+    wanted.map(|feed| (feed.key, title(feed))).collect()
 }
 
 /// The links that stand in a reader's mails. Equal in every retry, so that the bytes are too.

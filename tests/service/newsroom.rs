@@ -1,7 +1,7 @@
 //! A store of one's own, on either engine, with a clock and chance that repeat.
 
-use bantin::domain::{Chance, Draft, IdentityKey, Instant, SafeHtml};
-use bantin::store::{Store, StoreUrl};
+use bantin::domain::{Article, ArticleId, Chance, Draft, FeedKey, IdentityKey, Instant, SafeHtml, Slug};
+use bantin::store::{Acceptance, FeedState, Store, StoreUrl};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
@@ -69,6 +69,64 @@ impl Deref for Newsroom {
     fn deref(&self) -> &Store {
         &self.store
     }
+}
+
+impl Newsroom {
+    /// Accepts one draft.
+    pub async fn take(&self, draft: &Draft, now: Instant) -> Acceptance {
+        let mut all = self.accept(std::slice::from_ref(draft), true, now, &self.chance).await.unwrap();
+        all.pop().unwrap()
+    }
+
+    /// The titles in a feed.
+    pub async fn feed(&self, key: FeedKey) -> Vec<String> {
+        let (_, articles) = self.feed_snapshot(key, 100).await.unwrap().unwrap();
+        titles(&articles)
+    }
+
+    /// Where a feed stands.
+    pub async fn state(&self, key: FeedKey) -> FeedState {
+        let states = self.feed_states().await.unwrap();
+        *states.iter().find(|state| state.key == key).unwrap()
+    }
+
+    /// The feed of the section with this slug.
+    pub async fn section(&self, slug: &str) -> FeedKey {
+        let tree = self.category_tree().await.unwrap();
+        FeedKey::Category(tree.by_slug(&Slug::parse(slug).unwrap()).unwrap().id)
+    }
+
+    /// One article with its text.
+    pub async fn whole(&self, id: ArticleId) -> Article {
+        self.article(id).await.unwrap().unwrap()
+    }
+
+    /// The publish sequences of a feed's entries, in the order in which the articles came.
+    pub async fn sequences(&self, key: FeedKey) -> Vec<i64> {
+        let text = "SELECT e.sequence FROM entries e JOIN feeds f ON f.n = e.feed WHERE f.key = $1 \
+            ORDER BY e.article";
+        let mut raw = self.raw().await;
+        sqlx::query_scalar(text).bind(key.to_string()).fetch_all(&mut raw).await.unwrap()
+    }
+
+    /// Makes one section part of another.
+    pub async fn put_under(
+        &self,
+        section: FeedKey,
+        parent: Option<FeedKey>,
+        time: &str,
+    ) -> Option<Vec<FeedKey>> {
+        let id = |key| match key {
+            FeedKey::Category(id) => id,
+            FeedKey::All => panic!("everything is no section"),
+        };
+        self.place_category(id(section), parent.map(id), at(time)).await.unwrap()
+    }
+}
+
+/// Their titles, in order.
+pub fn titles(articles: &[Article]) -> Vec<String> {
+    articles.iter().map(|article| article.title.clone()).collect()
 }
 
 /// Chance that repeats itself (SplitMix64).

@@ -1,11 +1,9 @@
-//! What the store promises of articles, categories and feeds, on both engines.
+//! What the store promises of articles, on both engines.
 
-use crate::newsroom::{Newsroom, at, draft, on_both_engines};
-use bantin::domain::{Article, ArticleId, ArticleState, Draft, FeedKey, IdentityKey, Instant, Slug};
-use bantin::store::{Acceptance, Accepted, ArticleSelection, Engine, FeedState, Store};
-use sqlx::Executor;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use crate::newsroom::{Newsroom, Seeded, at, draft, on_both_engines, titles};
+use bantin::domain::{ArticleId, ArticleState, Draft, FeedKey, IdentityKey, Instant};
+use bantin::store::{Accepted, ArticleSelection, Store};
+use std::collections::BTreeSet;
 
 on_both_engines!(
     the_installation_is_made_once,
@@ -17,70 +15,21 @@ on_both_engines!(
     an_embargo_ends_by_itself,
     an_embargo_can_be_moved,
     a_withdrawn_article_is_nowhere_and_comes_back,
-    a_move_touches_the_feeds_left_and_joined,
-    an_event_in_one_section_leaves_the_other_alone,
-    a_feed_never_runs_backwards,
-    twice_in_one_second,
-    sections_are_found_by_title_and_by_slug,
-    odd_sections_get_slugs,
-    an_article_stands_in_the_feeds_above_its_section,
     two_thousand_at_once,
-    a_feed_shows_its_newest,
     articles_are_listed_by_state_and_feed,
-    a_definition_is_an_event_when_it_changes,
     the_archive_is_never_mailed,
     nothing_read_is_lost_on_the_way,
     bad_text_stops_nothing,
-    no_late_commit_slips_behind_a_reader,
-    a_late_commit_holds_the_others_back,
 );
 
 /// Futures of the store run on any thread.
 #[expect(dead_code, reason = "it only has to compile")]
-fn answers_travel_between_threads(store: &'static Store, chance: &'static crate::newsroom::Seeded) {
+fn answers_travel_between_threads(store: &'static Store, chance: &'static Seeded) {
     fn travels(_: impl Send) {}
     travels(store.accept(&[], true, at("07:00:00"), chance));
     travels(store.feed_snapshot(FeedKey::All, 1));
     travels(store.release_due(at("07:00:00")));
     travels(store.note_definitions(&[], at("07:00:00")));
-}
-
-impl Newsroom {
-    async fn take(&self, draft: &Draft, now: Instant) -> Acceptance {
-        let mut all = self.accept(std::slice::from_ref(draft), true, now, &self.chance).await.unwrap();
-        all.pop().unwrap()
-    }
-
-    async fn feed(&self, key: FeedKey) -> Vec<String> {
-        let (_, articles) = self.feed_snapshot(key, 100).await.unwrap().unwrap();
-        titles(&articles)
-    }
-
-    async fn state(&self, key: FeedKey) -> FeedState {
-        let states = self.feed_states().await.unwrap();
-        *states.iter().find(|state| state.key == key).unwrap()
-    }
-
-    async fn section(&self, slug: &str) -> FeedKey {
-        let tree = self.category_tree().await.unwrap();
-        FeedKey::Category(tree.by_slug(&Slug::parse(slug).unwrap()).unwrap().id)
-    }
-
-    async fn whole(&self, id: ArticleId) -> Article {
-        self.article(id).await.unwrap().unwrap()
-    }
-
-    /// (feed, publish sequence) of the entries of everything, in order.
-    async fn sequences(&self, key: FeedKey) -> Vec<i64> {
-        let text = "SELECT e.sequence FROM entries e JOIN feeds f ON f.n = e.feed WHERE f.key = $1 \
-            ORDER BY e.article";
-        let mut raw = self.raw().await;
-        sqlx::query_scalar(text).bind(key.to_string()).fetch_all(&mut raw).await.unwrap()
-    }
-}
-
-fn titles(articles: &[Article]) -> Vec<String> {
-    articles.iter().map(|article| article.title.clone()).collect()
 }
 
 async fn the_installation_is_made_once(newsroom: Newsroom) {
@@ -298,121 +247,6 @@ async fn a_withdrawn_article_is_nowhere_and_comes_back(newsroom: Newsroom) {
     assert_eq!(newsroom.next_release().await.unwrap(), Some(at("12:00:00")));
 }
 
-async fn a_move_touches_the_feeds_left_and_joined(newsroom: Newsroom) {
-    newsroom.take(&draft("0", "Khác", &["Thể thao"]), at("06:00:00")).await;
-    let mut tin = draft("1", "Tin", &["Kinh tế", "Xã hội"]);
-    newsroom.take(&tin, at("07:00:00")).await;
-    newsroom.take(&draft("2", "Tin hai", &["Chính trị"]), at("07:00:00")).await;
-    let [left, kept] = [newsroom.section("kinh-te").await, newsroom.section("xa-hoi").await];
-    let [joined, other] = [newsroom.section("chinh-tri").await, newsroom.section("the-thao").await];
-    let untouched = newsroom.state(other).await;
-    let number = newsroom.sequences(kept).await[0];
-
-    tin.categories = draft("", "x", &["Xã hội", "Chính trị"]).categories;
-    let moved = newsroom.take(&tin, at("08:00:00")).await;
-    let touched: BTreeSet<FeedKey> = moved.feeds.iter().copied().collect();
-    assert_eq!(touched, BTreeSet::from([FeedKey::All, left, kept, joined]));
-    assert!(newsroom.feed(left).await.is_empty());
-    assert_eq!(newsroom.feed(joined).await, ["Tin hai", "Tin"]);
-    assert_eq!(newsroom.state(other).await, untouched);
-    assert_eq!(newsroom.state(left).await.changed_at, at("08:00:00"));
-    assert_eq!(newsroom.sequences(kept).await, [number], "it did not enter this feed anew");
-    assert!(newsroom.sequences(joined).await[0] > newsroom.sequences(joined).await[1]);
-    let own: Vec<String> = newsroom.whole(moved.id).await.categories.into_iter().map(|c| c.title).collect();
-    assert_eq!(own, ["Xã hội", "Chính trị"]);
-}
-
-async fn an_event_in_one_section_leaves_the_other_alone(newsroom: Newsroom) {
-    let mut a = draft("a", "A", &["Kinh tế"]);
-    let a_id = newsroom.take(&a, at("07:00:00")).await.id;
-    newsroom.take(&draft("b", "B", &["Thể thao"]), at("07:00:00")).await;
-    let other = newsroom.section("the-thao").await;
-    let before = newsroom.feed_snapshot(other, 10).await.unwrap();
-    newsroom.take(&draft("a2", "A2", &["Kinh tế"]), at("08:00:00")).await;
-    a.title = "A sửa".into();
-    newsroom.take(&a, at("08:00:00")).await;
-    newsroom.withdraw(a_id, at("08:00:00")).await.unwrap();
-    newsroom.restore(a_id, at("08:00:00")).await.unwrap();
-    assert_eq!(newsroom.feed_snapshot(other, 10).await.unwrap(), before);
-}
-
-async fn a_feed_never_runs_backwards(newsroom: Newsroom) {
-    newsroom.take(&draft("1", "Một", &[]), at("08:00:00")).await;
-    let before = newsroom.state(FeedKey::All).await;
-    newsroom.take(&draft("2", "Hai", &[]), at("07:00:00")).await;
-    let after = newsroom.state(FeedKey::All).await;
-    assert_eq!(after.changed_at, at("08:00:00"));
-    assert!(after.twice_in_one_second);
-    assert!(after.change_number > before.change_number);
-}
-
-async fn twice_in_one_second(newsroom: Newsroom) {
-    let flag = async |key: &str, now| {
-        newsroom.take(&draft(key, key, &[]), now).await;
-        newsroom.state(FeedKey::All).await.twice_in_one_second
-    };
-    assert!(!flag("1", at("07:00:00.1")).await);
-    assert!(flag("2", at("07:00:00.9")).await);
-    assert!(!flag("3", at("07:00:01.0")).await);
-    assert!(!flag("4", at("07:00:02.0")).await);
-}
-
-async fn sections_are_found_by_title_and_by_slug(newsroom: Newsroom) {
-    newsroom.take(&draft("1", "Một", &["Xây dựng Đảng"]), at("07:00:00")).await;
-    for (key, name) in
-        [("2", "XÂY DỰNG ĐẢNG"), ("3", "xay-dung-dang"), ("4", "Xa\u{302}y du\u{31b}\u{323}ng Đa\u{309}ng")]
-    {
-        newsroom.take(&draft(key, key, &[name]), at("07:00:00")).await;
-    }
-    newsroom.take(&draft("5", "Năm", &["Xây dựng Đảng", "xay-dung-dang", "  "]), at("07:00:00")).await;
-    let tree = newsroom.category_tree().await.unwrap();
-    assert_eq!(tree.all().len(), 1);
-    assert_eq!(tree.all()[0].title, "Xây dựng Đảng");
-    assert_eq!(newsroom.feed(newsroom.section("xay-dung-dang").await).await.len(), 5);
-}
-
-async fn odd_sections_get_slugs(newsroom: Newsroom) {
-    let long = "dài ".repeat(300);
-    // `+` and `&` fold away: three titles, two of them one section.
-    let names = ["😀", "🎉", "Tin+", "Tin", "C#", "All", "search", &long];
-    newsroom.take(&draft("1", "Một", &names), at("07:00:00")).await;
-    newsroom.take(&draft("2", "Hai", &["😀", "All"]), at("07:00:01")).await;
-    let tree = newsroom.category_tree().await.unwrap();
-    let slugs: Vec<&str> = tree.all().iter().map(|c| c.slug.as_str()).collect();
-    assert_eq!(slugs.len(), 7, "{slugs:?}");
-    assert!(slugs[0].starts_with("muc-") && slugs[1].starts_with("muc-") && slugs[0] != slugs[1]);
-    assert_eq!(slugs[2..6], ["tin", "c", "all-2", "search-2"]);
-    // Another title that makes a taken slug.
-    newsroom.take(&draft("3", "Ba", &["C 中", "C 文"]), at("07:00:02")).await;
-    let tree = newsroom.category_tree().await.unwrap();
-    let slugs: Vec<&str> = tree.all()[7..].iter().map(|c| c.slug.as_str()).collect();
-    assert_eq!(slugs, ["c-2", "c-3"]);
-}
-
-async fn an_article_stands_in_the_feeds_above_its_section(newsroom: Newsroom) {
-    newsroom.take(&draft("1", "Cha", &["Thời sự"]), at("07:00:00")).await;
-    newsroom.take(&draft("2", "Con", &["Chính trị"]), at("07:00:00")).await;
-    let [parent, child] = [newsroom.section("thoi-su").await, newsroom.section("chinh-tri").await];
-    sqlx::query("UPDATE categories SET parent = (SELECT n FROM categories WHERE slug = 'thoi-su') WHERE slug = 'chinh-tri'")
-        .execute(&mut newsroom.raw().await)
-        .await
-        .unwrap();
-    let cháu = newsroom.take(&draft("3", "Cháu", &["Chính trị"]), at("08:00:00")).await;
-    assert_eq!(BTreeSet::from_iter(cháu.feeds), BTreeSet::from([FeedKey::All, parent, child]));
-    assert_eq!(newsroom.feed(parent).await, ["Cháu", "Cha"]);
-    assert_eq!(newsroom.feed(child).await, ["Cháu", "Con"]);
-    // In both of them it stands once.
-    newsroom.take(&draft("4", "Hai nhà", &["Thời sự", "Chính trị"]), at("09:00:00")).await;
-    assert_eq!(newsroom.feed(parent).await, ["Hai nhà", "Cháu", "Cha"]);
-    let mut held = draft("5", "Sau", &["Chính trị"]);
-    held.published = Some(at("10:00:00"));
-    newsroom.take(&held, at("09:00:00")).await;
-    newsroom.release_due(at("10:00:00")).await.unwrap();
-    assert_eq!(newsroom.feed(parent).await[0], "Sau");
-    let tree = newsroom.category_tree().await.unwrap();
-    assert_eq!(tree.all().iter().filter(|c| c.parent.is_some()).count(), 1);
-}
-
 async fn two_thousand_at_once(newsroom: Newsroom) {
     let drafts: Vec<Draft> = (0..2_000)
         .map(|n| draft(&n.to_string(), &format!("Tin {n}"), &[["Kinh tế", "Xã hội", "Thể thao"][n % 3]]))
@@ -439,31 +273,6 @@ async fn two_thousand_at_once(newsroom: Newsroom) {
     assert_eq!(newsroom.search("chi bao 1234", 10).await.unwrap()[0].title, "Tin 1234");
 }
 
-async fn a_feed_shows_its_newest(newsroom: Newsroom) {
-    assert!(newsroom.feed_snapshot(FeedKey::All, 10).await.unwrap().is_none());
-    for (key, time) in [("c", "03:00:00"), ("a", "05:00:00"), ("d", "02:00:00"), ("b", "05:00:00")] {
-        let mut tin = draft(key, key, &[]);
-        tin.published = Some(at(time));
-        newsroom.take(&tin, at("07:00:00")).await;
-    }
-    assert_eq!(newsroom.feed(FeedKey::All).await, ["b", "a", "c", "d"]);
-    let (state, articles) = newsroom.feed_snapshot(FeedKey::All, 2).await.unwrap().unwrap();
-    assert_eq!(titles(&articles), ["b", "a"]);
-    assert!(articles[0].body.as_str().contains("Toàn văn"));
-    assert_eq!(state, newsroom.state(FeedKey::All).await);
-    assert!(newsroom.feed_snapshot(FeedKey::All, 0).await.unwrap().unwrap().1.is_empty());
-
-    let seen = newsroom.feeds_changed_after(0).await.unwrap();
-    assert_eq!(seen.len(), 1);
-    assert!(newsroom.feeds_changed_after(seen[0].change_number).await.unwrap().is_empty());
-    newsroom.take(&draft("e", "e", &["Kinh tế"]), at("08:00:00")).await;
-    newsroom.take(&draft("f", "f", &["Xã hội"]), at("08:00:01")).await;
-    let changed = newsroom.feeds_changed_after(seen[0].change_number).await.unwrap();
-    let keys: Vec<FeedKey> = changed.iter().map(|state| state.key).collect();
-    assert_eq!(keys, [newsroom.section("kinh-te").await, FeedKey::All, newsroom.section("xa-hoi").await]);
-    assert!(changed.is_sorted_by_key(|state| state.change_number));
-}
-
 async fn articles_are_listed_by_state_and_feed(newsroom: Newsroom) {
     newsroom.take(&draft("1", "Một", &["Kinh tế"]), at("05:00:00")).await;
     newsroom.take(&draft("2", "Hai", &["Xã hội"]), at("06:00:00")).await;
@@ -484,25 +293,6 @@ async fn articles_are_listed_by_state_and_feed(newsroom: Newsroom) {
     assert_eq!(list(Some(FeedKey::All), Some(ArticleState::Withdrawn), 10).await, ["Ba"]);
     let one = newsroom.articles(&ArticleSelection::default(), 1).await.unwrap();
     assert!(one[0].body.is_empty(), "lists carry no full texts");
-}
-
-async fn a_definition_is_an_event_when_it_changes(newsroom: Newsroom) {
-    let note = async |text: &str, now| {
-        newsroom.note_definitions(&[(FeedKey::All, text.to_owned())], now).await.unwrap();
-        newsroom.state(FeedKey::All).await
-    };
-    newsroom.note_definitions(&[], at("06:00:00")).await.unwrap();
-    assert_eq!(newsroom.state(FeedKey::All).await.changed_at, at("06:00:00"));
-    let first = note("one", at("07:00:00")).await;
-    assert_eq!(first.changed_at, at("07:00:00"));
-    assert_eq!(note("one", at("08:00:00")).await, first);
-    let changed = note("two", at("09:00:00")).await;
-    assert_eq!(changed.changed_at, at("09:00:00"));
-    assert!(changed.change_number > first.change_number);
-    newsroom.take(&draft("1", "Một", &["Kinh tế"]), at("10:00:00")).await;
-    let section = newsroom.state(newsroom.section("kinh-te").await).await;
-    note("two", at("11:00:00")).await;
-    assert_eq!(newsroom.state(section.key).await, section);
 }
 
 async fn the_archive_is_never_mailed(newsroom: Newsroom) {
@@ -578,68 +368,4 @@ async fn bad_text_stops_nothing(newsroom: Newsroom) {
     let again = newsroom.take(&bad, at("08:00:00")).await;
     assert_eq!((again.id, again.what), (done[0].id, Accepted::Unchanged));
     assert_eq!(newsroom.feed(FeedKey::All).await[0], "Tốt");
-}
-
-/// Two programs publish at once while a third looks: with a cursor that only moves forward it sees
-/// every article exactly once.
-async fn no_late_commit_slips_behind_a_reader(newsroom: Newsroom) {
-    const EACH: usize = 40;
-    let publish = async |store: Store, name: &'static str| {
-        let chance = crate::newsroom::Seeded::starting_at(name.len() as u64);
-        for n in 0..EACH {
-            let tin = draft(&format!("{name}{n}"), "Tin", &[name]);
-            store.accept(&[tin], true, at("07:00:00"), &chance).await.unwrap();
-        }
-    };
-    let [a, b] = [newsroom.another().await, newsroom.another().await];
-    let look = async {
-        let mut raw = newsroom.raw().await;
-        let (mut cursor, mut seen) = (0, Vec::new());
-        let (mut change, mut latest) = (0, BTreeMap::new());
-        while seen.len() < 2 * EACH {
-            let text = "SELECT e.sequence, e.article FROM entries e JOIN feeds f ON f.n = e.feed \
-                WHERE f.key = 'all' AND e.sequence > $1 ORDER BY e.sequence";
-            let rows: Vec<(i64, i64)> = sqlx::query_as(text).bind(cursor).fetch_all(&mut raw).await.unwrap();
-            for (sequence, article) in rows {
-                cursor = sequence;
-                seen.push(article);
-            }
-            for state in newsroom.feeds_changed_after(change).await.unwrap() {
-                change = state.change_number;
-                latest.insert(state.key, state);
-            }
-            tokio::task::yield_now().await;
-        }
-        for state in newsroom.feeds_changed_after(change).await.unwrap() {
-            latest.insert(state.key, state);
-        }
-        let states = newsroom.feed_states().await.unwrap();
-        assert!(states.iter().all(|state| latest[&state.key] == *state), "a change was missed");
-        seen
-    };
-    let all = async { tokio::join!(publish(a, "mot"), publish(b, "hai hai"), look).2 };
-    let mut seen = tokio::time::timeout(Duration::from_secs(60), all).await.expect("an article was lost");
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen.len(), 2 * EACH);
-}
-
-async fn a_late_commit_holds_the_others_back(newsroom: Newsroom) {
-    newsroom.take(&draft("0", "Trước", &[]), at("07:00:00")).await;
-    let before = newsroom.state(FeedKey::All).await.change_number;
-    let mut late = newsroom.raw().await;
-    let begin = match newsroom.engine() {
-        Engine::Sqlite => "BEGIN IMMEDIATE",
-        Engine::Postgres => "BEGIN",
-    };
-    late.execute(begin).await.unwrap();
-    late.execute("UPDATE installation SET publish_sequence = publish_sequence + 1").await.unwrap();
-    let publish = newsroom.take(&draft("1", "Sau", &[]), at("08:00:00"));
-    let mut publish = std::pin::pin!(publish);
-    let early = tokio::time::timeout(Duration::from_millis(300), &mut publish).await;
-    assert!(early.is_err(), "it published past a number that was not committed");
-    assert!(newsroom.feeds_changed_after(before).await.unwrap().is_empty());
-    late.execute("COMMIT").await.unwrap();
-    publish.await;
-    assert_eq!(newsroom.state(FeedKey::All).await.change_number, before + 2);
 }

@@ -177,7 +177,8 @@ impl World {
 
     /// Any request.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        self.try_request(method, path, headers, body).unwrap_or_else(|| panic!("{method} {path}: no answer\n{}", self.log()))
+        self.try_request(method, path, headers, body)
+            .unwrap_or_else(|| panic!("{method} {path}: no answer\n{}", self.log()))
     }
 
     fn try_request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
@@ -230,12 +231,12 @@ fn parse_answer(bytes: &[u8]) -> Option<Answer> {
 
 /// Runs an outside judge on a file; its words where it objects.
 pub fn judged(program: &str, arguments: &[&str], file: &Path) -> Result<(), String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .arg(file)
-        .output()
-        .unwrap_or_else(|error| panic!("{program} is needed for the tests ({error}); tests/run installs it"));
-    let words = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        Command::new(program).args(arguments).arg(file).output().unwrap_or_else(|error| {
+            panic!("{program} is needed for the tests ({error}); tests/run installs it")
+        });
+    let words =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(()) } else { Err(words) }
 }
 
@@ -244,6 +245,9 @@ pub fn python(script: &str, arguments: &[&str]) -> String {
     let python = std::env::var("BANTIN_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let output = Command::new(&python).arg("-c").arg(script).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{python} with feedparser and reader is needed; run tests/run\n{errors}");
+    assert!(
+        output.status.success(),
+        "{python} with feedparser and reader is needed; run tests/run\n{errors}"
+    );
     String::from_utf8(output.stdout).unwrap()
 }

@@ -1,6 +1,7 @@
 //! A whole newsroom in a temporary folder: every part of the program does its real work.
 
 mod newsroom;
+mod pictures;
 
 use super::{Common, serve::stop_at_signal};
 use crate::app::{App, Roles, SystemChance, SystemClock, listen, run};
@@ -8,6 +9,7 @@ use crate::config::Config;
 use crate::digest::run_now;
 use crate::domain::{Clock as _, EmailAddress, FeedKey, Language, Slug};
 use crate::feed::{feed_path, page_path};
+use crate::http::router;
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
 use crate::store::{CutAnswer, OptInAnswer};
@@ -41,7 +43,7 @@ impl Demo {
         let app = open(folder.path(), address).await?;
         println!("Bản Tin demo in {} (removed at the end)\n", folder.path().display());
 
-        let drafts = newsroom::drafts(app.clock.now())?;
+        let drafts = newsroom::drafts(&app.publication, app.clock.now())?;
         // The demo's reader gets the news of the last day, not a month in one mail.
         let yesterday = app.clock.now() - chrono::Duration::hours(24);
         let (news, archive): (Vec<_>, Vec<_>) =
@@ -77,7 +79,8 @@ impl Demo {
         }
         println!("\nCtrl-C ends it.");
         let stop = stop_at_signal()?;
-        run(app, Roles { web: true, scheduler: true, worker: true }, listener, stop).await?;
+        let routes = router(Arc::clone(&app)).merge(pictures::router());
+        run(app, Roles { web: true, scheduler: true, worker: true }, routes, listener, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 

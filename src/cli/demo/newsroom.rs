@@ -1,4 +1,5 @@
-use crate::domain::{Draft, Instant};
+use super::pictures;
+use crate::domain::{Draft, Image, Instant, Publication, WebUrl};
 use crate::intake::{InputFormat, Intake, read_json_line};
 use anyhow::Context as _;
 
@@ -7,7 +8,7 @@ use anyhow::Context as _;
 const ARTICLES: &str = include_str!("newsroom.jsonl");
 
 /// The sample newsroom's articles as they would be imported now.
-pub fn drafts(now: Instant) -> anyhow::Result<Vec<Draft>> {
+pub fn drafts(publication: &Publication, now: Instant) -> anyhow::Result<Vec<Draft>> {
     let intake = Intake {
         name: "newsroom.jsonl",
         format: Some(InputFormat::JsonLines),
@@ -30,9 +31,19 @@ pub fn drafts(now: Instant) -> anyhow::Result<Vec<Draft>> {
             let line = serde_json::to_vec(&value)?;
             let arrival =
                 read_json_line(&intake, at + 1, &line).map_err(|fault| anyhow::anyhow!("{fault}"))?;
-            Ok(arrival.draft)
+            let mut draft = arrival.draft;
+            draft.image = draft.image.map(|image| drawn(publication, image)).transpose()?;
+            Ok(draft)
         })
         .collect()
+}
+
+/// The picture where the demo serves it, in the size in which it is drawn.
+fn drawn(publication: &Publication, image: Image) -> anyhow::Result<Image> {
+    let name =
+        image.url.as_str().strip_prefix(pictures::FOREIGN).context("the sample's pictures stand together")?;
+    let path = format!("{}{}.svg", pictures::OURS, name.trim_end_matches(".jpg"));
+    Ok(Image { url: WebUrl::parse(&publication.url(&path))?, width: Some(640), height: Some(400), ..image })
 }
 
 #[cfg(test)]
@@ -42,7 +53,16 @@ mod tests {
     #[test]
     fn every_sample_article_can_be_imported() {
         let now = "2026-11-23T03:00:00Z".parse().unwrap();
-        let drafts = drafts(now).unwrap();
+        let publication = Publication {
+            id: uuid::Uuid::nil(),
+            title: "Báo Sông Hậu".into(),
+            base_url: WebUrl::parse("http://127.0.0.1:8080").unwrap(),
+            language: Default::default(),
+            time_zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
+            contact: None,
+            logo: None,
+        };
+        let drafts = drafts(&publication, now).unwrap();
         assert!(drafts.len() >= 300, "{}", drafts.len());
         assert!(drafts.iter().any(|d| d.published > Some(now)), "an embargo is part of the demo");
         assert!(drafts.iter().all(|d| !d.categories.is_empty() && !d.body.is_empty()));
