@@ -88,16 +88,21 @@ pub fn first_mail_reaches_back_to(digest: &Digest, now: Instant) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::built_in_digest;
-    use crate::domain::Schedule;
+    use crate::domain::{DigestFeeds, Schedule, Slug};
     use chrono_tz::Tz;
 
     #[test]
     fn the_first_mail_reaches_back_a_period_or_a_day() {
         let now: Instant = "2026-11-23T03:00:00Z".parse().unwrap();
-        let mut digest = built_in_digest(Tz::Asia__Ho_Chi_Minh).unwrap();
         for (schedule, hours) in [("30 6 * * *", 24), ("*/5 * * * *", 24), ("0 7 * * MON", 168)] {
-            digest.schedule = Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap();
+            let digest = Digest {
+                slug: Slug::parse("hang-ngay").unwrap(),
+                title: "Bản tin".to_owned(),
+                schedule: Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap(),
+                feeds: DigestFeeds::Every,
+                template: Slug::parse("digest").unwrap(),
+                max_articles: 30,
+            };
             let back = now - first_mail_reaches_back_to(&digest, now);
             assert_eq!(back, chrono::Duration::hours(hours), "{schedule}");
         }

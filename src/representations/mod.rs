@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::feed::validators::{EntityTag, Validators};
 use crate::feed::{RenderError, Snapshot, render};
 use crate::store::{FeedState, Store, StoreError};
-use axum::body::Bytes;
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
