@@ -179,7 +179,12 @@ fn the_map_names_every_module_and_the_purity_line() {
     let modules: BTreeSet<String> = declared.captures_iter(&library).map(|m| m[2].to_owned()).collect();
     assert_eq!(modules, floors.keys().cloned().collect(), "src/lib.rs draws other modules than it declares");
     for module in declared.captures_iter(&library) {
-        assert_eq!(module.get(1).is_none(), floors[&module[2]] < 2, "{}: which side of the line?", &module[2]);
+        assert_eq!(
+            module.get(1).is_none(),
+            floors[&module[2]] < 2,
+            "{}: which side of the line?",
+            &module[2]
+        );
     }
 }
 
@@ -220,15 +225,23 @@ fn what_the_architecture_names_is_there() {
 
 #[test]
 fn nothing_is_global() {
-    let state = Regex::new(r"(?:^|[^'\w])static\s|\b(LazyLock|LazyCell|OnceLock|OnceCell|thread_local)\b").unwrap();
-    let holders: BTreeSet<String> =
-        program().into_iter().filter(|source| state.is_match(&source.code)).map(|source| source.file).collect();
+    let state =
+        Regex::new(r"(?:^|[^'\w])static\s|\b(LazyLock|LazyCell|OnceLock|OnceCell|thread_local)\b").unwrap();
+    let holders: BTreeSet<String> = program()
+        .into_iter()
+        .filter(|source| state.is_match(&source.code))
+        .map(|source| source.file)
+        .collect();
     let listed: BTreeSet<String> = STATICS.iter().map(|(file, _)| (*file).to_owned()).collect();
     assert_eq!(holders, listed);
     for (file, names) in STATICS {
-        let code: String = bare(&text(&format!("src/{file}")).chars().collect::<Vec<_>>()).into_iter().collect();
-        let found: Vec<&str> =
-            Regex::new(r"\bstatic (\w+)").unwrap().captures_iter(&code).map(|n| n.extract::<1>().1[0]).collect();
+        let code: String =
+            bare(&text(&format!("src/{file}")).chars().collect::<Vec<_>>()).into_iter().collect();
+        let found: Vec<&str> = Regex::new(r"\bstatic (\w+)")
+            .unwrap()
+            .captures_iter(&code)
+            .map(|n| n.extract::<1>().1[0])
+            .collect();
         assert_eq!(found.join(", "), names, "{file}");
     }
 }
@@ -236,7 +249,9 @@ fn nothing_is_global() {
 #[test]
 fn exceptions_are_said_aloud_and_nothing_is_left_undone() {
     let silent = Regex::new(r"\ballow\s*\(|\b(todo|unimplemented|dbg)!").unwrap();
-    for path in ["src", "tests", "benches"].into_iter().filter(|f| repository(f).is_dir()).flat_map(rust_files) {
+    for path in
+        ["src", "tests", "benches"].into_iter().filter(|f| repository(f).is_dir()).flat_map(rust_files)
+    {
         let original: Vec<char> = std::fs::read_to_string(&path).unwrap().chars().collect();
         let code: String = bare(&original).into_iter().collect();
         let found = silent.find(&code).map(|found| found.as_str().to_owned());

@@ -1,7 +1,6 @@
 //! A whole newsroom in a temporary folder: every part of the program does its real work.
 
 mod newsroom;
-mod pictures;
 
 use super::{Common, serve::stop_at_signal};
 use crate::app::{App, Roles, SystemChance, SystemClock, listen, run};
@@ -9,7 +8,7 @@ use crate::config::Config;
 use crate::digest::run_now;
 use crate::domain::{Clock as _, EmailAddress, FeedKey, Language, Slug};
 use crate::feed::{feed_path, page_path};
-use crate::http::router;
+use crate::http::{pictures, router};
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
 use crate::store::{CutAnswer, OptInAnswer};

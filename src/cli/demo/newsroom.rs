@@ -1,5 +1,5 @@
-use super::pictures;
 use crate::domain::{Draft, Image, Instant, Publication, WebUrl};
+use crate::http::pictures;
 use crate::intake::{InputFormat, Intake, read_json_line};
 use anyhow::Context as _;
 
