@@ -32,7 +32,8 @@ fn routes() -> Vec<(String, String)> {
 async fn rows(world: &World) -> BTreeMap<String, Vec<String>> {
     let url = format!("sqlite:{}?mode=ro", world.path("var/bantin.db").display());
     let mut store = SqliteConnection::connect(&url).await.unwrap();
-    let tables = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'");
+    let tables =
+        sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'");
     let tables = tables.fetch_all(&mut store).await.unwrap();
     let mut rows = BTreeMap::new();
     for table in tables.iter().map(|row| row.get::<String, _>(0)) {
@@ -68,7 +69,9 @@ fn link(world: &World, kind: &str, to: &str) -> String {
         let addressee = message.to()?.first()?.address()?.to_owned();
         let text = message.body_text(0)?.into_owned();
         let from = text.find(&format!("/{kind}/")).filter(|_| addressee == to)?;
-        let end = text[from..].find(|c: char| c.is_whitespace() || matches!(c, '>' | ')')).map_or(text.len(), |e| from + e);
+        let end = text[from..]
+            .find(|c: char| c.is_whitespace() || matches!(c, '>' | ')'))
+            .map_or(text.len(), |e| from + e);
         Some(text[from..end].to_owned())
     });
     found.unwrap_or_else(|| panic!("no letter to {to} has a link to /{kind}/"))
@@ -80,9 +83,7 @@ fn newsroom() -> World {
     let mut world = World::new();
     // Its hour never comes while the test runs.
     world.write("feeds/nam-moi.toml", "[digest]\nschedule = \"0 0 1 1 *\"\n");
-    let article = |n: usize| {
-        json!({"external_id": n.to_string(), "title": format!("Tin {n}"), "content_html": "<p>Toàn văn.</p>", "categories": ["Kinh tế"]})
-    };
+    let article = |n: usize| json!({"external_id": n.to_string(), "title": format!("Tin {n}"), "content_html": "<p>Toàn văn.</p>", "categories": ["Kinh tế"]});
     world.import(&(1..=3).map(article).collect::<Vec<_>>());
     world.serve();
     for address in [READER, ASKED] {
@@ -104,7 +105,10 @@ async fn no_get_changes_anything() {
     let letter = std::fs::read_dir(world.path("var/outbox")).unwrap().map(|entry| entry.unwrap().file_name());
     let letter = letter.map(|name| name.into_string().unwrap()).find(|name| name.ends_with(".eml")).unwrap();
     let before = at_rest(&world).await;
-    assert!(before["ledger"].len() == 3 && before["opt_ins"].len() == 2, "the newsroom is not as it should be");
+    assert!(
+        before["ledger"].len() == 3 && before["opt_ins"].len() == 2,
+        "the newsroom is not as it should be"
+    );
 
     for (route, answers) in routes() {
         if !answers.contains("get(") {
@@ -130,7 +134,12 @@ async fn no_get_changes_anything() {
                 assert_eq!(answer.status, 200, "{method} {path}");
             }
             // What a browser and a mail scanner ask for beside it.
-            world.request("GET", &path, &[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")], b"");
+            world.request(
+                "GET",
+                &path,
+                &[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")],
+                b"",
+            );
             world.request("GET", &format!("{path}?lang=en&undo=1&saved=1"), &[], b"");
             let after = rows(&world).await;
             for (table, rows) in &before {

@@ -58,7 +58,8 @@ pub fn program() -> Vec<Source> {
         let folder = path.parent().unwrap();
         of_tests.extend(files.iter().map(|name| folder.join(name)));
         let below = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-        let parts: Vec<&str> = below.trim_end_matches(".rs").split('/').filter(|part| *part != "mod").collect();
+        let parts: Vec<&str> =
+            below.trim_end_matches(".rs").split('/').filter(|part| *part != "mod").collect();
         sources.push((
             path.clone(),
             Source {
@@ -241,7 +242,8 @@ fn only_what_runs_is_looked_at() {
     "##;
     let original: Vec<char> = text.chars().collect();
     let (code, files) = without_tests(&bare(&original), &original);
-    let expected = ["crate::domain", "crate::domain::Slug", "crate::feed", "crate::page::*", "crate::seen::g"];
+    let expected =
+        ["crate::domain", "crate::domain::Slug", "crate::feed", "crate::page::*", "crate::seen::g"];
     assert_eq!(paths(&code).into_iter().collect::<Vec<_>>(), expected);
     assert_eq!(files, ["odd_tests.rs"]);
 }
