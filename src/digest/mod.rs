@@ -50,6 +50,10 @@ pub async fn open_due(store: &Store, digests: &[Digest], now: Instant) -> Result
 /// mailed stands in the ledger.
 pub async fn run_now(store: &Store, digest: &Digest, now: Instant) -> Result<CutAnswer, StoreError> {
     crate::publish::release_due(store, now).await?;
+    // The program may never have served yet. A digest that is known keeps its next slot.
+    if !store.next_slots().await?.iter().any(|(slug, _)| *slug == digest.slug) {
+        register(store, std::slice::from_ref(digest), now).await?;
+    }
     let answer = store.cut_edition(&digest.slug, Slot(now), None, now).await?;
     tell(digest, Slot(now), &answer);
     Ok(answer)

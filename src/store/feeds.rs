@@ -180,6 +180,13 @@ pub(super) async fn feed_rows(
     Ok((rows, made))
 }
 
+/// What the outside knows these feeds by, in order.
+pub(super) fn keys_of<'f>(feeds: impl IntoIterator<Item = &'f FeedRow>) -> Vec<FeedKey> {
+    let mut keys: Vec<FeedKey> = feeds.into_iter().map(|feed| feed.key).collect();
+    keys.sort_unstable();
+    keys
+}
+
 fn state_of(row: &AnyRow) -> Result<FeedState, StoreError> {
     Ok(FeedState {
         key: key_of(row, row.try_get("n")?)?,

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over")]
 
 mod architecture;
+mod feeds_http;
 mod gets;
+mod judges;
 mod newsroom;
 mod postgres;
+mod served;
 mod source;
 mod store_articles;
 mod store_feeds;

@@ -112,7 +112,9 @@ async fn open(folder: &Path, address: SocketAddr) -> anyhow::Result<Arc<App>> {
     std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
     let config = Config::load(Some(&file), std::iter::empty())
         .map_err(|faults| anyhow::anyhow!(super::join(&faults)))?;
-    Ok(Arc::new(App::open(&config, Arc::new(SystemClock), Arc::new(SystemChance)).await?))
+    let app = App::open(&config, Arc::new(SystemClock), Arc::new(SystemChance)).await?;
+    app.announce().await?;
+    Ok(Arc::new(app))
 }
 
 struct Letters {
