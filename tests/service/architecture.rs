@@ -233,10 +233,10 @@ fn nothing_is_global() {
         .collect();
     let listed: BTreeSet<String> = STATICS.iter().map(|(file, _)| (*file).to_owned()).collect();
     assert_eq!(holders, listed);
+    let name = Regex::new(r"(?:^|[^'\w])static (\w+)").unwrap();
     for (file, names) in STATICS {
         let code: String =
             bare(&text(&format!("src/{file}")).chars().collect::<Vec<_>>()).into_iter().collect();
-        let name = Regex::new(r"(?:^|[^'\w])static (\w+)").unwrap();
         let found: Vec<&str> = name.captures_iter(&code).map(|found| found.extract::<1>().1[0]).collect();
         assert_eq!(found.join(", "), names, "{file}");
     }
