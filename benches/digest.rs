@@ -1,7 +1,13 @@
 //! What a digest costs where a newspaper is large: 20,000 readers, 20 articles.
 //!
 //! `cargo bench --bench digest`. Both engines in one run; read the ratios.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and may fall over")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark prints, waits, and may fall over"
+)]
 
 #[path = "../tests/service/newsroom.rs"]
 #[expect(dead_code, unused_macros, unused_imports, reason = "made for the stories, which use all of it")]

@@ -73,8 +73,7 @@ enum Command {
 impl Common {
     /// Reads the configuration.
     fn config(&self) -> anyhow::Result<Config> {
-        Config::load(self.config.as_deref(), std::env::vars())
-            .map_err(|faults| anyhow::anyhow!(join(&faults)))
+        Ok(Config::load(self.config.as_deref(), std::env::vars()).map_err(AppError::Config)?)
     }
 
     /// Builds the program as it is configured.

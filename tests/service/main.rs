@@ -1,7 +1,9 @@
 //! Stories at the doors and contracts at the store, in one binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over")]
+#![expect(clippy::disallowed_methods, reason = "a story may sleep: it holds up no runtime but its own")]
 
 mod architecture;
+mod commands;
 mod feeds_http;
 mod gets;
 mod judges;

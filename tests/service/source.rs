@@ -137,6 +137,8 @@ fn end_of_quoted(text: &[char], from: usize, quote: char) -> usize {
 
 /// What is left without the items under `#[cfg(test)]`, and the files such items name.
 fn without_tests(bare: &[char], original: &[char]) -> (String, Vec<String>) {
+    let path = Regex::new(r#"path = "([^"]+)""#).unwrap();
+    let name = Regex::new(r"mod (\w+);").unwrap();
     let mark: Vec<char> = "#[cfg(test)]".chars().collect();
     let mut code = bare.to_vec();
     let mut files = Vec::new();
@@ -149,8 +151,6 @@ fn without_tests(bare: &[char], original: &[char]) -> (String, Vec<String>) {
         let end = end_of_item(bare, i + mark.len());
         let item: String = original[i..end].iter().collect();
         if item.ends_with(';') {
-            let path = Regex::new(r#"path = "([^"]+)""#).unwrap();
-            let name = Regex::new(r"mod (\w+);").unwrap();
             let named = path.captures(&item).map(|found| found[1].to_owned());
             files.extend(named.or_else(|| name.captures(&item).map(|found| format!("{}.rs", &found[1]))));
         }
