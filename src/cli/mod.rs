@@ -73,7 +73,7 @@ impl Common {
     /// Reads the configuration.
     fn config(&self) -> anyhow::Result<Config> {
         Config::load(self.config.as_deref(), std::env::vars())
-            .map_err(|faults| anyhow::anyhow!(join(&faults)))
+            .map_err(|faults| AppError::Config(faults).into())
     }
 
     /// Builds the program as it is configured.
