@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over")]
 
 mod feeds_http;
+mod imports;
 mod judges;
 mod newsroom;
 mod postgres;
