@@ -6,6 +6,7 @@ mod architecture;
 mod commands;
 mod feeds_http;
 mod gets;
+mod imports;
 mod judges;
 mod newsroom;
 mod postgres;

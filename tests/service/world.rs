@@ -97,6 +97,15 @@ impl World {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs a command with something on its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
     /// Runs a command that must succeed, and gives what it printed.
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
