@@ -272,17 +272,18 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 }
 
 /// Runs until `stop` is called, then ends in order: no new requests, last answers, loops end
-/// after the letters under way, claims given back, connections closed.
+/// after the letters under way, claims given back, connections closed. Without a listener nothing
+/// is served, whatever the roles say.
 pub async fn run(
     app: Arc<App>,
     roles: Roles,
     routes: Router,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
     app.announce().await?;
     let loops = tick::start(&app, roles, &stop).await?;
-    if roles.web {
+    if let Some(listener) = listener {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
@@ -302,7 +303,6 @@ pub async fn run(
         }
         stop.cancel();
     } else {
-        drop(listener);
         stop.cancelled().await;
     }
     loops.end().await;

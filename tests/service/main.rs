@@ -3,14 +3,21 @@
 #![expect(clippy::disallowed_methods, reason = "a story may sleep: it holds up no runtime but its own")]
 
 mod architecture;
+mod check;
 mod commands;
+mod crash;
+mod demo;
 mod feeds_http;
 mod gets;
 mod imports;
+mod journey;
 mod judges;
+mod mailroom;
 mod newsroom;
+mod postbox;
 mod postgres;
 mod served;
+mod smtp;
 mod source;
 mod store_articles;
 mod store_feeds;

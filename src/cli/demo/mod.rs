@@ -79,7 +79,7 @@ impl Demo {
         println!("\nCtrl-C ends it.");
         let stop = stop_at_signal()?;
         let routes = router(Arc::clone(&app)).merge(pictures::router());
-        run(app, Roles { web: true, scheduler: true, worker: true }, routes, listener, stop).await?;
+        run(app, Roles { web: true, scheduler: true, worker: true }, routes, Some(listener), stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
