@@ -262,7 +262,10 @@ async fn outgoing(report: &mut Report, config: &Config) {
     if let MailUrl::Outbox(folder) = &config.mail.url {
         report.doubt(PART, format!("mail goes to the folder {} and reaches nobody; set mail.url to smtp://your-server:25 when you are ready", folder.display()));
     }
-    let relay = match relay::open(&config.mail.url, SmtpOptions::default()) {
+    let relay = match relay::open(
+        &config.mail.url,
+        SmtpOptions { hello_name: config.mail.hello_name.clone(), ..SmtpOptions::default() },
+    ) {
         Ok(relay) => relay,
         Err(error) => return report.fault(PART, error.to_string()),
     };

@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Args)]
 pub struct Import {
     /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     inputs: Vec<String>,
     /// The category of articles that name none
     #[arg(long, value_name = "TITLE")]

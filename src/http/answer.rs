@@ -109,6 +109,9 @@ impl Cacheable {
         put(header::CACHE_CONTROL, self.cache_control);
         put(header::VARY, self.vary);
         if matches!(condition, Precondition::NotModified) {
+            // Left alone, axum writes the length of the empty body, and §8.6 forbids any but that
+            // of the 200.
+            put(header::CONTENT_LENGTH, &self.bytes.len().to_string());
             return (StatusCode::NOT_MODIFIED, headers, Body::empty()).into_response();
         }
         put(header::CONTENT_TYPE, self.content_type);

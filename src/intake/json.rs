@@ -31,23 +31,29 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Vec<Result<Arrival, Fault>> {
             }
             Ok(fields) => match fields.get("articles").filter(|a| a.get().starts_with('[')) {
                 Some(articles) => offset_in(&text, articles.get()),
-                None => return vec![read_item(intake, &text[start..], position(&text, start).0, warnings)],
+                None => return vec![read_item(intake, &text[start..], position(&text, start), warnings)],
             },
             // The object as a whole is broken; its articles may be whole.
             Err(_) => match articles_of_broken(&text[start..]) {
                 Some(at) => start + at,
-                None => return vec![read_item(intake, &text[start..], position(&text, start).0, warnings)],
+                None => return vec![read_item(intake, &text[start..], position(&text, start), warnings)],
             },
         },
         _ => return vec![Err(Fault::new(1, "this is not JSON: it must begin with `{` or `[`"))],
     };
-    let mut line = position(&text, list).0;
+    // Counted on from item to item: a file may be one line of many megabytes.
+    let (mut line, mut column) = position(&text, list);
     let mut read_to = list;
     let mut items = Vec::new();
     for item in items_of(&text, list) {
-        line += text[read_to..item.start].matches('\n').count();
+        let passed = &text[read_to..item.start];
+        line += passed.matches('\n').count();
+        column = match passed.rfind('\n') {
+            Some(end) => passed[end..].chars().count(),
+            None => column + passed.chars().count(),
+        };
         read_to = item.start;
-        items.push(read_item(intake, &text[item], line, std::mem::take(&mut warnings)));
+        items.push(read_item(intake, &text[item], (line, column), std::mem::take(&mut warnings)));
     }
     if items.is_empty() {
         items.push(Err(Fault::new(line, "the list has no article in it")));
@@ -75,7 +81,8 @@ pub fn read_json_line(intake: &Intake<'_>, line_number: usize, line: &[u8]) -> R
     let mut warnings = Vec::new();
     let text = decode::decode(line, &mut warnings).map_err(at_line)?;
     warnings.iter_mut().for_each(|w| w.line = Some(line_number));
-    read_item(intake, text.trim(), line_number, warnings)
+    let indent = text.chars().take_while(|c| c.is_whitespace()).count();
+    read_item(intake, text.trim(), (line_number, indent + 1), warnings)
 }
 
 /// Whether the first line is a whole object and another one follows.
@@ -149,26 +156,37 @@ struct Item<'j, 'i> {
     intake: &'i Intake<'i>,
     text: &'j str,
     fields: Fields<'j>,
-    first_line: usize,
+    first: (usize, usize),
     warnings: Vec<Warning>,
+}
+
+/// A place in an item as a place in the file, by where the item begins.
+fn in_file(first: (usize, usize), (line, column): (usize, usize)) -> (usize, usize) {
+    (first.0 + line - 1, if line == 1 { first.1 + column - 1 } else { column })
+}
+
+/// The place of a fault. serde_json counts bytes, people count letters.
+fn place_of(error: &serde_json::Error, text: &str) -> (usize, usize) {
+    let number = error.line().max(1);
+    let line = text.split('\n').nth(number - 1).unwrap_or_default();
+    (number, position(line, error.column().saturating_sub(1)).1)
 }
 
 fn read_item(
     intake: &Intake<'_>,
     text: &str,
-    first_line: usize,
+    first: (usize, usize),
     warnings: Vec<Warning>,
 ) -> Result<Arrival, Fault> {
     if !text.starts_with('{') {
-        return Err(Fault::new(first_line, "an article must be a JSON object: `{\"title\": …}`"));
+        return Err(Fault::new(first.0, "an article must be a JSON object: `{\"title\": …}`"));
     }
-    let fields = serde_json::from_str(text).map_err(|error| Fault {
-        line: Some(first_line + error.line().max(1) - 1),
-        column: Some(error.column()),
-        field: None,
-        message: format!("this is not JSON: {}", without_place(&error)),
+    let fields = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = in_file(first, place_of(&error, text));
+        let message = format!("this is not JSON: {}", without_place(&error));
+        Fault { line: Some(line), column: Some(column), field: None, message }
     })?;
-    Item { intake, text, fields, first_line, warnings }.article()
+    Item { intake, text, fields, first, warnings }.article()
 }
 
 /// serde_json's message without its own " at line 1 column 2", which counts from the item.
@@ -265,15 +283,14 @@ impl<'j> Item<'j, '_> {
     }
 
     fn place(&self, raw: &RawValue) -> (usize, usize) {
-        let (line, column) = position(self.text, offset_in(self.text, raw.get()));
-        (self.first_line + line - 1, column)
+        in_file(self.first, position(self.text, offset_in(self.text, raw.get())))
     }
 
     fn fault(&self, field: &str, message: &str) -> Fault {
         let top = field.split(['.', '[']).next().unwrap_or_default();
         let place = self.fields.get(top).map(|raw| self.place(raw));
         Fault {
-            line: Some(place.map_or(self.first_line, |p| p.0)),
+            line: Some(place.map_or(self.first.0, |p| p.0)),
             column: place.map(|p| p.1),
             field: Some(field.to_owned()),
             message: message.to_owned(),

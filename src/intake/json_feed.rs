@@ -4,7 +4,7 @@ use super::foreign_feed::{Home, Item, image, person, resolve};
 use super::json::media_type;
 use super::position::offset_in;
 use super::{Fault, Intake, plain_line, push_new};
-use crate::domain::{Enclosure, LanguageTag, SafeHtml, WebUrl};
+use crate::domain::{Enclosure, LanguageTag, SafeHtml, Source, WebUrl};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -107,6 +107,7 @@ fn item(object: &Object, at: usize, base: Option<&WebUrl>) -> Item {
     found.image = address(object, "image", base)
         .or_else(|| address(object, "banner_image", base))
         .and_then(|url| image(url, None));
+    own_words(object, base, &mut found);
     for tag in object.get("tags").and_then(Value::as_array).into_iter().flatten() {
         tag.as_str().into_iter().for_each(|tag| push_new(&mut found.categories, plain_line(tag)));
     }
@@ -122,4 +123,21 @@ fn item(object: &Object, at: usize, base: Option<&WebUrl>) -> Item {
         }
     }
     found
+}
+
+/// What our own feeds say beside the words of JSON Feed, so that one newsroom can take over what
+/// another has.
+fn own_words(object: &Object, base: Option<&WebUrl>, item: &mut Item) {
+    let own = |name: &str| object.get("_bantin")?.get(name)?.as_object();
+    if let Some(source) = own("source") {
+        let title = line(source, "title");
+        let url = address(source, "url", base);
+        item.source = (!title.is_empty()).then_some(Source { title, url });
+    }
+    if let (Some(own), Some(image)) = (own("image"), &mut item.image) {
+        let side = |name: &str| own.get(name)?.as_u64()?.try_into().ok().filter(|side: &u32| *side > 0);
+        let words = |name: &str| Some(line(own, name)).filter(|words| !words.is_empty());
+        (image.width, image.height) = (side("width"), side("height"));
+        (image.caption, image.credit) = (words("caption"), words("credit"));
+    }
 }

@@ -64,6 +64,10 @@ fn faults_name_line_column_field_and_mend() {
             "{\"title\": \"A\", \"summary\": \"A\", \"language\": \"tiếng Việt\"}",
             "line 1, column 44: field `language`",
         ),
+        // Columns are those of the file, in letters, wherever the article begins.
+        ("[{\"summary\": \"à\", \"title\": 5}]", "line 1, column 28: field `title`"),
+        ("\n  {\"title\": \"đổ\" \"x\"}", "line 2, column 18: this is not JSON"),
+        ("{\"articles\": [ {\"title\": 5}]}", "line 1, column 26: field `title`"),
         ("5", "line 1: this is not JSON"),
         ("[]", "line 1: the list has no article"),
         ("[5]", "line 1: an article must be a JSON object"),

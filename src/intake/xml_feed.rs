@@ -2,7 +2,6 @@
 
 use super::foreign_feed::{Home, Item, image, person, resolve};
 use super::json::media_type;
-use super::position::position;
 use super::xml_tree::{self, Element};
 use super::{Fault, Intake, plain_line, push_new};
 use crate::domain::{Enclosure, Image, LanguageTag, SafeHtml, Source, WebUrl, clean_line, is_allowed_char};
@@ -28,9 +27,9 @@ pub fn items(intake: &Intake<'_>, text: &str) -> Result<(Home, Vec<Item>), Fault
         matches!(e.name.to_ascii_lowercase().as_str(), "rss" | "feed" | "rdf" | "channel" | "entry")
     };
     let Some(root) = tree.elements().find(is_root) else {
-        let (line, _) = position(text, text.find('<').unwrap_or(0));
-        let what =
-            tree.elements().next().map_or("no XML".to_owned(), |e| format!("`<{}>`", clean_line(&e.name)));
+        let first = tree.elements().next();
+        let line = first.map_or(1, |e| e.line);
+        let what = first.map_or("no XML".to_owned(), |e| format!("`<{}>`", clean_line(&e.name)));
         return Err(Fault::new(
             line,
             format!("this is no feed: {what} stands where <rss>, <feed> or <rdf:RDF> is expected"),
@@ -104,7 +103,12 @@ fn item(item: &Element, home: Option<&WebUrl>) -> Item {
             .or_else(|| named(&[("dc", "date"), ("dcterms", "created")])),
         updated: first(&["updated", "modified"]).or_else(|| named(&[("dcterms", "modified")])),
         authors: authors(item),
-        language: item.attribute("xml:lang").and_then(LanguageTag::parse),
+        // On the item, or where a program marks each text: on the title.
+        language: item
+            .attribute("xml:lang")
+            .or_else(|| plain(item, "title")?.attribute("xml:lang"))
+            .and_then(LanguageTag::parse)
+            .or_else(|| LanguageTag::parse(&named(&[("dc", "language")])?)),
         broken: item.broken.clone(),
         link,
         ..Item::default()
@@ -125,6 +129,17 @@ fn item(item: &Element, home: Option<&WebUrl>) -> Item {
                 found.image = found.image.take().or_else(|| image(url?, None));
             }
             ("" | "atom", "source") => found.source = source(element, base),
+            // As our own Atom says it: atom:source is for entries copied from a feed with an id.
+            (_, "link") if element.attribute("rel") == Some("via") => {
+                let title = element.attribute("title").map(plain_line).filter(|title| !title.is_empty());
+                let url = element.attribute("href").and_then(|href| resolve(href, base));
+                found.source = found.source.take().or_else(|| Some(Source { title: title?, url }));
+            }
+            ("dc", "source") => {
+                let title = plain_line(&element.text());
+                let named = (!title.is_empty()).then_some(Source { title, url: None });
+                found.source = found.source.take().or(named);
+            }
             _ => {}
         }
     }

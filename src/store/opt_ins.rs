@@ -1,6 +1,5 @@
-use super::sequence::hold_sequence;
 use super::statement::{damaged, storable};
-use super::subscribers::subscriber_for;
+use super::subscribers::{hold_subscriber, subscriber_for};
 use super::subscriptions::{Wish, run_wish};
 use super::suppressions::suppression_stands;
 use super::{Store, StoreError};
@@ -119,11 +118,11 @@ impl Store {
         now: Instant,
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut transaction = self.write().await?;
-        hold_sequence(&mut transaction, self.engine()).await?;
         if suppression_stands(&mut *transaction, &request.address, secret).await? {
             return Ok(None);
         }
         let subscriber = subscriber_for(&mut transaction, &request.address, request.language, now).await?;
+        hold_subscriber(&mut transaction, subscriber, self.engine()).await?;
         let id = note(&mut transaction, subscriber, request, now).await?;
         let subscriber = say_yes(&mut transaction, id, since, now).await?;
         transaction.commit().await?;
@@ -170,14 +169,19 @@ impl Store {
         now: Instant,
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut transaction = self.write().await?;
-        hold_sequence(&mut transaction, self.engine()).await?;
+        let whose = sqlx::query_scalar::<_, i64>("SELECT subscriber FROM opt_ins WHERE n = $1")
+            .bind(id.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(whose) = whose else { return Ok(None) };
+        hold_subscriber(&mut transaction, SubscriberId(whose), self.engine()).await?;
         let subscriber = say_yes(&mut transaction, id, since, now).await?;
         transaction.commit().await?;
         Ok(subscriber)
     }
 }
 
-/// Runs what a request wished for. The caller holds the publish sequence.
+/// Runs what a request wished for. The caller holds the subscriber.
 async fn say_yes(
     transaction: &mut Transaction<'static, Any>,
     id: OptInId,

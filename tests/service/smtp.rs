@@ -306,6 +306,7 @@ impl Drop for Postfix {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what was not tried is told")]
 fn postfix_takes_a_digest_and_names_the_dead_address() {
     if !is_root() {
         println!("not tried: only root can start a Postfix");

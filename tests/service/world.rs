@@ -107,6 +107,15 @@ impl World {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs a command with something on its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
     /// Runs a command that must succeed, and gives what it printed.
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -275,7 +284,10 @@ pub fn judged(program: &str, arguments: &[&str], file: &Path) -> Result<(), Stri
 
 /// Runs a Python script with the outside parsers that `tests/run` installs.
 pub fn python(script: &str, arguments: &[&str]) -> String {
-    let python = std::env::var("BANTIN_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    // Where tests/run puts them, so that `cargo test` alone finds them afterwards.
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-python/bin/python");
+    let own = if Path::new(own).exists() { own } else { "python3" };
+    let python = std::env::var("BANTIN_TEST_PYTHON").unwrap_or_else(|_| own.to_owned());
     let output = Command::new(&python).arg("-c").arg(script).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
