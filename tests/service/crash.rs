@@ -42,7 +42,6 @@ fn edition_to_be(mut world: World, server: &Postbox) -> World {
     world.set("BANTIN_LIMITS__CLAIM_SECONDS", "2");
     world.set("BANTIN_LOG__LEVEL", "warn");
     world.import(&[article("1", "Tin một", "Kinh tế"), article("2", "Tin hai", "Văn hóa")]);
-    world.done(&["digest", "list"]);
     world.fill(READERS);
     world
 }

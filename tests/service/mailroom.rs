@@ -4,7 +4,7 @@ use crate::newsroom::Seeded;
 use crate::world::World;
 use bantin::app::SystemClock;
 use bantin::config::{built_in_digest, read_folder};
-use bantin::digest::run_now;
+use bantin::digest::{register, run_now};
 use bantin::domain::{Clock as _, Digest, EmailAddress, FeedKey, Language, Secret};
 use bantin::store::{CutAnswer, Store, StoreUrl};
 use bantin::subscribe::{Wish, consent};
@@ -175,6 +175,8 @@ impl World {
 
     /// Makes the digest's slot due, as if the program had been down at its hour.
     pub fn miss_the_slot(&self) {
+        let digest = self.digest();
+        self.at_the_store(async |store, _| register(&store, &[digest], SystemClock.now()).await.unwrap());
         self.change("UPDATE digests SET next_slot = 0");
     }
 

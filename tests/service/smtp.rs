@@ -56,7 +56,6 @@ fn newsroom(server: &str) -> World {
         ),
         article("2", ".Dòng bắt đầu bằng dấu chấm", "Văn hóa"),
     ]);
-    world.done(&["digest", "list"]);
     world.fill(READERS);
     world
 }
