@@ -5,6 +5,7 @@ mod feeds_http;
 mod imports;
 mod judges;
 mod newsroom;
+mod pages;
 mod postgres;
 mod served;
 mod store_articles;
