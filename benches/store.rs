@@ -8,7 +8,8 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a benchmark prints, and may fall over"
+    clippy::disallowed_methods,
+    reason = "a benchmark prints, waits, and may fall over"
 )]
 
 #[path = "../tests/service/postgres.rs"]

@@ -161,7 +161,11 @@ pub fn declared_of(config: &Config) -> Result<Declared, AppError> {
 }
 
 fn relay_of(settings: &MailSettings, limits: &Limits) -> Result<(Arc<dyn Relay>, Option<Outbox>), AppError> {
-    let options = SmtpOptions { connections: limits.mail_connections, ..SmtpOptions::default() };
+    let options = SmtpOptions {
+        connections: limits.mail_connections,
+        hello_name: settings.hello_name.clone(),
+        ..SmtpOptions::default()
+    };
     let outbox = match &settings.url {
         MailUrl::Outbox(folder) => Some(Outbox::new(folder.clone())),
         MailUrl::Smtp(_) => None,
@@ -187,10 +191,8 @@ impl App {
         let (relay, outbox) = relay_of(&config.mail, &config.limits)?;
         let memory = config.server.feed_memory;
         let representations =
-            Representations::open(store.clone(), publication.clone(), declared.feeds, memory, started_at)
-                .await?;
+            Representations::open(store.clone(), publication.clone(), declared.feeds, memory).await?;
         let representations = Arc::new(representations);
-        digest::register(&store, &declared.digests, started_at).await?;
         let desk = Arc::new(Desk {
             publication: publication.clone(),
             sender: Sender {
@@ -221,6 +223,14 @@ impl App {
             trusted_proxies: config.server.trusted_proxies.clone(),
             started_at,
         })
+    }
+
+    /// Tells the store what is published from now on: names and looks of feeds, schedules of
+    /// digests. For whoever serves; a command that only looks changes nothing.
+    pub async fn announce(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.representations.announce(now).await?;
+        digest::register(&self.store, &self.desk.digests, now).await
     }
 
     /// The path before all our paths, where the base URL has one.
@@ -262,16 +272,18 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 }
 
 /// Runs until `stop` is called, then ends in order: no new requests, last answers, loops end
-/// after the letters under way, claims given back, connections closed.
+/// after the letters under way, claims given back, connections closed. Without a listener nothing
+/// is served, whatever the roles say.
 pub async fn run(
     app: Arc<App>,
     roles: Roles,
     routes: Router,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     stop: CancellationToken,
 ) -> Result<(), AppError> {
+    app.announce().await?;
     let loops = tick::start(&app, roles, &stop).await?;
-    if roles.web {
+    if let Some(listener) = listener {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
@@ -291,7 +303,6 @@ pub async fn run(
         }
         stop.cancel();
     } else {
-        drop(listener);
         stop.cancelled().await;
     }
     loops.end().await;

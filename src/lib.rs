@@ -10,7 +10,6 @@
 //! - 0 words: [`domain`]
 //!
 //! Floors 0 and 1 are pure and compile without the feature `server`.
-#![cfg_attr(test, expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over"))]
 
 pub mod domain;
 pub mod feed;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// No newsroom's clock is before this release.
 const RELEASED: &str = "2026-11-01T00:00:00Z";
-/// How long the mail server may take to say what it offers.
+/// How long another server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Find what is wrong with configuration, feeds, templates, store and mail, and say how to mend it.
@@ -162,6 +162,14 @@ fn templates(report: &mut Report, config: &Config) {
 async fn store(report: &mut Report, config: &Config) -> Option<Directory> {
     const PART: &str = "store";
     let mend = "is the path writable, is the server running, are name and password right?";
+    let reached = match tokio::time::timeout(PATIENCE, Store::reach(&config.store)).await {
+        Ok(reached) => reached.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer in {} seconds", PATIENCE.as_secs())),
+    };
+    if let Err(why) = reached {
+        report.fault(PART, format!("{}: {why}; {mend}", config.store));
+        return None;
+    }
     let store = match Store::open(&config.store).await {
         Ok(store) => store,
         Err(error) => {
@@ -254,7 +262,10 @@ async fn outgoing(report: &mut Report, config: &Config) {
     if let MailUrl::Outbox(folder) = &config.mail.url {
         report.doubt(PART, format!("mail goes to the folder {} and reaches nobody; set mail.url to smtp://your-server:25 when you are ready", folder.display()));
     }
-    let relay = match relay::open(&config.mail.url, SmtpOptions::default()) {
+    let relay = match relay::open(
+        &config.mail.url,
+        SmtpOptions { hello_name: config.mail.hello_name.clone(), ..SmtpOptions::default() },
+    ) {
         Ok(relay) => relay,
         Err(error) => return report.fault(PART, error.to_string()),
     };

@@ -18,6 +18,7 @@ use crate::config::{Config, ConfigFault, LogSettings};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,8 +73,7 @@ enum Command {
 impl Common {
     /// Reads the configuration.
     fn config(&self) -> anyhow::Result<Config> {
-        Config::load(self.config.as_deref(), std::env::vars())
-            .map_err(|faults| AppError::Config(faults).into())
+        Ok(Config::load(self.config.as_deref(), std::env::vars()).map_err(AppError::Config)?)
     }
 
     /// Builds the program as it is configured.
@@ -116,7 +116,9 @@ fn start_log(settings: &LogSettings, chatty: bool) {
     let quiet = "sqlx=warn,lettre=warn,hyper=warn,tokio_cron_scheduler=warn";
     let level = if chatty { settings.level.as_str() } else { "warn" };
     let filter = EnvFilter::try_new(format!("{level},{quiet}")).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let started =
         if settings.json { builder.json().try_init() } else { builder.with_target(false).try_init() };
     // A test that runs a command in its own process has a log already.

@@ -31,9 +31,10 @@ impl Serve {
             scheduler: self.role.contains(&Role::Scheduler),
             worker: self.role.contains(&Role::Worker),
         };
-        let listener = listen(config.server.listen).await?;
-        let address = listener.local_addr()?;
-        tracing::info!(%address, store = %config.store, mail = %config.mail.url, base_url = %app.publication.base_url, "serving");
+        // A worker beside the web process of the same configuration must not fight for its port.
+        let listener = if roles.web { Some(listen(config.server.listen).await?) } else { None };
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        tracing::info!(address = address.map(tracing::field::display), store = %config.store, mail = %config.mail.url, base_url = %app.publication.base_url, "serving");
         let stop = stop_at_signal()?;
         let routes = router(Arc::clone(&app));
         run(app, roles, routes, listener, stop).await?;

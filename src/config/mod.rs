@@ -57,6 +57,8 @@ pub struct MailSettings {
     pub from: EmailAddress,
     /// Where answers go.
     pub reply_to: Option<EmailAddress>,
+    /// The name that the mail server is greeted with; without one, this machine's.
+    pub hello_name: Option<String>,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -197,7 +199,8 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let reply_to = s.take("mail.reply_to", EmailAddress::parse);
     #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
     let from = from.expect("bantin@localhost is an address");
-    MailSettings { url, from, reply_to }
+    let hello_name = s.take("mail.hello_name", not_blank);
+    MailSettings { url, from, reply_to, hello_name }
 }
 
 fn trusted_proxies(s: &mut Settings) -> Vec<IpAddr> {

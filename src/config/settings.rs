@@ -45,6 +45,8 @@ impl fmt::Display for ConfigFault {
 pub struct Settings {
     entries: BTreeMap<String, (Vec<String>, Origin)>,
     asked: Vec<String>,
+    /// Variables with one underscore between section and key, if that is what they are meant for.
+    single: Vec<String>,
     faults: Vec<ConfigFault>,
 }
 
@@ -84,7 +86,10 @@ impl Settings {
     pub fn overlay(&mut self, variables: impl Iterator<Item = (String, String)>) {
         for (name, value) in variables {
             let Some(path) = name.strip_prefix("BANTIN_") else { continue };
-            let Some((section, key)) = path.split_once("__") else { continue };
+            let Some((section, key)) = path.split_once("__") else {
+                self.single.push(name);
+                continue;
+            };
             let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
             // A secret by file wins over a plain one in bantin.toml, and the other way round.
             match key.strip_suffix("_file") {
@@ -154,6 +159,14 @@ impl Settings {
             let near = nearest(&key, &self.asked);
             let mend = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             self.fault(origin, format!("`{key}` is no setting{mend}"));
+        }
+        // A variable that is passed over in silence is looked for the longest.
+        for name in std::mem::take(&mut self.single) {
+            let mut meant = self.asked.iter().map(|key| format!("BANTIN_{}", key.to_ascii_uppercase()));
+            if let Some(meant) = meant.find(|key| key.replace('.', "_") == name) {
+                let mend = meant.replace('.', "__");
+                self.fault(Origin::Variable(name), format!("is no setting; did you mean {mend}?"));
+            }
         }
         self.faults
     }

@@ -50,6 +50,10 @@ pub async fn open_due(store: &Store, digests: &[Digest], now: Instant) -> Result
 /// mailed stands in the ledger.
 pub async fn run_now(store: &Store, digest: &Digest, now: Instant) -> Result<CutAnswer, StoreError> {
     crate::publish::release_due(store, now).await?;
+    // The program may never have served yet. A digest that is known keeps its next slot.
+    if !store.next_slots().await?.iter().any(|(slug, _)| *slug == digest.slug) {
+        register(store, std::slice::from_ref(digest), now).await?;
+    }
     let answer = store.cut_edition(&digest.slug, Slot(now), None, now).await?;
     tell(digest, Slot(now), &answer);
     Ok(answer)
@@ -84,16 +88,21 @@ pub fn first_mail_reaches_back_to(digest: &Digest, now: Instant) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::built_in_digest;
-    use crate::domain::Schedule;
+    use crate::domain::{DigestFeeds, Schedule, Slug};
     use chrono_tz::Tz;
 
     #[test]
     fn the_first_mail_reaches_back_a_period_or_a_day() {
         let now: Instant = "2026-11-23T03:00:00Z".parse().unwrap();
-        let mut digest = built_in_digest(Tz::Asia__Ho_Chi_Minh).unwrap();
         for (schedule, hours) in [("30 6 * * *", 24), ("*/5 * * * *", 24), ("0 7 * * MON", 168)] {
-            digest.schedule = Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap();
+            let digest = Digest {
+                slug: Slug::parse("hang-ngay").unwrap(),
+                title: "Bản tin".to_owned(),
+                schedule: Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap(),
+                feeds: DigestFeeds::Every,
+                template: Slug::parse("digest").unwrap(),
+                max_articles: 30,
+            };
             let back = now - first_mail_reaches_back_to(&digest, now);
             assert_eq!(back, chrono::Duration::hours(hours), "{schedule}");
         }

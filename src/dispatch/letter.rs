@@ -141,7 +141,8 @@ pub async fn edition_page(
     Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, digest, edition, &articles))?)
 }
 
-/// What a digest would look like with these articles: previews and test letters.
+/// What a digest would look like with these articles: previews and test letters. Its links lead
+/// to the home page: the reader's own hold keys that are nobody else's.
 pub fn sample_letter(
     desk: &Desk,
     digest: &Digest,
@@ -150,11 +151,8 @@ pub fn sample_letter(
     language: Language,
     now: Instant,
 ) -> Result<(Message, String), ComposeError> {
-    let links = Links {
-        unsubscribe: desk.publication.url("/"),
-        preferences: desk.publication.url("/"),
-        browser: None,
-    };
+    let home = desk.publication.url("/");
+    let links = Links { unsubscribe: home.clone(), preferences: home.clone(), browser: Some(home) };
     let recipient = Recipient { address: to, language, links };
     let letter = EditionLetter {
         digest,

@@ -75,6 +75,10 @@ impl Dispatcher {
         let mut settled = 0;
         loop {
             let now = self.clock.now();
+            // Asking is a read; claiming takes the one write lock of SQLite, each second.
+            if self.store.oldest_due(now).await?.is_none() {
+                return Ok(settled);
+            }
             let limit = self.connections * CLAIMS_PER_CONNECTION;
             let until = now + chrono::Duration::from_std(self.claim).unwrap_or(chrono::Duration::seconds(90));
             let claimed = self.store.claim_deliveries(&self.worker, limit, until, now).await?;
@@ -128,6 +132,11 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {
+        // Read now, not when it was claimed: an address may have bounced a second ago.
+        if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
+            let why = "the address is on the suppression list";
+            return self.settle(delivery, Outcome::Suppressed(why.to_owned())).await;
+        }
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
             DeliveryKind::Edition if delivery.subscriber.state == SubscriberState::Active => {

@@ -1,5 +1,4 @@
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 /// The search form of a text: lower case, no diacritics, one blank between words.
 ///
@@ -10,7 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     let mut gap = false;
-    for c in text.nfkd().filter(|c| !is_combining_mark(*c)) {
+    let mut take = |c: char| {
         let c = match c {
             'đ' | 'Đ' | 'ð' | 'Ð' => 'd',
             other => other,
@@ -24,6 +23,18 @@ pub fn fold(text: &str) -> String {
         } else {
             gap = true;
         }
+    };
+    for c in text.chars() {
+        if c.is_ascii() {
+            take(c);
+        } else {
+            // NFKD would also put marks in order, for nothing: they are dropped.
+            decompose_compatible(c, |part| {
+                if !is_combining_mark(part) {
+                    take(part);
+                }
+            });
+        }
     }
     folded
 }
@@ -31,6 +42,8 @@ pub fn fold(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     #[test]
     fn vietnamese_loses_every_mark() {
@@ -56,5 +69,13 @@ mod tests {
     #[test]
     fn nothing_but_punctuation_is_empty() {
         assert_eq!(fold("… – !"), "");
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_of_a_text_folds_alike(text in any::<String>()) {
+            prop_assert_eq!(fold(&text), fold(&text.nfkd().collect::<String>()));
+            prop_assert_eq!(fold(&text), fold(&text.nfc().collect::<String>()));
+        }
     }
 }

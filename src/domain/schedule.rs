@@ -1,5 +1,5 @@
 use super::Instant;
-use chrono::{DateTime, Duration, LocalResult, TimeZone, Utc};
+use chrono::{DateTime, Duration, LocalResult, SubsecRound, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
@@ -100,9 +100,11 @@ impl Schedule {
 
     /// What a clock on the wall shows, carried in a `DateTime<Utc>`: the cron expression is worked
     /// out on the wall clock, where no hour is missing and none comes twice (croner 3.0.1, given
-    /// the zone itself, yields 01:30 twice on the day New York's clocks go forward).
+    /// the zone itself, yields 01:30 twice on the day New York's clocks go forward). In whole
+    /// seconds: croner carries fractions over into what it finds, and a slot is one instant for
+    /// all who look at it.
     fn wall_clock(&self, instant: Instant) -> DateTime<Utc> {
-        instant.with_timezone(&self.zone).naive_local().and_utc()
+        instant.with_timezone(&self.zone).naive_local().and_utc().trunc_subsecs(0)
     }
 
     fn on_time_line(&self, wall: DateTime<Utc>) -> Instant {
@@ -161,6 +163,17 @@ mod tests {
         assert_eq!(morning.next_after(at("2026-11-22T23:30:00Z")), Some(at("2026-11-23T23:30:00Z")));
         assert_eq!(morning.last_at(at("2026-11-22T23:30:00Z")), Some(at("2026-11-22T23:30:00Z")));
         assert_eq!(morning.period_before(at("2026-11-23T05:00:00Z")), Duration::days(1));
+    }
+
+    #[test]
+    fn a_slot_is_the_same_instant_whenever_it_is_looked_for() {
+        for text in ["* * * * *", "30 6 * * *"] {
+            let schedule = schedule(text, Tz::Asia__Ho_Chi_Minh);
+            let slot = at("2026-11-22T23:30:00Z");
+            assert_eq!(schedule.last_at(at("2026-11-22T23:30:00.497053Z")), Some(slot));
+            assert_eq!(schedule.next_after(at("2026-11-22T23:29:59.999999Z")), Some(slot));
+            assert_eq!(schedule.last_at(slot), Some(slot));
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum TokenPurpose {
     Unsubscribe,
     /// See and change preferences; the subject is a subscriber.
     Preferences,
-    /// Read an edition in the browser; the subject is a delivery.
+    /// Read an edition in the browser; the subject is a subscriber, the instant stands for the edition.
     Edition,
 }
 

@@ -9,6 +9,7 @@ mod forms;
 mod health;
 mod mailbox;
 mod pages;
+pub mod pictures;
 mod readers;
 mod visitor;
 

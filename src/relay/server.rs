@@ -85,6 +85,7 @@ fn acceptor() -> TlsAcceptor {
 }
 
 impl Server {
+    #[expect(clippy::disallowed_methods, reason = "it ends with the runtime of its test")]
     pub(super) async fn start(
         encryption: Encryption,
         script: impl Fn(&str, usize) -> Option<Act> + Send + Sync + 'static,

@@ -3,12 +3,9 @@ use super::super::{
     server::{Act, Encryption, Server, authority},
 };
 use super::*;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -374,42 +371,5 @@ fn a_name_to_greet_with_is_no_command() {
     }
     for name in ["", "a b", "a\r\nMAIL FROM:<x@y.vn>", "<x>"] {
         assert!(hello_name(name.into()).is_err(), "{name:?}");
-    }
-}
-
-/// `BANTIN_TEST_SMTP=smtp://127.0.0.1:2525 cargo test --release relay -- --ignored --nocapture`
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement against a mail server that somebody started"]
-#[expect(clippy::print_stderr, reason = "it prints what it measured")]
-async fn pace() {
-    let server = std::env::var("BANTIN_TEST_SMTP").unwrap_or_else(|_| "smtp://127.0.0.1:2525".into());
-    let to = std::env::var("BANTIN_TEST_RCPT").unwrap_or_else(|_| "an@doc.vn".into());
-    let text = format!("Subject: x\r\n\r\n{}", format!("{}\r\n", "x".repeat(76)).repeat(385));
-    let parcel = Arc::new(Parcel { to: to.parse().unwrap(), ..parcel(&text) });
-    for (connections, count) in [(1, 100), (1, 2000), (4, 4000), (10, 4000)] {
-        let options = SmtpOptions { connections, ..patient() };
-        let relay = Arc::new(SmtpRelay::new(url(&server), options).unwrap());
-        if connections == 1 {
-            eprintln!("{:?}", relay.check().await);
-        }
-        let start = Instant::now();
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..connections * 2 {
-            let (relay, parcel) = (relay.clone(), parcel.clone());
-            tasks.spawn(async move {
-                for _ in 0..count / connections / 2 {
-                    let outcome = relay.hand_over(&parcel).await;
-                    assert_eq!(kind(&outcome), Is::Accepted, "{outcome:?}");
-                }
-            });
-        }
-        tasks.join_all().await;
-        let seconds = start.elapsed().as_secs_f64();
-        let rate = count as f64 / seconds;
-        eprintln!(
-            "{connections} connections, {count} messages of {} B: {seconds:.3} s, {rate:.0}/s",
-            text.len()
-        );
-        relay.part(Duration::ZERO).await;
     }
 }

@@ -13,9 +13,9 @@ use crate::domain::{
 use crate::feed::validators::{EntityTag, Validators};
 use crate::feed::{RenderError, Snapshot, render};
 use crate::store::{FeedState, Store, StoreError};
-use axum::body::Bytes;
+use bytes::Bytes;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// One content-coding of a feed's document.
@@ -112,18 +112,17 @@ pub struct Representations {
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
     seen: AtomicI64,
+    announced: AtomicBool,
     rendered: AtomicU64,
 }
 
 impl Representations {
-    /// Starts with nothing rendered; tells the store what each feed is called and how it looks,
-    /// so that a changed title or window counts as a change of the feed.
+    /// Starts with nothing rendered.
     pub async fn open(
         store: Store,
         publication: Publication,
         declared: Vec<DeclaredFeed>,
         memory: u64,
-        now: Instant,
     ) -> Result<Self, StoreError> {
         let ready = moka::future::Cache::builder()
             .max_capacity(memory)
@@ -137,15 +136,23 @@ impl Representations {
             ready,
             newest: RwLock::default(),
             seen: AtomicI64::new(0),
+            announced: AtomicBool::new(false),
             rendered: AtomicU64::new(0),
         };
         let tree = representations.store.category_tree().await?;
-        let directory = representations.read_directory(&tree);
-        representations.note_definitions(&directory, now).await?;
+        representations.read_directory(&tree);
         let states = representations.store.feed_states().await?;
         let seen = states.iter().map(|state| state.change_number).max().unwrap_or_default();
         representations.seen.store(seen, Ordering::Release);
         Ok(representations)
+    }
+
+    /// Tells the store what each feed is called and how it looks, so that a changed title or
+    /// window counts as a change of the feed. Said by whoever serves, never by a command that
+    /// only looks: it may run with another configuration.
+    pub async fn announce(&self, now: Instant) -> Result<(), StoreError> {
+        self.announced.store(true, Ordering::Release);
+        self.note_definitions(&self.directory(), now).await
     }
 
     async fn note_definitions(&self, directory: &Directory, now: Instant) -> Result<(), StoreError> {
@@ -252,7 +259,9 @@ impl Representations {
         if changed.iter().any(|state| directory.by_key(state.key).is_none()) {
             let tree = self.store.category_tree().await?;
             directory = self.read_directory(&tree);
-            self.note_definitions(&directory, now).await?;
+            if self.announced.load(Ordering::Acquire) {
+                self.note_definitions(&directory, now).await?;
+            }
         }
         self.seen.store(last.change_number, Ordering::Release);
         for state in &changed {

@@ -3,7 +3,7 @@ use super::acceptance_rows::{
     revise_articles,
 };
 use super::categories::{categories_of_names, lineage_feeds};
-use super::feeds::{FeedRow, feed_rows, touch_feeds};
+use super::feeds::{FeedRow, feed_rows, keys_of, touch_feeds};
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::storable;
 use super::{Engine, Store, StoreError};
@@ -218,21 +218,21 @@ impl Desk<'_> {
         revise_articles(connection, self.engine, &revised, self.now).await?;
 
         let new = new_at.into_iter().zip(rows).zip(new).map(|((at, n), article)| {
-            (at, n, Acceptance { id: article.id, what: Accepted::New, feeds: keys(&article.touched()) })
+            (at, n, Acceptance { id: article.id, what: Accepted::New, feeds: keys_of(&article.touched()) })
         });
         let revised = revised_at.into_iter().zip(revised).map(|(at, article)| {
             let what = Accepted::Revised {
                 number: article.present.revision + 1,
                 significant: article.incoming.draft.significant,
             };
-            let feeds = keys(&article.touched());
+            let feeds = keys_of(&article.touched());
             (at, article.present.n, Acceptance { id: article.present.id, what, feeds })
         });
         Ok(new.chain(revised).collect())
     }
 
-    /// Gives each article that enters a feed its place in the order of publishing, as the drafts
-    /// came, and notes which feeds that touches.
+    /// Gives each article that enters a feed its place in the order of publishing, the new ones
+    /// first, as the drafts came; and notes which feeds are touched.
     async fn number_entries(
         &mut self,
         connection: &mut AnyConnection,
@@ -268,12 +268,6 @@ fn distinct_front<'i, 'd>(rest: &'i [Incoming<'d>]) -> &'i [Incoming<'d>] {
         new
     });
     &rest[..distinct.count()]
-}
-
-fn keys(feeds: &BTreeSet<FeedRow>) -> Vec<FeedKey> {
-    let mut keys: Vec<FeedKey> = feeds.iter().map(|feed| feed.key).collect();
-    keys.sort_unstable();
-    keys
 }
 
 /// When an article is out, in microseconds, and whether it is.

@@ -1,7 +1,7 @@
 use super::acceptance_rows::{Entry, write_entries};
 use super::article_rows::{Bodies, articles_by_row};
 use super::categories::lineage_feeds;
-use super::feeds::{FeedRow, feed_rows, newest_entries, touch_feeds};
+use super::feeds::{FeedRow, feed_rows, keys_of, newest_entries, touch_feeds};
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::{damaged, fetch_about};
 use super::{Store, StoreError};
@@ -102,7 +102,7 @@ impl Store {
             .await?;
         touch_feeds(&mut tx, &feeds, None, now).await?;
         tx.commit().await?;
-        Ok(Some(keys(&feeds)))
+        Ok(Some(keys_of(&feeds)))
     }
 
     /// Publishes a withdrawn article again, or puts it back under its embargo. Says which feeds it
@@ -125,7 +125,7 @@ impl Store {
         standing.updated = micros(now).max(standing.updated + 1);
         let feeds = bring_out(&mut tx, &[standing], now).await?;
         tx.commit().await?;
-        Ok(Some(keys(&feeds)))
+        Ok(Some(keys_of(&feeds)))
     }
 
     /// Publishes what was under an embargo that has ended, in the order of its instants.
@@ -260,10 +260,4 @@ async fn bring_out(
     let touched: Vec<FeedRow> = touched.into_iter().collect();
     touch_feeds(connection, &touched, Some(last), now).await?;
     Ok(touched)
-}
-
-fn keys(feeds: &[FeedRow]) -> Vec<FeedKey> {
-    let mut keys: Vec<FeedKey> = feeds.iter().map(|feed| feed.key).collect();
-    keys.sort_unstable();
-    keys
 }

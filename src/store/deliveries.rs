@@ -206,7 +206,7 @@ impl Store {
     }
 
     /// An orderly stop: what this worker has claimed and not sent is due now, and the try does
-    /// not count. Returns how many.
+    /// not count. Returns how many. Looks through what is open, once at the end of a worker.
     pub async fn give_back_claims(&self, worker: &str, now: Instant) -> Result<u64, StoreError> {
         let mut transaction = self.write().await?;
         let given_back = sqlx::query(

@@ -2,7 +2,7 @@ use super::StoreError;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 
-use sqlx::{Any, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -93,14 +93,32 @@ impl Store {
             StoreUrl::Sqlite(path) => Self::open_sqlite(path).await,
             StoreUrl::Postgres(url) => {
                 let options = AnyConnectOptions::from_str(url.as_str())?;
-                let pool = AnyPoolOptions::new()
+                let opened = AnyPoolOptions::new()
                     .max_connections(10)
                     .acquire_timeout(PATIENCE)
                     .connect_with(options)
-                    .await?;
+                    .await;
+                let pool = match opened {
+                    // The pool waits for a server that is just starting, and then knows no
+                    // reason any more.
+                    Err(sqlx::Error::PoolTimedOut) => {
+                        AnyConnection::connect(url.as_str()).await?.close().await?;
+                        return Err(sqlx::Error::PoolTimedOut.into());
+                    }
+                    opened => opened?,
+                };
                 Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool })
             }
         }
+    }
+
+    /// Whether the store's server answers at once, and if not, why.
+    pub async fn reach(url: &StoreUrl) -> Result<(), StoreError> {
+        install_default_drivers();
+        if let StoreUrl::Postgres(url) = url {
+            AnyConnection::connect(url.as_str()).await?.close().await?;
+        }
+        Ok(())
     }
 
     /// One connection writes and several read: SQLite has one writer, and waiting in our own

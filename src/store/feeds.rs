@@ -104,13 +104,18 @@ impl Store {
         {
             let feed = FeedRow::of_row(&row)?;
             let Some(definition) = wanted.get(&feed.key) else { continue };
-            if row.try_get::<String, _>("definition")? != *definition {
+            let known = row.try_get::<String, _>("definition")?;
+            if known != *definition {
                 sqlx::query("UPDATE feeds SET definition = $1 WHERE n = $2")
                     .bind((*definition).to_owned())
                     .bind(feed.n)
                     .execute(&mut *tx)
                     .await?;
-                touched.push(feed);
+                // A feed that an import made says here for the first time how it looks; nothing
+                // about it has changed.
+                if !known.is_empty() {
+                    touched.push(feed);
+                }
             }
         }
         touch_feeds(&mut tx, &touched, None, now).await?;
@@ -178,6 +183,13 @@ pub(super) async fn feed_rows(
         made.push(feed);
     }
     Ok((rows, made))
+}
+
+/// What the outside knows these feeds by, in order.
+pub(super) fn keys_of<'f>(feeds: impl IntoIterator<Item = &'f FeedRow>) -> Vec<FeedKey> {
+    let mut keys: Vec<FeedKey> = feeds.into_iter().map(|feed| feed.key).collect();
+    keys.sort_unstable();
+    keys
 }
 
 fn state_of(row: &AnyRow) -> Result<FeedState, StoreError> {

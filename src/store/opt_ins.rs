@@ -1,6 +1,5 @@
-use super::sequence::hold_sequence;
 use super::statement::{damaged, storable};
-use super::subscribers::subscriber_for;
+use super::subscribers::{hold_subscriber, subscriber_for};
 use super::subscriptions::{Wish, run_wish};
 use super::suppressions::suppression_stands;
 use super::{Store, StoreError};
@@ -148,7 +147,12 @@ impl Store {
         now: Instant,
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut transaction = self.write().await?;
-        hold_sequence(&mut transaction, self.engine()).await?;
+        let whose = sqlx::query_scalar::<_, i64>("SELECT subscriber FROM opt_ins WHERE n = $1")
+            .bind(id.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(whose) = whose else { return Ok(None) };
+        hold_subscriber(&mut transaction, SubscriberId(whose), self.engine()).await?;
         let row = sqlx::query_as::<_, (i64, String, String, String, Option<i64>)>(
             "SELECT o.subscriber, o.digest, o.feeds, o.language, o.confirmed_at
              FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber

@@ -1,5 +1,5 @@
 use super::categories::lineage_feeds;
-use super::feeds::{FeedRow, touch_feeds};
+use super::feeds::{FeedRow, keys_of, touch_feeds};
 use super::sequence::hold_sequence;
 use super::{Store, StoreError};
 use crate::domain::{CategoryId, FeedKey, Instant};
@@ -68,7 +68,7 @@ impl Store {
         }
         touch_feeds(&mut tx, &touched, None, now).await?;
         tx.commit().await?;
-        Ok(Some(touched.iter().map(|feed| feed.key).collect()))
+        Ok(Some(keys_of(&touched)))
     }
 }
 

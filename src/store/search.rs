@@ -15,12 +15,19 @@ const WORD_CHARS: usize = 60;
 /// How many words of a query count.
 const QUERY_WORDS: usize = 32;
 
-const SEARCH_SQLITE: &str = "SELECT a.n FROM article_search JOIN articles a ON a.n = article_search.rowid \
-    WHERE article_search MATCH $1 AND a.state = 'visible' ORDER BY a.published_at DESC, a.n DESC LIMIT $2";
+/// The matches are gathered once; joined directly, the planner would put the whole query to the
+/// index once for each article. What is visible stands in the feed of everything.
+const SEARCH_SQLITE: &str = "WITH found AS MATERIALIZED ( \
+        SELECT rowid AS article FROM article_search WHERE article_search MATCH $1) \
+    SELECT e.article FROM entries e \
+    WHERE e.feed = (SELECT n FROM feeds WHERE key = 'all') AND e.article IN (SELECT article FROM found) \
+    ORDER BY e.published_at DESC, e.article DESC LIMIT $2";
 
-const SEARCH_POSTGRES: &str = "SELECT a.n FROM article_search s JOIN articles a ON a.n = s.article \
-    WHERE s.words @@ CAST($1 AS tsquery) AND a.state = 'visible' \
-    ORDER BY a.published_at DESC, a.n DESC LIMIT $2";
+const SEARCH_POSTGRES: &str = "WITH found AS MATERIALIZED ( \
+        SELECT article FROM article_search WHERE words @@ CAST($1 AS tsquery)) \
+    SELECT e.article FROM entries e \
+    WHERE e.feed = (SELECT n FROM feeds WHERE key = 'all') AND e.article IN (SELECT article FROM found) \
+    ORDER BY e.published_at DESC, e.article DESC LIMIT $2";
 
 impl Store {
     /// The visible articles that hold all these words, the newest first, without full texts. The

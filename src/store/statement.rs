@@ -87,11 +87,12 @@ pub(super) async fn insert_rows<T>(
     rows: &[T],
     bind: impl Fn(Statement, &T) -> Statement,
 ) -> Result<Vec<AnyRow>, StoreError> {
+    let numbered = connection.backend_name() != "SQLite";
     let mut returned = Vec::new();
     let mut rest = rows;
     while !rest.is_empty() {
         let (chunk, later) = rest.split_at(1 << rest.len().min(ROWS).ilog2());
-        let text = text.replace("{rows}", &row_places(row, chunk.len()));
+        let text = text.replace("{rows}", &row_places(row, chunk.len(), numbered));
         let statement = chunk.iter().fold(sqlx::query(AssertSqlSafe(text)), &bind);
         returned.extend(statement.fetch_all(&mut *connection).await?);
         rest = later;
@@ -99,20 +100,17 @@ pub(super) async fn insert_rows<T>(
     Ok(returned)
 }
 
-/// `(?, ?), (?, ?)` with numbers for the question marks: `$1` to `$4`.
-fn row_places(row: &str, count: usize) -> String {
-    let mut text = String::with_capacity(count * row.len() * 3);
-    let mut place = 0;
-    for at in 0..count {
-        text.push_str(if at == 0 { "" } else { ", " });
-        for c in row.chars() {
-            if c == '?' {
-                place += 1;
-                let _ = write!(text, "${place}");
-            } else {
-                text.push(c);
-            }
-        }
+/// `(?, ?), (?, ?)`, for PostgreSQL with numbers: `($1, $2), ($3, $4)`. SQLite understands both,
+/// but looks each number up among all of them.
+fn row_places(row: &str, count: usize, numbered: bool) -> String {
+    let rows = vec![row; count].join(", ");
+    if !numbered {
+        return rows;
+    }
+    let mut parts = rows.split('?');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (place, part) in (1..).zip(parts) {
+        let _ = write!(text, "${place}{part}");
     }
     text
 }
@@ -138,6 +136,7 @@ mod tests {
     #[test]
     fn places_are_numbered() {
         assert_eq!(places(3, 2), "$3, $4");
-        assert_eq!(row_places("(?, f(?))", 2), "($1, f($2)), ($3, f($4))");
+        assert_eq!(row_places("(?, f(?))", 2, true), "($1, f($2)), ($3, f($4))");
+        assert_eq!(row_places("(?, 1)", 2, false), "(?, 1), (?, 1)");
     }
 }

@@ -2,7 +2,7 @@ use super::deliveries::void_everything;
 use super::statement::damaged;
 use super::subscriptions::end_running;
 use super::suppressions::add_suppression;
-use super::{Store, StoreError};
+use super::{Engine, Store, StoreError};
 use crate::domain::{
     EmailAddress, EndedReason, Instant, Language, Secret, SubscriberId, SubscriberState, from_micros, micros,
 };
@@ -119,6 +119,7 @@ impl Store {
         now: Instant,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
+        hold_subscriber(&mut transaction, id, self.engine()).await?;
         let found = sqlx::query_as::<_, (String, String)>(
             "SELECT address, state FROM subscribers WHERE n = $1 AND address <> ''",
         )
@@ -167,4 +168,20 @@ pub(super) async fn subscriber_for(
     .fetch_one(&mut **transaction)
     .await?;
     Ok(SubscriberId(n))
+}
+
+/// Holds a subscriber's row until the transaction ends, so that what is changed about one comes
+/// one after the other. Everybody takes it before subscriptions, deliveries and editions.
+pub(super) async fn hold_subscriber(
+    transaction: &mut sqlx::Transaction<'static, sqlx::Any>,
+    id: SubscriberId,
+    engine: Engine,
+) -> Result<(), StoreError> {
+    if engine == Engine::Postgres {
+        sqlx::query("SELECT n FROM subscribers WHERE n = $1 FOR NO KEY UPDATE")
+            .bind(id.0)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 use super::deliveries::{revive_suppressed, void_editions};
-use super::sequence::hold_sequence;
 use super::statement::damaged;
+use super::subscribers::hold_subscriber;
 use super::{Engine, Store, StoreError};
 use crate::domain::{EndedReason, FeedKey, Instant, Slug, SubscriberId, from_micros, micros};
 use sqlx::{Any, Transaction};
@@ -74,7 +74,7 @@ impl Store {
     /// counts as started now.
     pub async fn undo_end(&self, id: SubscriberId, now: Instant) -> Result<u64, StoreError> {
         let mut transaction = self.write().await?;
-        hold_sequence(&mut transaction, self.engine()).await?;
+        hold_subscriber(&mut transaction, id, self.engine()).await?;
         let last = sqlx::query_scalar::<_, Option<i64>>(
             "SELECT max(ended_at) FROM subscriptions WHERE subscriber = $1",
         )
@@ -120,7 +120,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (kept, left): (Vec<FeedKey>, Vec<FeedKey>) = shown.iter().partition(|key| wanted.contains(key));
         let mut transaction = self.write().await?;
-        hold_sequence(&mut transaction, self.engine()).await?;
+        hold_subscriber(&mut transaction, id, self.engine()).await?;
         // Only somebody who once confirmed can come back without being asked.
         let standing = sqlx::query_scalar::<_, String>(
             "SELECT state FROM subscribers WHERE n = $1 AND address <> '' AND confirmed_at IS NOT NULL",
@@ -149,11 +149,7 @@ const CURSOR_AT: &str = "
     SELECT sequence FROM articles WHERE visible_since < $1 AND sequence > 0
     ORDER BY visible_since DESC, sequence DESC LIMIT 1";
 
-/// Lets every wished feed run by the digest.
-///
-/// The caller holds the publish sequence, as whoever ends a subscription does: a cut reads
-/// subscriptions in one statement and moves their cursors in another, and would move that of a
-/// subscription which it never served.
+/// Lets every wished feed run by the digest. The caller holds the subscriber.
 pub(super) async fn run_wish(
     transaction: &mut Transaction<'static, Any>,
     wish: &Wish<'_>,
@@ -243,7 +239,7 @@ pub(super) async fn end_running(
     engine: Engine,
     now: Instant,
 ) -> Result<u64, StoreError> {
-    hold_sequence(transaction, engine).await?;
+    hold_subscriber(transaction, id, engine).await?;
     let ending = |statement| sqlx::query::<Any>(statement).bind(id.0).bind(micros(now)).bind(reason.as_str());
     let mut ended = 0;
     match only {

@@ -63,6 +63,16 @@ impl World {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Leaves a variable to its default.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
+    }
+
+    /// What a variable is set to.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// The newsroom's folder.
     pub fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)
@@ -123,10 +133,20 @@ impl World {
 
     /// Starts `bantin serve` and waits until it is ready. Its log goes to `serve.log`.
     pub fn serve(&mut self) {
+        self.start(&["serve"]);
+        self.wait_until_ready();
+    }
+
+    /// Starts the program and waits for nothing.
+    pub fn start(&mut self, arguments: &[&str]) {
         assert!(self.server.is_none(), "the program runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("serve.log")).unwrap();
-        let child = self.command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = self.command(arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.server = Some(child);
+    }
+
+    /// Waits until the program answers that it is ready.
+    pub fn wait_until_ready(&self) {
         self.wait_for("the program is ready", |world| {
             world.try_request("GET", "/readyz", &[], b"").is_some_and(|answer| answer.status == 200)
         });
@@ -138,6 +158,12 @@ impl World {
             server.kill().unwrap();
             server.wait().unwrap();
         }
+    }
+
+    /// The same while something else still looks at this world; [`World::kill`] it afterwards.
+    pub fn kill_from_beside(&self) {
+        let server = self.server.as_ref().expect("the program runs");
+        Command::new("kill").args(["-KILL", &server.id().to_string()]).status().unwrap();
     }
 
     /// Asks the program to stop (SIGTERM) and gives its exit code.
@@ -190,7 +216,8 @@ impl World {
             .unwrap_or_else(|| panic!("{method} {path}: no answer\n{}", self.log()))
     }
 
-    fn try_request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+    /// Any request, of a program that may be dying.
+    pub fn try_request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
         let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);

@@ -1,7 +1,6 @@
 //! A whole newsroom in a temporary folder: every part of the program does its real work.
 
 mod newsroom;
-mod pictures;
 
 use super::{Common, serve::stop_at_signal};
 use crate::app::{App, Roles, SystemChance, SystemClock, listen, run};
@@ -9,7 +8,7 @@ use crate::config::Config;
 use crate::digest::run_now;
 use crate::domain::{Clock as _, EmailAddress, FeedKey, Language, Slug};
 use crate::feed::{feed_path, page_path};
-use crate::http::router;
+use crate::http::{pictures, router};
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
 use crate::store::{CutAnswer, OptInAnswer};
@@ -80,7 +79,7 @@ impl Demo {
         println!("\nCtrl-C ends it.");
         let stop = stop_at_signal()?;
         let routes = router(Arc::clone(&app)).merge(pictures::router());
-        run(app, Roles { web: true, scheduler: true, worker: true }, routes, listener, stop).await?;
+        run(app, Roles { web: true, scheduler: true, worker: true }, routes, Some(listener), stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -112,7 +111,9 @@ async fn open(folder: &Path, address: SocketAddr) -> anyhow::Result<Arc<App>> {
     std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
     let config = Config::load(Some(&file), std::iter::empty())
         .map_err(|faults| anyhow::anyhow!(super::join(&faults)))?;
-    Ok(Arc::new(App::open(&config, Arc::new(SystemClock), Arc::new(SystemChance)).await?))
+    let app = App::open(&config, Arc::new(SystemClock), Arc::new(SystemChance)).await?;
+    app.announce().await?;
+    Ok(Arc::new(app))
 }
 
 struct Letters {

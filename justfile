@@ -1,0 +1,22 @@
+# What one does every day. `tests/run` is what CI runs.
+
+# A whole sample newsroom, on a free port
+demo *arguments:
+    cargo run -- demo {{arguments}}
+
+# Everything that CI checks; installs what the tests need
+check:
+    tests/run
+
+# Tests by a part of their name: just test digest
+test name='':
+    cargo test {{name}}
+
+# Write the golden feeds and mails anew; then look at the difference
+bless:
+    BLESS=1 cargo test --no-default-features --lib golden
+    git diff --stat tests/golden
+
+# How fast it is
+bench *arguments:
+    cargo bench {{arguments}}

@@ -1,0 +1,206 @@
+//! The program dies between any two lines, and nobody misses a mail.
+//!
+//! `BANTIN_TEST_SEED=…` replays a run; each prints its own.
+
+use crate::mailroom::{article, reader};
+use crate::newsroom::Seeded;
+use crate::postbox::{Manners, Postbox, Taken};
+use crate::world::World;
+use bantin::app::SystemClock;
+use bantin::domain::{Chance, Clock as _};
+use bantin::store::CutAnswer;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const READERS: usize = 300;
+const KILLS: usize = 12;
+/// `limits.mail_connections` as it is by default: so many letters are under way at once.
+const IN_FLIGHT: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Dice(Seeded);
+
+impl Dice {
+    fn new(story: &str) -> Self {
+        let seed = std::env::var("BANTIN_TEST_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = seed.unwrap_or_else(|| SystemClock.now().timestamp_subsec_micros().into());
+        println!("{story}: BANTIN_TEST_SEED={seed}");
+        Self(Seeded::starting_at(seed))
+    }
+
+    fn below(&self, end: usize) -> usize {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        usize::try_from(u64::from_le_bytes(bytes) % u64::try_from(end).unwrap()).unwrap()
+    }
+}
+
+/// A newsroom with news for many readers, whose mail goes to a server that takes its time.
+fn edition_to_be(mut world: World, server: &Postbox) -> World {
+    world.set("BANTIN_MAIL__URL", &server.url());
+    world.set("BANTIN_LIMITS__CLAIM_SECONDS", "2");
+    world.set("BANTIN_LOG__LEVEL", "warn");
+    world.import(&[article("1", "Tin một", "Kinh tế"), article("2", "Tin hai", "Văn hóa")]);
+    world.done(&["digest", "list"]);
+    world.fill(READERS);
+    world
+}
+
+fn slow() -> Postbox {
+    Postbox::open(Manners { thinks: Duration::from_millis(12), ..Manners::default() })
+}
+
+fn on_postgres() -> World {
+    let mut world = World::new();
+    world.on_postgres();
+    world
+}
+
+fn pause(milliseconds: usize) {
+    std::thread::sleep(Duration::from_millis(u64::try_from(milliseconds).unwrap()));
+}
+
+/// Everybody has the one letter; a repeat is the same letter again. Returns how many repeats.
+fn judge(world: &World, taken: &[Taken]) -> usize {
+    let mut letters: BTreeMap<&str, Vec<&Taken>> = BTreeMap::new();
+    for letter in taken {
+        letters.entry(&letter.to).or_default().push(letter);
+    }
+    let readers: BTreeSet<String> = (0..READERS).map(reader).collect();
+    let lost: Vec<&String> = readers.iter().filter(|to| !letters.contains_key(to.as_str())).collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert_eq!(letters.len(), READERS, "nobody else is mailed");
+    for (to, letters) in &letters {
+        for letter in &letters[1..] {
+            assert_eq!(letter.message_id, letters[0].message_id, "a repeat to {to}");
+            assert!(letter.bytes == letters[0].bytes, "a repeat to {to} has other bytes");
+        }
+    }
+    let ids: BTreeSet<&str> = letters.values().map(|letters| letters[0].message_id.as_str()).collect();
+    assert_eq!(ids.len(), READERS, "each reader's Message-ID is his own");
+    assert_eq!(world.deliveries("accepted"), i64::try_from(READERS).unwrap());
+    assert_eq!(world.number("SELECT count(*) FROM editions"), 1);
+    assert!(world.is_complete());
+    taken.len() - READERS
+}
+
+fn killed_again_and_again(world: World, story: &str) {
+    let dice = Dice::new(story);
+    let server = slow();
+    let mut world = edition_to_be(world, &server);
+    world.miss_the_slot();
+    let mut moments: Vec<usize> = (0..KILLS - 2).map(|_| 1 + dice.below(READERS - 20)).collect();
+    moments.sort_unstable();
+    // The first deaths are around the cut, before any letter; the others each after so many letters.
+    for _ in 0..2 {
+        world.start(&["serve"]);
+        pause(dice.below(1_500));
+        world.kill();
+    }
+    for after in moments {
+        world.start(&["serve"]);
+        world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= after);
+        pause(dice.below(60));
+        world.kill();
+    }
+    assert!(!world.is_complete(), "the program died during the edition");
+    world.start(&["serve"]);
+    world.wait_at_most(PATIENCE, "the edition is complete", World::is_complete);
+    assert_eq!(world.stop(), Some(0));
+    let repeats = judge(&world, &server.taken());
+    println!("{story}: {repeats} repeats in {KILLS} deaths");
+    assert!(repeats <= KILLS * IN_FLIGHT, "{repeats} repeats");
+    assert!(server.most_connections() <= 2 * IN_FLIGHT, "those of the dead and of the living");
+}
+
+#[test]
+fn twelve_deaths_lose_nobody_on_sqlite() {
+    killed_again_and_again(World::new(), "SQLite");
+}
+
+#[test]
+fn twelve_deaths_lose_nobody_on_postgres() {
+    killed_again_and_again(on_postgres(), "PostgreSQL");
+}
+
+#[test]
+fn a_death_between_cut_and_mail_loses_nothing() {
+    let server = Postbox::open(Manners::default());
+    let mut world = edition_to_be(World::new(), &server);
+    world.miss_the_slot();
+    world.start(&["serve", "--role", "scheduler"]);
+    world.wait_for("the edition is cut", |world| world.number("SELECT count(*) FROM editions") == 1);
+    world.kill();
+    assert_eq!((server.count(), world.deliveries("pending")), (0, i64::try_from(READERS).unwrap()));
+    assert_eq!(world.cut(), CutAnswer::Empty, "what is in the ledger is due to nobody again");
+    world.start(&["serve", "--role", "worker"]);
+    world.wait_at_most(PATIENCE, "the edition is complete", World::is_complete);
+    assert_eq!(judge(&world, &server.taken()), 0);
+}
+
+#[test]
+fn an_orderly_stop_in_the_middle_repeats_nothing_that_was_heard() {
+    let dice = Dice::new("stop");
+    let server = slow();
+    let mut world = edition_to_be(World::new(), &server);
+    world.miss_the_slot();
+    for part in 1..4 {
+        world.start(&["serve"]);
+        world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= part * 60 + dice.below(30));
+        assert_eq!(world.stop(), Some(0));
+        assert_eq!(world.deliveries("claimed"), 0, "claims are given back");
+    }
+    world.start(&["serve"]);
+    world.wait_at_most(PATIENCE, "the edition is complete", World::is_complete);
+    assert_eq!(judge(&world, &server.taken()), 0, "letters under way end before the program does");
+}
+
+#[test]
+fn a_death_while_a_reader_confirms_costs_one_more_click() {
+    let dice = Dice::new("confirm");
+    let mut world = World::new();
+    world.set("BANTIN_LIMITS__CLAIM_SECONDS", "1");
+    world.import(&[article("1", "Tin một", "Kinh tế")]);
+    for number in 0..4 {
+        let address = reader(number);
+        world.serve();
+        let link = world.ask(&address, &["kinh-te"]).link("confirm");
+        let patience = dice.below(12);
+        std::thread::scope(|threads| {
+            let click = threads.spawn(|| world.try_request("POST", &link, &[], b"").is_some());
+            pause(patience);
+            world.kill_from_beside();
+            click.join().unwrap();
+        });
+        world.kill();
+        world.serve();
+        assert_eq!(world.post(&link, &[]).status, 200);
+        assert_eq!(world.subscriber(&address)["state"], "active");
+        assert_eq!(world.feeds_of(&address), ["kinh-te"]);
+        world.kill();
+    }
+    world.serve();
+    world.done(&["digest", "run", "hang-ngay"]);
+    world.wait_for("all are mailed", |world| world.deliveries("accepted") == 4);
+    for number in 0..4 {
+        assert_eq!(world.mail_to(&reader(number)).len(), 2, "a question and a digest");
+    }
+}
+
+#[test]
+fn two_programs_on_one_database_mail_everybody_once() {
+    let server = slow();
+    let mut first = edition_to_be(on_postgres(), &server);
+    let mut second = World::new();
+    for name in ["STORE__URL", "MAIL__URL", "PUBLICATION__BASE_URL", "LIMITS__CLAIM_SECONDS"] {
+        let name = format!("BANTIN_{name}");
+        second.set(&name, first.setting(&name).unwrap());
+    }
+    first.miss_the_slot();
+    first.start(&["serve", "--role", "web,scheduler,worker"]);
+    second.start(&["serve", "--role", "scheduler,worker"]);
+    first.wait_at_most(PATIENCE, "the edition is complete", World::is_complete);
+    assert_eq!((first.stop(), second.stop()), (Some(0), Some(0)));
+    assert_eq!(judge(&first, &server.taken()), 0, "no letter is two workers'");
+    assert!(server.most_connections() > IN_FLIGHT, "both worked");
+}

@@ -1,0 +1,182 @@
+//! A mail server that does as it is told and remembers what it took.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the server does.
+pub struct Manners {
+    /// How long it thinks about a text before it takes it, and again before it says so.
+    pub thinks: Duration,
+    /// What it says instead of a greeting.
+    pub greeting: &'static str,
+    /// What it says to RCPT: of whom, and the how manieth time.
+    pub rcpt: fn(&str, usize) -> &'static str,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self { thinks: Duration::ZERO, greeting: "220 postbox.example ESMTP", rcpt: |_, _| "250 2.1.5 Ok" }
+    }
+}
+
+/// A text that it took: its answer may or may not have been heard.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// To whom.
+    pub to: String,
+    /// The value of Message-ID.
+    pub message_id: String,
+    /// Header and body.
+    pub bytes: Vec<u8>,
+}
+
+struct Room {
+    manners: Manners,
+    taken: Mutex<Vec<Taken>>,
+    asked: Mutex<Vec<String>>,
+    open: AtomicUsize,
+    most: AtomicUsize,
+    closed: AtomicBool,
+}
+
+/// The server; it ends when this is dropped.
+pub struct Postbox {
+    address: SocketAddr,
+    room: Arc<Room>,
+}
+
+impl Postbox {
+    /// Opens on a free port.
+    pub fn open(manners: Manners) -> Self {
+        Self::open_at("127.0.0.1:0".parse().unwrap(), manners)
+    }
+
+    /// Opens where one was before.
+    pub fn open_at(address: SocketAddr, manners: Manners) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let room = Arc::new(Room {
+            manners,
+            taken: Mutex::default(),
+            asked: Mutex::default(),
+            open: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        });
+        let host = Arc::clone(&room);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if host.closed.load(Ordering::SeqCst) {
+                    break;
+                }
+                let room = Arc::clone(&host);
+                std::thread::spawn(move || {
+                    let open = room.open.fetch_add(1, Ordering::SeqCst) + 1;
+                    room.most.fetch_max(open, Ordering::SeqCst);
+                    // A client that dies is part of the story.
+                    let _ = room.talk(stream);
+                    room.open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, room }
+    }
+
+    /// Its address for `BANTIN_MAIL__URL`.
+    pub fn url(&self) -> String {
+        format!("smtp://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it took so far.
+    pub fn taken(&self) -> Vec<Taken> {
+        self.room.taken.lock().unwrap().clone()
+    }
+
+    /// How much it took so far.
+    pub fn count(&self) -> usize {
+        self.room.taken.lock().unwrap().len()
+    }
+
+    /// The most connections that were open at once.
+    pub fn most_connections(&self) -> usize {
+        self.room.most.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Postbox {
+    fn drop(&mut self) {
+        self.room.closed.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for the next caller.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Room {
+    fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut out = stream.try_clone()?;
+        let mut input = BufReader::new(stream);
+        let mut say = |words: &str| out.write_all(format!("{words}\r\n").as_bytes());
+        say(self.manners.greeting)?;
+        let mut to = String::new();
+        loop {
+            let mut line = String::new();
+            if input.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let verb = line.trim().split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            match verb.as_str() {
+                "EHLO" => say("250-postbox.example\r\n250-PIPELINING\r\n250 8BITMIME")?,
+                "RCPT" => {
+                    to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                    let mut asked = self.asked.lock().unwrap();
+                    asked.push(to.clone());
+                    let times = asked.iter().filter(|address| **address == to).count();
+                    drop(asked);
+                    say((self.manners.rcpt)(&to, times))?;
+                }
+                "DATA" => {
+                    say("354 go on")?;
+                    let bytes = text(&mut input)?;
+                    std::thread::sleep(self.manners.thinks);
+                    let message_id = message_id(&bytes);
+                    self.taken.lock().unwrap().push(Taken { to: to.clone(), message_id, bytes });
+                    std::thread::sleep(self.manners.thinks);
+                    say("250 2.0.0 taken")?;
+                }
+                "QUIT" => return say("221 2.0.0 bye"),
+                "HELO" | "MAIL" | "RSET" | "NOOP" => say("250 2.0.0 Ok")?,
+                _ => say("502 5.5.2 what?")?,
+            }
+        }
+    }
+}
+
+/// The text up to the final dot; an error where the line ends before it.
+fn text(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == b".\r\n" {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+    }
+}
+
+fn message_id(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap_or_default();
+    line.trim().to_owned()
+}
