@@ -127,7 +127,10 @@ fn a_template_that_is_broken() {
     let world = newsroom();
     world.write("templates/page/home.html", "<p>\n{% if %}</p>");
     fault(&world, &["templates/page/home.html:2: "]);
-    world.write("templates/page/home.html", "{% extends \"page/base.html\" %}\n{% block main %}\n{{ nobody.name }}{% endblock %}");
+    world.write(
+        "templates/page/home.html",
+        "{% extends \"page/base.html\" %}\n{% block main %}\n{{ nobody.name }}{% endblock %}",
+    );
     fault(&world, &["templates/page/home.html:3: "]);
     std::fs::remove_file(world.path("templates/page/home.html")).unwrap();
     world.write("templates/mail/digest/body.html", "{{ t(\"mail.no.such.message\") }}");
@@ -177,8 +180,14 @@ fn a_sender_of_an_example_domain() {
 fn a_category_that_does_not_exist() {
     let world = newsroom();
     world.write("feeds/the-thao.toml", "[feed]\ncategory = \"the-thao\"\n");
-    world.write("feeds/sang.toml", "[digest]\nschedule = \"30 6 * * *\"\nfeeds = [\"kinh-te\", \"kinh-tee\"]\n");
-    doubt(&world, &["feeds/the-thao.toml", "`the-thao`", "bantin feed list", "`kinh-tee`, which is not there"]);
+    world.write(
+        "feeds/sang.toml",
+        "[digest]\nschedule = \"30 6 * * *\"\nfeeds = [\"kinh-te\", \"kinh-tee\"]\n",
+    );
+    doubt(
+        &world,
+        &["feeds/the-thao.toml", "`the-thao`", "bantin feed list", "`kinh-tee`, which is not there"],
+    );
 }
 
 #[test]
@@ -206,7 +215,13 @@ fn a_configuration_that_was_asked_for_and_is_not_there() {
 fn the_files_that_we_give_to_newsrooms_load_without_fault() {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut world = World::new();
-    for name in ["SERVER__LISTEN", "PUBLICATION__BASE_URL", "PUBLICATION__TITLE", "PUBLICATION__CONTACT", "MAIL__FROM"] {
+    for name in [
+        "SERVER__LISTEN",
+        "PUBLICATION__BASE_URL",
+        "PUBLICATION__TITLE",
+        "PUBLICATION__CONTACT",
+        "MAIL__FROM",
+    ] {
         world.unset(&format!("BANTIN_{name}"));
     }
     world.set("BANTIN_FEEDS__DIR", ours.join("feeds").to_str().unwrap());

@@ -53,16 +53,12 @@ class Chromium:
                 return message["result"]
             self.events.append(message)
 
-    def wait_until_quiet(self):
-        """Frames that load lazily are not waited for by the load event."""
-        loaded = False
+    def wait_for(self, method, name=None):
         while True:
             while self.events[self.looked:]:
                 event = self.events[self.looked]
                 self.looked += 1
-                loaded = loaded or event.get("method") == "Page.loadEventFired"
-                name = event.get("params", {}).get("name")
-                if loaded and event.get("method") == "Page.lifecycleEvent" and name == "networkIdle":
+                if event.get("method") == method and name in (None, event["params"].get("name")):
                     return
             self.events.append(self.message())
 
@@ -78,7 +74,11 @@ class Chromium:
         self.call("Page.setLifecycleEventsEnabled", session, enabled=True)
         self.events, self.looked = [], 0
         self.call("Page.navigate", session, url=url)
-        self.wait_until_quiet()
+        self.wait_for("Page.loadEventFired")
+        frames = self.call("Runtime.evaluate", session, expression="document.querySelectorAll('iframe').length")
+        if frames["result"]["value"]:
+            # The load event does not wait for frames that load lazily.
+            self.wait_for("Page.lifecycleEvent", "networkIdle")
         tell = "JSON.stringify([location.href, document.documentElement.scrollWidth, document.title])"
         value = self.call("Runtime.evaluate", session, expression=tell)["result"]["value"]
         size = self.call("Page.getLayoutMetrics", session)["cssContentSize"]

@@ -10,13 +10,28 @@ fn the_demo_does_everything_and_prints_where_to_look() {
         world.unset(&format!("BANTIN_{section}__{name}"));
     }
     let told = world.done(&["demo", "--exit"]);
-    for what in ["home page", "feed page", "RSS", "Atom", "JSON Feed", "mailbox", "the digest", "all feeds", "metrics"] {
-        let line = told.lines().find(|line| line.trim_start().starts_with(what)).unwrap_or_else(|| panic!("{told}"));
+    for what in [
+        "home page",
+        "feed page",
+        "RSS",
+        "Atom",
+        "JSON Feed",
+        "mailbox",
+        "the digest",
+        "all feeds",
+        "metrics",
+    ] {
+        let line =
+            told.lines().find(|line| line.trim_start().starts_with(what)).unwrap_or_else(|| panic!("{told}"));
         assert!(line.contains("http://127.0.0.1:"), "{line}");
     }
     let folder = told.split_whitespace().find(|word| word.contains("bantin-demo-")).unwrap();
     assert!(!std::path::Path::new(folder).exists(), "{folder} is left behind");
-    assert_eq!(std::fs::read_dir(world.path("")).unwrap().count(), 0, "nothing is written where it was started");
+    assert_eq!(
+        std::fs::read_dir(world.path("")).unwrap().count(),
+        0,
+        "nothing is written where it was started"
+    );
 }
 
 #[test]

@@ -220,10 +220,7 @@ fn what_was_left_or_withdrawn_after_the_cut_is_not_mailed() {
     world.wait_for("both have their mail", |world| world.deliveries("accepted") == 2);
     world.stop();
 
-    world.import(&[
-        article("5", "Tin sẽ rút lại", "Kinh tế"),
-        article("6", "Tin sẽ ở lại", "Kinh tế"),
-    ]);
+    world.import(&[article("5", "Tin sẽ rút lại", "Kinh tế"), article("6", "Tin sẽ ở lại", "Kinh tế")]);
     assert!(matches!(world.cut(), CutAnswer::Made(cut) if cut.deliveries == 2));
     let rows = world.done(&["article", "list", "--search", "rút lại", "--json"]);
     let row: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();

@@ -111,7 +111,8 @@ impl World {
     pub fn feeds_of(&self, address: &str) -> Vec<String> {
         let shown = self.subscriber(address);
         let rows = shown["subscriptions"].as_array().unwrap();
-        let mut feeds: Vec<String> = rows.iter().map(|row| row["feed"].as_str().unwrap().to_owned()).collect();
+        let mut feeds: Vec<String> =
+            rows.iter().map(|row| row["feed"].as_str().unwrap().to_owned()).collect();
         feeds.sort();
         feeds
     }

@@ -49,7 +49,11 @@ fn newsroom(server: &str) -> World {
     let mut world = World::new();
     world.set("BANTIN_MAIL__URL", server);
     world.import(&[
-        article("1", "“Lúa thơm” Sóc Trăng: giá tăng 5% – nông dân phấn khởi, doanh nghiệp lo nguồn hàng", "Kinh tế"),
+        article(
+            "1",
+            "“Lúa thơm” Sóc Trăng: giá tăng 5% – nông dân phấn khởi, doanh nghiệp lo nguồn hàng",
+            "Kinh tế",
+        ),
         article("2", ".Dòng bắt đầu bằng dấu chấm", "Văn hóa"),
     ]);
     world.done(&["digest", "list"]);
