@@ -338,7 +338,17 @@ fn pages_and_letters_fit_phones_and_desks() {
     let form = [("address", "ban.doc@example.vn"), ("feed", "all"), ("lang", "vi")];
     assert_eq!(world.post("/subscribe", &form).status, 200);
     world.wait_for("the confirmation is mailed", |world| world.letters().len() == 1);
-    let letter = all(&world.get("/mailbox"), "a[href^='/mailbox/']", "href").remove(0);
+    let newest = |world: &World| all(&world.get("/mailbox"), "main a[href^='/mailbox/']", "href").remove(0);
+    let confirmation = newest(&world);
+    let asked = all(&world.get(&format!("{confirmation}?html")), "a[href*='/confirm/']", "href").remove(0);
+    assert_eq!(world.post(&asked.replace(&world.url(""), ""), &[]).status, 200);
+    world.import(&[article("eeeee", "Tin sáng sớm", "Thời sự"), article("ffffff", "Tin trưa", "Kinh tế")]);
+    let digests: Value =
+        serde_json::from_str(world.done(&["digest", "list", "--json"]).lines().next().unwrap()).unwrap();
+    world.done(&["digest", "run", digests["slug"].as_str().unwrap()]);
+    world.wait_for("the digest is mailed", |world| world.letters().len() == 2);
+    let letter = newest(&world);
+    assert_ne!(letter, confirmation);
     let article =
         format!("/articles/{}", id_of(&world, "xay-dung-dang", &titles(&world, "xay-dung-dang")[1]));
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/screenshots"));
@@ -348,6 +358,7 @@ fn pages_and_letters_fit_phones_and_desks() {
         ("feed", "/feeds/xay-dung-dang?lang=vi"),
         ("article", &article),
         ("subscribe", "/subscribe?lang=en"),
+        ("confirmation", &confirmation),
         ("letter", &letter),
         // The address of a feed in a browser's address bar shows the page.
         ("feed-address", "/feeds/xay-dung-dang.rss"),
