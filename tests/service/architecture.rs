@@ -45,8 +45,8 @@ const HANDS: [(&str, &[&str]); 22] = [
     ("tokio::net::TcpStream", &["relay"]),
     ("std::net::TcpListener", &["cli"]),
     ("tokio::net::TcpListener", &["app", "cli"]),
-    // HTTP stays above floor 3 (the demo draws its own pictures); nobody opens it outwards yet.
-    ("axum", &["http", "app", "cli"]),
+    // HTTP stays above floor 3; nobody opens it outwards yet.
+    ("axum", &["http", "app"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
     ("hyper", &[]),

@@ -125,6 +125,8 @@ async fn no_get_changes_anything() {
             "/editions/{id}/{token}" => vec![link(&world, "editions", READER)],
             "/mailbox/{name}" => vec![format!("/mailbox/{letter}")],
             "/mailbox/{name}/source" => vec![format!("/mailbox/{letter}/source")],
+            // `bantin demo` alone has it; it draws from the name and sees no store.
+            "/demo/pictures/{name}" => continue,
             plain if !plain.contains('{') => vec![plain.to_owned()],
             unknown => panic!("say here which path of ours `{unknown}` has"),
         };
