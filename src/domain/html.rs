@@ -74,6 +74,13 @@ impl SafeHtml {
     pub fn text(&self) -> String {
         super::clean_paragraphs(&strip_tags(&self.0))
     }
+
+    /// Whether it says a lead itself; one that was cut off by an ellipsis counts too. Such a lead
+    /// is not shown before the text once more.
+    pub fn says(&self, lead: &str) -> bool {
+        let lead = super::clean_line(lead);
+        super::clean_line(&self.text()).contains(lead.trim_end_matches(['…', '.', ' ']))
+    }
 }
 
 fn absolute<'v>(value: &'v str, base: Option<&WebUrl>) -> Option<Cow<'v, str>> {

@@ -1,8 +1,6 @@
 use super::text::{escape_html, line, scrub, uri, zoned};
 use super::{Snapshot, feed_path, feed_urn, page_path};
-use crate::domain::{
-    Article, Category, FeedContent, Format, Image, LanguageTag, Publication, SafeHtml, clean_line, excerpt,
-};
+use crate::domain::{Article, Category, FeedContent, Format, Image, LanguageTag, Publication, excerpt};
 use chrono::{DateTime, FixedOffset, SubsecRound};
 
 /// What every format of a feed says, cleaned once.
@@ -262,7 +260,7 @@ fn full_text(article: &Article) -> Option<String> {
     }
     let mut content = picture.map(|picture| picture.figure()).unwrap_or_default();
     if let Some(lead) = article.summary.as_deref().and_then(line)
-        && !opens_with(&article.body, &lead)
+        && !article.body.says(&lead)
     {
         content.push_str(&format!("<p><strong>{}</strong></p>\n", escape_html(&lead)));
     }
@@ -272,9 +270,4 @@ fn full_text(article: &Article) -> Option<String> {
 
 fn shows(body: &str, picture: &Picture) -> bool {
     body.contains(&picture.url) || body.contains(&escape_html(&picture.url))
-}
-
-/// Whether the text says its lead itself; a lead that was cut off by an ellipsis counts too.
-fn opens_with(body: &SafeHtml, lead: &str) -> bool {
-    clean_line(&body.text()).contains(lead.trim_end_matches(['…', '.', ' ']))
 }

@@ -108,7 +108,7 @@ pub fn article(desk: &Desk<'_>, article: &Article) -> Result<String, TemplateFau
         article: card,
         id: article.id.to_string(),
         canonical: desk.publication.url(&format!("/articles/{}", article.id)),
-        summary: article.summary.clone().unwrap_or_default(),
+        summary: article.summary.clone().filter(|lead| !article.body.says(lead)).unwrap_or_default(),
         body: below_our_headline(article.body.as_str()),
         authors: article.authors.clone(),
         tags: article.tags.clone(),

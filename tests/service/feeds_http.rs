@@ -10,7 +10,16 @@ use std::time::Duration;
 
 /// Two sections with two articles each, not served yet.
 fn newsroom() -> World {
-    let world = World::new();
+    filled(World::new())
+}
+
+fn newsroom_on_postgres() -> World {
+    let mut world = World::new();
+    world.on_postgres();
+    filled(world)
+}
+
+fn filled(world: World) -> World {
     world.import(&[
         article("a", "Đại hội Đảng bộ", "Xây dựng Đảng"),
         article("bb", "Chi bộ ấp", "Xây dựng Đảng"),
@@ -38,8 +47,6 @@ fn seconds(date: &str) -> i64 {
 #[test]
 fn every_conditional_request_gets_what_rfc_9110_says() {
     let mut world = newsroom();
-    // The first start notes how feeds look; in the second of the import, that would be two changes.
-    next_second();
     world.serve();
     next_second();
     for format in FORMATS {
@@ -251,7 +258,15 @@ fn state(world: &World, slug: &str) -> Vec<(Vec<u8>, String, String)> {
 
 #[test]
 fn nothing_changes_but_by_an_event() {
-    let mut world = newsroom();
+    looked_at_again_and_again(newsroom());
+}
+
+#[test]
+fn nothing_changes_but_by_an_event_on_postgres() {
+    looked_at_again_and_again(newsroom_on_postgres());
+}
+
+fn looked_at_again_and_again(mut world: World) {
     world.serve();
     let slugs = ["all", "xay-dung-dang", "kinh-te"];
     let before = slugs.map(|slug| state(&world, slug));
@@ -271,7 +286,15 @@ fn nothing_changes_but_by_an_event() {
 
 #[test]
 fn an_event_in_one_section_shows_at_once_there_and_nowhere_else() {
-    let mut world = newsroom();
+    one_section_lives(newsroom());
+}
+
+#[test]
+fn an_event_in_one_section_shows_at_once_there_and_nowhere_else_on_postgres() {
+    one_section_lives(newsroom_on_postgres());
+}
+
+fn one_section_lives(mut world: World) {
     world.serve();
     let other = state(&world, "kinh-te");
     let mut last = [("xay-dung-dang", 0), ("all", 0)];
@@ -399,6 +422,66 @@ fn the_machines_own_zone_moves_no_instant() {
     }
     assert_eq!(dates[0], [instant("2026-11-02T00:30:00Z"), instant("2026-11-02T00:01:00Z")]);
     assert!(dates.iter().all(|others| *others == dates[0]), "{dates:?}");
+}
+
+#[test]
+fn a_feed_looks_as_its_file_says_and_a_changed_file_is_an_event() {
+    let mut world = newsroom();
+    let file = |window: u32| {
+        format!(
+            "[feed]\nslug = \"lam-an\"\ncategory = \"kinh-te\"\ntitle = \"Làm ăn\"\ndescription = \"Tin thị trường.\"\n\
+             window = {window}\ncontent = \"summary\"\nformats = [\"rss\", \"json\"]\n"
+        )
+    };
+    world.write("feeds/kinh-te.toml", file(1));
+    world.serve();
+    assert_eq!(titles(&world, "lam-an"), ["Cảng mới"]);
+    assert_eq!(world.get("/feeds/kinh-te.rss").status, 404, "its name is another now");
+    assert_eq!(world.get("/feeds/lam-an.atom").status, 404, "a format that it has not");
+    let rss = feed(&world, "lam-an", "rss");
+    let parsed = feed_rs::parser::parse(&*rss.body).unwrap();
+    assert_eq!(parsed.title.unwrap().content, "Làm ăn");
+    assert_eq!(parsed.description.unwrap().content, "Tin thị trường.");
+    assert!(!rss.text().contains("Toàn văn") && rss.text().contains("Lời dẫn của Cảng mới"));
+    let other = state(&world, "xay-dung-dang");
+    world.stop();
+    next_second();
+    world.write("feeds/kinh-te.toml", file(2));
+    world.serve();
+    assert_eq!(titles(&world, "lam-an"), ["Cảng mới", "Giá lúa"]);
+    let (old, new) = (validators(&rss), validators(&feed(&world, "lam-an", "rss")));
+    assert!(old.0 != new.0 && seconds(&old.1) < seconds(&new.1), "{old:?} {new:?}");
+    assert_eq!(state(&world, "xay-dung-dang"), other);
+}
+
+#[test]
+fn what_clients_add_on_their_own_is_put_up_with() {
+    let mut world = newsroom();
+    world.serve();
+    let plain = feed(&world, "all", "rss");
+    let long = "x".repeat(6_000);
+    for query in ["utm_source=feedly&x", "format=rss", "%", "lang=en", "raw", &long] {
+        let answer = world.get(&format!("/feeds/all.rss?{query}"));
+        assert_eq!((answer.status, &answer.body), (200, &plain.body), "{query}");
+        assert_eq!(validators(&answer), validators(&plain), "{query}");
+    }
+    for (name, value) in [
+        ("Cookie", "a=b; c=d"),
+        ("Referer", "https://reader.example/"),
+        ("Range", "bytes=0-10"),
+        ("A-IM", "feed"),
+        ("Accept-Language", "en"),
+        ("Accept-Encoding", "zstd, compress;q=2, gzip;q=, ;;,"),
+        ("Accept-Charset", "us-ascii"),
+        ("If-Match", "\"x\""),
+        ("User-Agent", ""),
+        ("Expect", "100-continue"),
+    ] {
+        let answer = world.request("GET", "/feeds/all.rss", &[(name, value)], b"");
+        assert_eq!(answer.status, 200, "{name}: {value}");
+        assert_eq!(answer.header("content-encoding"), None, "{name}");
+        assert_eq!(answer.body, plain.body, "{name}: {value}");
+    }
 }
 
 #[test]

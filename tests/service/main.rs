@@ -14,6 +14,7 @@ mod journey;
 mod judges;
 mod mailroom;
 mod newsroom;
+mod pages;
 mod postbox;
 mod postgres;
 mod served;
