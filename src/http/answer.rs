@@ -15,8 +15,6 @@ use axum::response::{IntoResponse, Response};
 pub enum Problem {
     /// There is nothing here.
     NotFound,
-    /// The form or link cannot be used as it is.
-    BadRequest,
     /// Ours to mend; it was logged where it was noticed.
     Internal(String),
 }
@@ -38,7 +36,6 @@ impl Problem {
     pub fn page(self, app: &AppState, visitor: &Visitor) -> Response {
         let (status, code) = match &self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request"),
             Self::Internal(error) => {
                 tracing::error!(error, "request failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")

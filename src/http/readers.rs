@@ -324,15 +324,18 @@ pub async fn change_preferences(
     let fields = Fields::parse(&body);
     let directory = app.representations.directory();
     let chosen = fields.get("digest").and_then(|slug| app.desk.digest(&Slug::parse(slug).ok()?));
-    let Some(digest) = chosen.or(app.desk.digests.first()) else {
-        return Problem::BadRequest.page(&app, &visitor);
-    };
     let wish = subscribe::Preferences {
         shown: keys_of(&directory, fields.all("shown")),
         wanted: keys_of(&directory, fields.all("feed")),
     };
     let done = async {
         let (id, _) = reader(&app, &token, TokenPurpose::Preferences).await?;
+        // What the form does not say is not changed: the reader's own digest stays.
+        let own = match chosen {
+            Some(_) => None,
+            None => app.store.subscriptions(id).await?.first().and_then(|s| app.desk.digest(&s.digest)),
+        };
+        let digest = chosen.or(own).or(app.desk.digests.first()).ok_or(SubscribeError::Link)?;
         subscribe::change(&app.store, id, &wish, digest, app.clock.now()).await
     };
     match done.await {

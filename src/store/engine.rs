@@ -175,17 +175,23 @@ impl Store {
         }
     }
 
-    /// Whether the schema is the one that this program knows.
+    /// Whether the schema is the one that this program knows: every migration applied, each by the
+    /// text that it has here.
     pub async fn is_current(&self) -> Result<bool, StoreError> {
         let known = match self.engine {
-            Engine::Postgres => POSTGRES.iter().count(),
-            Engine::Sqlite => SQLITE.iter().count(),
+            Engine::Postgres => &POSTGRES,
+            Engine::Sqlite => &SQLITE,
         };
-        let applied = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM _sqlx_migrations WHERE success")
-            .fetch_one(&self.readers)
-            .await;
+        let applied = sqlx::query_as::<_, (i64, Vec<u8>)>(
+            "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version",
+        )
+        .fetch_all(&self.readers)
+        .await;
         match applied {
-            Ok(applied) => Ok(usize::try_from(applied).is_ok_and(|applied| applied == known)),
+            Ok(applied) => Ok(known
+                .iter()
+                .map(|migration| (migration.version, &*migration.checksum))
+                .eq(applied.iter().map(|(version, checksum)| (*version, checksum.as_slice())))),
             Err(sqlx::Error::Database(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -1,7 +1,7 @@
 //! The two dialects say the same: tables, columns, nullability and keys.
 
-use crate::newsroom::Newsroom;
-use sqlx::{AnyConnection, Row};
+use crate::newsroom::{Newsroom, on_both_engines};
+use sqlx::{AnyConnection, Executor as _, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,15 @@ struct Table {
 /// The search index and the migrator's table are each engine's own affair.
 fn is_ours(table: &str) -> bool {
     !table.starts_with("article_search") && !table.starts_with('_') && !table.starts_with("sqlite_")
+}
+
+on_both_engines!(a_schema_of_another_program_is_noticed);
+
+async fn a_schema_of_another_program_is_noticed(newsroom: Newsroom) {
+    assert!(newsroom.is_current().await.unwrap());
+    let mut connection = newsroom.raw().await;
+    connection.execute("UPDATE _sqlx_migrations SET version = version + 7000").await.unwrap();
+    assert!(!newsroom.is_current().await.unwrap());
 }
 
 #[tokio::test]

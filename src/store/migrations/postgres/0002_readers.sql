@@ -19,7 +19,7 @@ CREATE TABLE opt_ins (
     language       TEXT   NOT NULL,
     requested_at   BIGINT NOT NULL,
     remote_address TEXT   NOT NULL,
-    wording        TEXT   NOT NULL,             -- what the reader was shown, by fingerprint
+    wording        TEXT   NOT NULL,             -- what the reader was shown and agreed to
     confirmed_at   BIGINT
 );
 CREATE INDEX opt_ins_by_subscriber ON opt_ins (subscriber, requested_at);
