@@ -89,14 +89,17 @@ fn killed_again_and_again(world: World, story: &str) {
     let server = slow();
     let mut world = edition_to_be(world, &server);
     world.miss_the_slot();
-    let mut moments: Vec<usize> = (0..KILLS - 2).map(|_| 1 + dice.below(READERS - 20)).collect();
+    let mut moments: Vec<usize> = (0..KILLS - 2).map(|_| 1 + dice.below(READERS - 60)).collect();
     moments.sort_unstable();
     let mut deaths = Vec::new();
-    // The first deaths are around the cut, before any letter; the others each after so many letters.
+    // The first deaths are around the cut, on a quick machine after some letters; the others each
+    // after so many letters.
     for _ in 0..2 {
         world.start(&["serve"]);
         pause(dice.below(1_500));
         world.kill();
+        pause(50);
+        deaths.push(server.count());
     }
     for after in moments {
         world.start(&["serve"]);
