@@ -1,8 +1,8 @@
 use super::{Common, print_json};
 use crate::app::App;
 use crate::domain::{EmailAddress, FeedKey, Language, Slug};
-use crate::store::OptInAnswer;
-use crate::subscribe::{self, Wish, ask, offered};
+use crate::store::{OptInAnswer, OptInRequest};
+use crate::subscribe::{self, ask, offered};
 use anyhow::{bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
@@ -90,7 +90,7 @@ async fn add(
         keys.extend(if offers.contains(&FeedKey::All) { vec![FeedKey::All] } else { offers });
     }
     let now = app.clock.now();
-    let wish = Wish {
+    let wish = OptInRequest {
         address,
         digest: digest.slug.clone(),
         feeds: keys,

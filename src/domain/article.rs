@@ -1,5 +1,5 @@
 use super::{
-    ArticleId, Category, Instant, LanguageTag, Publication, SafeHtml, WebUrl, clean_line, fold, micros,
+    ArticleId, Category, Instant, LanguageTag, Publication, SafeHtml, WebUrl, clean_line, fold, hex, micros,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -181,10 +181,6 @@ impl Draft {
         field("language", self.language.as_ref().map_or("", LanguageTag::as_str));
         hex(&hash.finalize())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Where an article stands in its life.

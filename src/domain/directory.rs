@@ -119,7 +119,7 @@ impl Directory {
         hash.update(format!("{publication:?}\u{0}{feed:?}"));
         // An address prints as `EmailAddress(…)`: what a log must not show, a feed does.
         hash.update(publication.contact.as_ref().map(ToString::to_string).unwrap_or_default());
-        hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+        super::hex(&hash.finalize()[..16])
     }
 }
 

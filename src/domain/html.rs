@@ -49,7 +49,7 @@ impl SafeHtml {
         let mut html = String::with_capacity(text.len() + 64);
         for paragraph in super::clean_paragraphs(text).split("\n\n").filter(|p| !p.is_empty()) {
             html.push_str("<p>");
-            html.push_str(&escape(paragraph).replace('\n', "<br>"));
+            html.push_str(&super::escape_html(paragraph).replace('\n', "<br>"));
             html.push_str("</p>\n");
         }
         Self(html)
@@ -86,21 +86,6 @@ impl SafeHtml {
 fn absolute<'v>(value: &'v str, base: Option<&WebUrl>) -> Option<Cow<'v, str>> {
     let url = url::Url::options().base_url(base.map(WebUrl::as_url)).parse(value.trim()).ok()?;
     matches!(url.scheme(), "http" | "https" | "mailto" | "tel").then(|| String::from(url).into())
-}
-
-/// Escapes text for HTML content and double-quoted attributes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 const BLOCKS: [&str; 20] = [

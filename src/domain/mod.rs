@@ -45,5 +45,5 @@ pub use publication::Publication;
 pub use schedule::{Schedule, ScheduleError};
 pub use slug::{Slug, SlugError};
 pub use subscriber::{EndedReason, SubscriberState};
-pub use text::{clean_line, clean_paragraphs, excerpt, is_allowed_char};
+pub use text::{clean_line, clean_paragraphs, escape_html, excerpt, hex, is_allowed_char};
 pub use token::{Secret, Token, TokenError, TokenPurpose};

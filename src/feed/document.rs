@@ -1,6 +1,8 @@
-use super::text::{escape_html, line, scrub, uri, zoned};
+use super::text::{line, scrub, uri, zoned};
 use super::{Snapshot, feed_path, feed_urn, page_path};
-use crate::domain::{Article, Category, FeedContent, Format, Image, LanguageTag, Publication, excerpt};
+use crate::domain::{
+    Article, Category, FeedContent, Format, Image, LanguageTag, Publication, escape_html, excerpt,
+};
 use chrono::{DateTime, FixedOffset, SubsecRound};
 
 /// What every format of a feed says, cleaned once.

@@ -1,5 +1,5 @@
 use super::document::{Entry, File, Picture};
-use super::text::escape_html;
+use crate::domain::escape_html;
 use std::collections::BTreeMap;
 
 /// The namespaces of our documents. All are declared in every document: the feed crates write an

@@ -1,8 +1,8 @@
 use super::document::{Document, Entry, Label};
 use super::element::{Element, extensions, media, namespaces};
-use super::text::{escape_html, rfc822};
+use super::text::rfc822;
 use super::{GENERATOR, RenderError};
-use crate::domain::Format;
+use crate::domain::{Format, escape_html};
 use ::rss::extension::atom::{AtomExtension, Link};
 use ::rss::extension::dublincore::DublinCoreExtension;
 use ::rss::{Category, Channel, Enclosure, Guid, Image, Item, Source};

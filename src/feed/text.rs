@@ -27,21 +27,6 @@ pub(super) fn line(text: &str) -> Option<String> {
     Some(line).filter(|line| !line.is_empty())
 }
 
-/// Plain text as HTML content, or as a double-quoted attribute.
-pub(super) fn escape_html(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 /// A web address as RFC 3986 writes it. Browsers' URLs, which [`crate::domain::WebUrl`] holds,
 /// let `|`, `[`, `^`, a lone `%` and a second `#` stand, and feed validators refuse them.
 pub(super) fn uri(address: &str) -> String {

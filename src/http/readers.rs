@@ -9,8 +9,8 @@ use crate::domain::{
     Directory, EditionId, EmailAddress, FeedKey, Language, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::page::{self, DeadLink, DigestChoice, FeedChoice, FormFault, Preferences, SubscribeForm};
-use crate::store::Subscriber;
-use crate::subscribe::{self, SubscribeError, Wish};
+use crate::store::{OptInRequest, Subscriber};
+use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -95,7 +95,7 @@ pub async fn subscribe(State(app): State<AppState>, mut visitor: Visitor, body: 
     }
 }
 
-fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<Wish, Box<SubscribeForm>> {
+fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<OptInRequest, Box<SubscribeForm>> {
     let directory = app.representations.directory();
     let asked: Vec<FeedKey> = keys_of(&directory, fields.all("feed"));
     let digests = &app.desk.digests;
@@ -116,7 +116,7 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<Wish, B
     let feeds: Vec<FeedKey> = asked.iter().copied().filter(|key| offered.contains(key)).collect();
     let fault = fault.or_else(|| feeds.is_empty().then_some(FormFault::FeedMissing));
     match (address, chosen, fault) {
-        (Ok(address), Some(digest), None) => Ok(Wish {
+        (Ok(address), Some(digest), None) => Ok(OptInRequest {
             address,
             digest: digest.slug.clone(),
             feeds,

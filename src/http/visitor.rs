@@ -92,7 +92,7 @@ impl Visitor {
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','))
             .filter_map(|text| text.trim().parse::<IpAddr>().ok())
-            .rev_find_untrusted(trusted)
+            .rfind(|address| !trusted.contains(address))
             .unwrap_or(self.peer)
     }
 
@@ -107,14 +107,6 @@ impl Visitor {
             && forwarded.iter().all(|header| !self.headers.contains_key(*header))
     }
 }
-
-trait LastUntrusted: Iterator<Item = IpAddr> + Sized {
-    fn rev_find_untrusted(self, trusted: &[IpAddr]) -> Option<IpAddr> {
-        self.filter(|address| !trusted.contains(address)).last()
-    }
-}
-
-impl<I: Iterator<Item = IpAddr>> LastUntrusted for I {}
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,7 @@ pub(super) type Line = (&'static str, String);
 pub fn message_id(secret: &Secret, kind: &str, subject: i64, recipient: i64, domain: &str) -> String {
     let mac = secret.mac("message-id", &[kind.as_bytes(), &subject.to_be_bytes(), &recipient.to_be_bytes()]);
     // 128 bits: no two messages of a newspaper ever meet.
-    let name: String = mac[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = crate::domain::hex(&mac[..16]);
     format!("<{name}@{domain}>")
 }
 

@@ -49,7 +49,7 @@ impl Outbox {
     /// The name of the file that a message with this Message-ID is kept in.
     pub fn file_name(message_id: &str) -> String {
         let digest = Sha256::digest(message_id);
-        let hex: String = digest.iter().take(NAME_DIGITS / 2).map(|b| format!("{b:02x}")).collect();
+        let hex = crate::domain::hex(&digest[..NAME_DIGITS / 2]);
         format!("{hex}.eml")
     }
 

@@ -95,7 +95,7 @@ fn stored_key(key: &IdentityKey) -> String {
     if key.len() <= KEY_BYTES {
         return key;
     }
-    let digest: String = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = crate::domain::hex(&Sha256::digest(&key));
     let start = &key[..key.floor_char_boundary(KEY_BYTES - digest.len() - 1)];
     format!("{start}#{digest}")
 }

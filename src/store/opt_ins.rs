@@ -22,7 +22,7 @@ pub struct OptInRequest {
     pub language: Language,
     /// From which network address, for the proof of consent.
     pub remote_address: String,
-    /// What the page said, by fingerprint, for the proof of consent.
+    /// What the page said, for the proof of consent.
     pub wording: String,
 }
 

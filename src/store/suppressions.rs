@@ -1,12 +1,11 @@
 use super::statement::storable;
 use super::{Store, StoreError};
-use crate::domain::{EmailAddress, Instant, Secret, micros};
+use crate::domain::{EmailAddress, Instant, Secret, hex, micros};
 use sqlx::{Any, Executor};
 
 /// What an address is kept as once nobody may know it any more.
 fn address_hash(address: &EmailAddress, secret: &Secret) -> String {
-    let mac = secret.mac("suppression", &[address.key().as_bytes()]);
-    mac.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&secret.mac("suppression", &[address.key().as_bytes()]))
 }
 
 /// The first reason stays: it is the one that the address was lost for.

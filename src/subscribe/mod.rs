@@ -5,8 +5,8 @@
 
 use crate::digest::first_mail_reaches_back_to;
 use crate::domain::{
-    Digest, Directory, EmailAddress, EndedReason, FeedDefinition, FeedKey, Instant, Language, OptInId,
-    Publication, Secret, Slug, SubscriberId, Token, TokenError, TokenPurpose,
+    Digest, Directory, EndedReason, FeedDefinition, FeedKey, Instant, Language, OptInId, Publication, Secret,
+    Slug, SubscriberId, Token, TokenError, TokenPurpose,
 };
 use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
 use crate::wording::Templates;
@@ -32,34 +32,16 @@ impl From<TokenError> for SubscribeError {
     }
 }
 
-/// What somebody asked for in the form.
-#[derive(Clone, Debug)]
-pub struct Wish {
-    /// The address that was typed.
-    pub address: EmailAddress,
-    /// Which digest.
-    pub digest: Slug,
-    /// Which feeds; never empty.
-    pub feeds: Vec<FeedKey>,
-    /// In which language.
-    pub language: Language,
-    /// Where the request came from, kept as proof.
-    pub remote_address: String,
-    /// What the form said, kept as proof.
-    pub wording: String,
-}
-
 /// Notes the wish and has the question mailed to the address.
 pub async fn ask(
     store: &Store,
     secret: &Secret,
-    wish: Wish,
+    wish: OptInRequest,
     quiet: Duration,
     now: Instant,
 ) -> Result<OptInAnswer, SubscribeError> {
-    let request = request(wish);
     let quiet = chrono::Duration::from_std(quiet).unwrap_or(chrono::Duration::MAX);
-    let answer = store.request_opt_in(&request, quiet, secret, now).await?;
+    let answer = store.request_opt_in(&wish, quiet, secret, now).await?;
     match &answer {
         OptInAnswer::Asked(id) => tracing::info!(opt_in.id = %id, "confirmation asked"),
         OptInAnswer::AskedBefore => tracing::info!("confirmation was asked shortly before"),
@@ -68,28 +50,17 @@ pub async fn ask(
     Ok(answer)
 }
 
-fn request(wish: Wish) -> OptInRequest {
-    OptInRequest {
-        address: wish.address,
-        digest: wish.digest,
-        feeds: wish.feeds,
-        language: wish.language,
-        remote_address: wish.remote_address,
-        wording: wish.wording,
-    }
-}
-
 /// Carries out a wish whose owner has agreed elsewhere; nothing is mailed. `None`: the address
 /// must not be mailed.
 pub async fn consent(
     store: &Store,
     secret: &Secret,
-    wish: Wish,
+    wish: OptInRequest,
     digest: &Digest,
     now: Instant,
 ) -> Result<Option<SubscriberId>, SubscribeError> {
     let since = first_mail_reaches_back_to(digest, now);
-    let subscriber = store.accept_consent(&request(wish), since, secret, now).await?;
+    let subscriber = store.accept_consent(&wish, since, secret, now).await?;
     if let Some(subscriber) = subscriber {
         tracing::info!(subscriber.id = %subscriber, "consent taken over");
     }

@@ -6,8 +6,8 @@ use bantin::app::SystemClock;
 use bantin::config::{built_in_digest, read_folder};
 use bantin::digest::{register, run_now};
 use bantin::domain::{Clock as _, Digest, EmailAddress, FeedKey, Language, Secret};
-use bantin::store::{CutAnswer, Store, StoreUrl};
-use bantin::subscribe::{Wish, consent};
+use bantin::store::{CutAnswer, OptInRequest, Store, StoreUrl};
+use bantin::subscribe::consent;
 use mail_parser::{Message, MessageParser};
 use serde_json::{Value, json};
 use std::future::Future;
@@ -154,7 +154,7 @@ impl World {
         self.at_the_store(async |store, secret| {
             let now = SystemClock.now();
             for number in 0..readers {
-                let wish = Wish {
+                let wish = OptInRequest {
                     address: EmailAddress::parse(&reader(number)).unwrap(),
                     digest: digest.slug.clone(),
                     feeds: vec![FeedKey::All],

@@ -11,8 +11,8 @@ use crate::feed::{feed_path, page_path};
 use crate::http::{pictures, router};
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
-use crate::store::{CutAnswer, OptInAnswer};
-use crate::subscribe::{self, Wish};
+use crate::store::{CutAnswer, OptInAnswer, OptInRequest};
+use crate::subscribe;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -125,7 +125,7 @@ struct Letters {
 /// A reader asks, opens the mail, confirms, and gets a digest, all through the workflows.
 async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     let digest = app.desk.digests.first().context("there is always a digest")?;
-    let wish = Wish {
+    let wish = OptInRequest {
         address: EmailAddress::parse(READER)?,
         digest: digest.slug.clone(),
         feeds: vec![FeedKey::All],
