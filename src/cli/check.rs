@@ -1,7 +1,7 @@
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock, publication_of, templates_of};
 use crate::config::{Config, read_folder};
-use crate::domain::{Chance, Clock, DigestFeeds, Directory, Instant, Selection, Slug};
+use crate::domain::{Chance, Clock, DigestFeeds, Directory, Instant, Selected, Slug};
 use crate::relay::{self, MailUrl, SmtpOptions};
 use crate::store::Store;
 use crate::{mail, page};
@@ -220,10 +220,12 @@ fn declared(report: &mut Report, config: &Config, directory: Option<&Directory>)
     }
     let Some(directory) = directory else { return };
     let category_known = |slug: &Slug| {
-        directory.of_categories().any(|feed| directory.category_of(feed.key).is_some_and(|c| c.slug == *slug))
+        directory
+            .of_categories()
+            .any(|feed| directory.category_of(&feed.selection).is_some_and(|c| c.slug == *slug))
     };
     for feed in &declared.feeds {
-        if let Selection::Category(slug) = &feed.selection
+        if let Selected::Category(slug) = &feed.selected
             && !category_known(slug)
         {
             report.doubt(

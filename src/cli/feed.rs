@@ -1,6 +1,5 @@
 use super::{Common, print_json};
 use crate::domain::{Format, Slug};
-use crate::feed::feed_path;
 use crate::representations::Coding;
 use anyhow::bail;
 use clap::Subcommand;
@@ -37,14 +36,19 @@ impl FeedCommand {
                     let urls: Vec<String> = feed
                         .formats
                         .iter()
-                        .map(|f| app.publication.url(&feed_path(&feed.slug, *f)))
+                        .map(|f| app.publication.url(&feed.place.document_path(*f)))
                         .collect();
                     if common.json {
                         print_json(
-                            &json!({ "slug": feed.slug, "title": feed.title, "window": feed.window, "urls": urls }),
+                            &json!({ "slug": feed.slug(), "title": feed.title, "window": feed.window, "urls": urls }),
                         );
                     } else {
-                        println!("{:30} {:40} {}", feed.slug.as_str(), feed.title, urls.join(" "));
+                        println!(
+                            "{:30} {:40} {}",
+                            feed.slug().map_or("", Slug::as_str),
+                            feed.title,
+                            urls.join(" ")
+                        );
                     }
                 }
             }

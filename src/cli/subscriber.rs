@@ -1,6 +1,6 @@
 use super::{Common, print_json};
 use crate::app::App;
-use crate::domain::{EmailAddress, FeedKey, Language, Slug};
+use crate::domain::{EmailAddress, FeedDefinition, FeedKey, Language, Slug};
 use crate::store::{OptInAnswer, OptInRequest};
 use crate::subscribe::{self, ask, offered};
 use anyhow::{bail, ensure};
@@ -81,8 +81,8 @@ async fn add(
     let offers = offered(digest, &directory);
     let mut keys: Vec<FeedKey> = Vec::new();
     for slug in &feeds {
-        match directory.by_slug(slug).filter(|feed| offers.contains(&feed.key)) {
-            Some(feed) => keys.push(feed.key),
+        match directory.by_slug(slug).and_then(FeedDefinition::key).filter(|key| offers.contains(key)) {
+            Some(key) => keys.push(key),
             None => bail!("the digest `{}` has no feed `{slug}`; `bantin feed list` names them", digest.slug),
         }
     }
@@ -123,7 +123,7 @@ async fn show(app: &App, address: &EmailAddress, as_json: bool) -> anyhow::Resul
     let rows: Vec<(String, String)> = subscriptions
         .iter()
         .map(|s| {
-            let feed = directory.by_key(s.feed).map_or_else(|| s.feed.to_string(), |f| f.slug.to_string());
+            let feed = directory.by_key(s.feed).map_or_else(|| s.feed.to_string(), |f| f.title.clone());
             (feed, s.digest.to_string())
         })
         .collect();

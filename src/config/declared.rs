@@ -1,7 +1,7 @@
 use super::settings::{self, ConfigFault, Origin, Settings};
 use crate::domain::{
-    ALL_SLUG, DeclaredFeed, Digest, DigestFeeds, FeedContent, Format, LanguageTag, Schedule, ScheduleError,
-    Selection, Slug, WebUrl, clean_line,
+    ALL_SLUG, DeclaredFeed, Digest, DigestFeeds, FeedContent, FeedName, Format, Label, LabelKind,
+    LanguageTag, Schedule, ScheduleError, Selected, Slug, Term, WebUrl, clean_line,
 };
 use chrono_tz::Tz;
 use std::path::Path;
@@ -81,21 +81,11 @@ fn read_one(declared: &mut Declared, file: &str, stem: &str, text: &str, zone: T
 }
 
 fn feed_of(s: &mut Settings, file: &str, stem: &str) -> Option<DeclaredFeed> {
-    let all = s.take("feed.all", |t| t.parse::<bool>().map_err(|_| "write true")).unwrap_or(false);
-    let category = s.take("feed.category", Slug::parse);
-    let selection = match (all, category) {
-        (true, None) => Some(Selection::All),
-        (false, Some(slug)) => Some(Selection::Category(slug)),
-        _ => {
-            let message = "name what [feed] selects: either `category = \"xay-dung-dang\"` or `all = true`";
-            s.fault(Origin::File(file.to_owned()), message);
-            None
-        }
-    };
+    let selected = selected(s, file);
     let slug = s.take("feed.slug", Slug::parse).or_else(|| Slug::parse(stem).ok());
     let feed = DeclaredFeed {
         file: file.to_owned(),
-        selection: selection.clone().unwrap_or(Selection::All),
+        selected: selected.clone().unwrap_or(Selected::All),
         slug,
         title: s.take("feed.title", text),
         description: s.take("feed.description", text),
@@ -105,7 +95,50 @@ fn feed_of(s: &mut Settings, file: &str, stem: &str) -> Option<DeclaredFeed> {
         language: s.take("feed.language", |t| LanguageTag::try_from(t.to_owned())),
         image: s.take("feed.image", WebUrl::parse),
     };
-    selection.map(|_| feed)
+    selected.map(|_| feed)
+}
+
+/// What a file selects: exactly one of these keys says so.
+fn selected(s: &mut Settings, file: &str) -> Option<Selected> {
+    let all = s.take("feed.all", |t| t.parse::<bool>().map_err(|_| "write true")).filter(|all| *all);
+    let mut named: Vec<Selected> = all.map(|_| Selected::All).into_iter().collect();
+    named.extend(s.take("feed.category", Slug::parse).map(Selected::Category));
+    for kind in LabelKind::ALL {
+        let label = |t: &str| Label::of(kind, &clean_line(t)).ok_or("has no letter or digit to be known by");
+        named.extend(s.take(&format!("feed.{}", kind.as_str()), label).map(Selected::Label));
+    }
+    named.extend(terms(s, "feed.union").map(Selected::Union));
+    named.extend(terms(s, "feed.intersection").map(Selected::Intersection));
+    named.extend(s.take("feed.search", text).map(Selected::Search));
+    match named.len() {
+        1 => named.pop(),
+        _ => {
+            let message = "name what [feed] selects with exactly one of: `category = \"xay-dung-dang\"`, \
+                `all = true`, `tag`, `author`, `source`, `union = [\"kinh-te\", \"tag:dai-hoi\"]`, \
+                `intersection`, `search`";
+            s.fault(Origin::File(file.to_owned()), message);
+            None
+        }
+    }
+}
+
+/// The terms of a union or intersection, in order, each once.
+fn terms(s: &mut Settings, key: &str) -> Option<Vec<Term>> {
+    let (list, origin) = s.take_list(key)?;
+    let mut terms = Vec::new();
+    for text in list {
+        match text.parse::<Term>() {
+            Ok(term) => terms.push(term),
+            Err(error) => s.fault(origin.clone(), format!("`{key}`: {error}")),
+        }
+    }
+    match FeedName::union(terms) {
+        Some(FeedName::Union(terms)) => Some(terms),
+        _ => {
+            s.fault(origin, format!("`{key}`: name from two to twelve different feeds"));
+            None
+        }
+    }
 }
 
 fn digest_of(s: &mut Settings, file: &str, stem: &str, zone: Tz) -> Option<Digest> {
@@ -202,13 +235,13 @@ fn clashes(declared: &Declared) -> Vec<ConfigFault> {
     }
     for (at, feed) in declared.feeds.iter().enumerate() {
         let others = &declared.feeds[..at];
-        if let Some(other) = others.iter().find(|o| o.selection == feed.selection || o.slug == feed.slug) {
+        if let Some(other) = others.iter().find(|o| o.selected == feed.selected || o.slug == feed.slug) {
             faults.push(ConfigFault {
                 origin: Origin::File(feed.file.clone()),
                 message: format!("declares the same feed as {}; keep one of them", other.file),
             });
         }
-        if feed.selection != Selection::All && feed.slug.as_ref().is_some_and(|s| s.as_str() == ALL_SLUG) {
+        if feed.selected != Selected::All && feed.slug.as_ref().is_some_and(|s| s.as_str() == ALL_SLUG) {
             faults.push(ConfigFault {
                 origin: Origin::File(feed.file.clone()),
                 message: format!("`{ALL_SLUG}` is the name of the feed of everything; choose another slug"),

@@ -2,7 +2,6 @@ use crate::domain::{
     Article, Digest, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication, Secret, Slot,
     SubscriberId, Token, TokenPurpose,
 };
-use crate::feed::page_path;
 use crate::mail::{
     ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
     compose_confirmation, compose_edition, edition_html, edition_in_full,
@@ -186,16 +185,16 @@ fn lay_out<'a>(
 fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
     let directory = desk.representations.directory();
     let mut sections: Vec<Section<'a>> = Vec::new();
-    for feed in directory.of_categories() {
+    for (slug, feed) in directory.of_categories().filter_map(|feed| Some((feed.slug()?, feed))) {
         let of_feed: Vec<&Article> = articles
             .iter()
-            .filter(|a| a.categories.first().is_some_and(|c| FeedKey::Category(c.id) == feed.key))
+            .filter(|a| a.categories.first().is_some_and(|c| Some(FeedKey::Category(c.id)) == feed.key()))
             .collect();
         if !of_feed.is_empty() {
             sections.push(Section {
                 title: feed.title.clone(),
-                page_url: desk.publication.url(&page_path(&feed.slug)),
-                slug: feed.slug.clone(),
+                page_url: desk.publication.url(&feed.place.page_path()),
+                slug: slug.clone(),
                 articles: of_feed,
             });
         }
@@ -204,11 +203,13 @@ fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
         .iter()
         .filter(|a| a.categories.first().is_none_or(|c| directory.by_key(FeedKey::Category(c.id)).is_none()))
         .collect();
-    if let Some(all) = directory.by_key(FeedKey::All).filter(|_| !elsewhere.is_empty()) {
+    if let Some(all) = directory.by_key(FeedKey::All).filter(|_| !elsewhere.is_empty())
+        && let Some(slug) = all.slug()
+    {
         sections.push(Section {
             title: all.title.clone(),
-            page_url: desk.publication.url(&page_path(&all.slug)),
-            slug: all.slug.clone(),
+            page_url: desk.publication.url(&all.place.page_path()),
+            slug: slug.clone(),
             articles: elsewhere,
         });
     }

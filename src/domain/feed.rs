@@ -1,4 +1,4 @@
-use super::{CategoryId, LanguageTag, Slug, WebUrl};
+use super::{CategoryId, FeedName, FeedPlace, LabelId, LanguageTag, Slug, Term, WebUrl};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -61,13 +61,15 @@ impl Format {
     }
 }
 
-/// Which articles a feed selects. Independent of slugs and titles, which may change.
+/// A feed whose entries the store keeps. Independent of slugs and titles, which may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FeedKey {
     /// Everything.
     All,
     /// A category with its children.
     Category(CategoryId),
+    /// A tag, byline or source.
+    Label(LabelId),
 }
 
 /// A stored feed key that cannot be read.
@@ -80,6 +82,7 @@ impl fmt::Display for FeedKey {
         match self {
             Self::All => f.write_str("all"),
             Self::Category(id) => write!(f, "category:{id}"),
+            Self::Label(id) => write!(f, "label:{id}"),
         }
     }
 }
@@ -88,12 +91,37 @@ impl FromStr for FeedKey {
     type Err = FeedKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = |_| FeedKeyError(text.to_owned());
         match text.split_once(':') {
             None if text == "all" => Ok(Self::All),
-            Some(("category", id)) => {
-                id.parse().map(Self::Category).map_err(|_| FeedKeyError(text.to_owned()))
-            }
+            Some(("category", id)) => id.parse().map(Self::Category).map_err(wrong),
+            Some(("label", id)) => id.parse().map(Self::Label).map_err(wrong),
             _ => Err(FeedKeyError(text.to_owned())),
+        }
+    }
+}
+
+/// Which articles a published feed selects.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Selection {
+    /// Those of one kept feed.
+    One(FeedKey),
+    /// Those of any of these.
+    Union(Vec<FeedKey>),
+    /// Those of each of these.
+    Intersection(Vec<FeedKey>),
+    /// Those that hold all these words, folded.
+    Search(String),
+}
+
+impl Selection {
+    /// The kept feeds it is made of: an event in none of them is none of its own. A search looks
+    /// at everything.
+    pub fn keys(&self) -> &[FeedKey] {
+        match self {
+            Self::One(key) => std::slice::from_ref(key),
+            Self::Union(keys) | Self::Intersection(keys) => keys,
+            Self::Search(_) => &[FeedKey::All],
         }
     }
 }
@@ -115,9 +143,9 @@ pub enum FeedContent {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedDefinition {
     /// Which articles.
-    pub key: FeedKey,
-    /// Its name in URLs: `/feeds/{slug}.rss`.
-    pub slug: Slug,
+    pub selection: Selection,
+    /// Where it is published.
+    pub place: FeedPlace,
     /// Its name for people.
     pub title: String,
     /// What it is about, in a sentence.
@@ -134,6 +162,24 @@ pub struct FeedDefinition {
     pub image: Option<WebUrl>,
 }
 
+impl FeedDefinition {
+    /// The kept feed that it shows, if it shows one: what readers can have by mail.
+    pub fn key(&self) -> Option<FeedKey> {
+        match self.selection {
+            Selection::One(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Its name in URLs, where it is a slug: a category's, or a declared feed's.
+    pub fn slug(&self) -> Option<&Slug> {
+        match &self.place {
+            FeedPlace::Named(FeedName::One(Term::Named(slug))) => Some(slug),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +187,8 @@ mod tests {
 
     #[test]
     fn keys_round_trip() {
-        for key in [FeedKey::All, FeedKey::Category(CategoryId::new(Uuid::from_u128(7)))] {
+        let id = Uuid::from_u128(7);
+        for key in [FeedKey::All, FeedKey::Category(CategoryId::new(id)), FeedKey::Label(LabelId::new(id))] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
         assert!("category:x".parse::<FeedKey>().is_err());

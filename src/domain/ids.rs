@@ -66,6 +66,10 @@ uuid_id!(
     /// A category's name for ever; its slug and title may change.
     CategoryId
 );
+uuid_id!(
+    /// The name for ever of a tag, byline or source; made of its letters.
+    LabelId
+);
 row_id!(
     /// A subscriber in the store.
     SubscriberId

@@ -1,5 +1,6 @@
-use super::fold;
+use super::{fold, hex};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr};
 
 /// The longest slug, in bytes. It becomes a label of a List-Id, and RFC 1035 §2.3.4 allows 63.
@@ -51,6 +52,18 @@ impl Slug {
             slug.push_str(word);
         }
         if slug.is_empty() { Err(SlugError::Empty(title.to_owned())) } else { Ok(Self(slug)) }
+    }
+
+    /// Makes the slug of a folded text, no two texts the same one: where letters are lost (other
+    /// scripts, a text beyond the longest slug), a digest tells it from others.
+    pub fn telling(folded: &str) -> Self {
+        let cut = Self::of_title(folded).map(String::from).unwrap_or_default();
+        if cut == folded.replace(' ', "-") && !cut.is_empty() {
+            return Self(cut);
+        }
+        let digest = hex(&Sha256::digest(folded)[..5]);
+        let start = cut[..cut.len().min(50)].trim_end_matches('-');
+        Self(if start.is_empty() { digest } else { format!("{start}-{digest}") })
     }
 
     /// The slug as text.

@@ -1,7 +1,7 @@
 use super::text::{line, scrub, uri, zoned};
-use super::{Snapshot, feed_path, feed_urn, page_path};
+use super::{Snapshot, feed_urn};
 use crate::domain::{
-    Article, Category, FeedContent, Format, Image, LanguageTag, Publication, escape_html, excerpt,
+    Article, Category, FeedContent, FeedPlace, Format, Image, LanguageTag, Publication, escape_html, excerpt,
 };
 use chrono::{DateTime, FixedOffset, SubsecRound};
 
@@ -90,12 +90,12 @@ impl<'s> Document<'s> {
         let language = feed.language.as_ref().unwrap_or(&publication.language);
         let logo = publication.logo.as_ref().map(|url| uri(url.as_str()));
         Self {
-            urn: feed_urn(publication, feed.key),
+            urn: feed_urn(publication, &feed.selection),
             // RSS demands a description (§ "Required channel elements").
             description: line(&feed.description).unwrap_or_else(|| title.clone()),
             title,
             language,
-            page: uri(&publication.url(&page_path(&feed.slug))),
+            page: uri(&publication.url(&feed.place.page_path())),
             editions: Format::ALL
                 .into_iter()
                 .filter(|format| feed.formats.contains(format))
@@ -210,7 +210,7 @@ impl Picture {
 }
 
 fn self_url(snapshot: &Snapshot, format: Format) -> String {
-    uri(&snapshot.publication.url(&feed_path(&snapshot.feed.slug, format)))
+    uri(&snapshot.publication.url(&snapshot.feed.place.document_path(format)))
 }
 
 /// A name without the `<mail>` that some systems put behind it: Atom keeps the two apart, readers
@@ -224,7 +224,7 @@ fn byline(name: &str) -> Option<String> {
 }
 
 fn section(publication: &Publication, category: &Category) -> Option<Label> {
-    let scheme = uri(&publication.url(&page_path(&category.slug)));
+    let scheme = uri(&publication.url(&FeedPlace::Named(category.slug.clone().into()).page_path()));
     line(&category.title).map(|term| Label { term, scheme: Some(scheme) })
 }
 

@@ -1,7 +1,7 @@
 //! The bytes of whole documents. `BLESS=1 cargo test` writes them anew after a wanted change.
 
 use super::{Snapshot, opml, render, sample};
-use crate::domain::{FeedContent, FeedDefinition, FeedKey, Format, Slug};
+use crate::domain::{FeedContent, FeedDefinition, FeedKey, Format, Selection};
 use std::path::Path;
 
 fn compare(name: &str, bytes: &[u8]) {
@@ -27,8 +27,8 @@ fn compare_formats(name: &str, snapshot: &Snapshot) {
 
 fn everything() -> Snapshot {
     let feed = FeedDefinition {
-        key: FeedKey::All,
-        slug: Slug::parse("all").unwrap(),
+        selection: Selection::One(FeedKey::All),
+        place: sample::place("all"),
         title: "Báo Mẫu".into(),
         description: String::new(),
         content: FeedContent::Summary,
@@ -54,7 +54,7 @@ fn everything_with_leads_only_and_a_hub() {
 
 #[test]
 fn a_feed_that_has_no_articles() {
-    let feed = FeedDefinition { slug: Slug::parse("trong").unwrap(), ..sample::feed() };
+    let feed = FeedDefinition { place: sample::place("trong"), ..sample::feed() };
     compare_formats("trong", &Snapshot { feed, articles: Vec::new(), ..sample::snapshot() });
 }
 

@@ -22,9 +22,10 @@ mod text;
 pub mod validators;
 
 use crate::domain::{
-    Article, Category, CategoryId, FeedDefinition, FeedKey, Format, Instant, Publication, Slug, WebUrl,
+    Article, ArticleId, Category, FeedDefinition, FeedKey, Format, Instant, Publication, Selection, WebUrl,
 };
 use document::Document;
+use uuid::Uuid;
 
 /// What the documents call the program that made them.
 const GENERATOR: &str = "Bản Tin";
@@ -43,8 +44,47 @@ pub struct Snapshot {
     pub changed_at: Instant,
     /// Its articles, newest first by `published`, already cut to the window.
     pub articles: Vec<Article>,
+    /// What was taken back, the latest first (RFC 6721).
+    pub tombstones: Vec<Tombstone>,
+    /// Which of the feed's documents this is.
+    pub part: Part,
     /// The WebSub hub that distributes it.
     pub hub: Option<WebUrl>,
+}
+
+/// An article that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Which.
+    pub article: ArticleId,
+    /// When.
+    pub withdrawn_at: Instant,
+}
+
+/// Which of a feed's documents one is (RFC 5005): all of a feed's entries stand in the document
+/// that readers poll and in the archives behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The subscription document; `archives` closed pages stand behind it, the newest of which has
+    /// that number.
+    Subscription {
+        /// How many; 0 while everything is in the window.
+        archives: i64,
+    },
+    /// The archive document of this number, counted from the oldest, 1.
+    Archive {
+        /// Which.
+        number: i64,
+        /// How many there are: only a closed one is linked to.
+        archives: i64,
+    },
+    /// A page of a paged feed, counted from the newest, 1.
+    Page {
+        /// Which.
+        number: u32,
+        /// Whether one follows.
+        more: bool,
+    },
 }
 
 /// A document that could not be written. Memory takes every byte, so this means a fault in ours.
@@ -74,20 +114,17 @@ pub fn render(snapshot: &Snapshot, format: Format) -> Result<Vec<u8>, RenderErro
     }
 }
 
-/// The feed's name for ever, whatever becomes of its slug and title (RFC 4287 §4.2.6).
-pub fn feed_urn(publication: &Publication, key: FeedKey) -> String {
-    match key {
-        FeedKey::All => publication.id.urn().to_string(),
-        FeedKey::Category(id) => CategoryId::urn(id),
+/// The feed's name for ever, whatever becomes of its slug and title (RFC 4287 §4.2.6). What is not
+/// a category's own is made of the publication's name and of what is selected.
+pub fn feed_urn(publication: &Publication, selection: &Selection) -> String {
+    let derived = |text: String| Uuid::new_v5(&publication.id, text.as_bytes()).urn().to_string();
+    let keys = |keys: &[FeedKey]| keys.iter().map(FeedKey::to_string).collect::<Vec<_>>();
+    match selection {
+        Selection::One(FeedKey::All) => publication.id.urn().to_string(),
+        Selection::One(FeedKey::Category(id)) => id.urn(),
+        Selection::One(key @ FeedKey::Label(_)) => derived(key.to_string()),
+        Selection::Union(of) => derived(keys(of).join(",")),
+        Selection::Intersection(of) => derived(keys(of).join("+")),
+        Selection::Search(words) => derived(format!("search:{words}")),
     }
-}
-
-/// The path of a feed's document: `/feeds/xay-dung-dang.rss`.
-pub fn feed_path(slug: &Slug, format: Format) -> String {
-    format!("/feeds/{slug}.{}", format.extension())
-}
-
-/// The path of a feed's page for people: `/feeds/xay-dung-dang`.
-pub fn page_path(slug: &Slug) -> String {
-    format!("/feeds/{slug}")
 }

@@ -1,7 +1,7 @@
 //! OPML 2.0: the list of all feeds, for a reader to take in at once.
 
+use super::RenderError;
 use super::text::{line, rfc822, uri, zoned};
-use super::{RenderError, feed_path, page_path};
 use crate::domain::{FeedDefinition, Format, Instant, Publication};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
@@ -31,10 +31,10 @@ impl Outline {
         let first = feed.formats.first().copied().unwrap_or(Format::Rss);
         let format = if feed.formats.contains(&Format::Rss) { Format::Rss } else { first };
         Self {
-            title: line(&feed.title).unwrap_or_else(|| feed.slug.to_string()),
+            title: line(&feed.title).unwrap_or_else(|| feed.place.page_path()),
             description: line(&feed.description).unwrap_or_default(),
-            xml_url: uri(&publication.url(&feed_path(&feed.slug, format))),
-            html_url: uri(&publication.url(&page_path(&feed.slug))),
+            xml_url: uri(&publication.url(&feed.place.document_path(format))),
+            html_url: uri(&publication.url(&feed.place.page_path())),
             language: feed.language.as_ref().unwrap_or(&publication.language).to_string(),
         }
     }

@@ -210,7 +210,7 @@ fn an_id_outlives_title_slug_category_and_address() {
     after.articles[0].title = "Một tên khác".into();
     after.articles[0].url = None;
     after.articles[0].categories.clear();
-    after.feed.slug = Slug::parse("ten-khac").unwrap();
+    after.feed.place = sample::place("ten-khac");
     after.feed.title = "Tên khác".into();
     for format in Format::ALL {
         let id = |snapshot| heard(&render(snapshot, format).unwrap())[0].clone();

@@ -1,6 +1,6 @@
 //! A small feed of our own writing that golden files and promises share.
 
-use super::Snapshot;
+use super::{Part, Snapshot};
 use crate::domain::*;
 use uuid::Uuid;
 
@@ -33,10 +33,14 @@ pub(super) fn category() -> Category {
     }
 }
 
+pub(super) fn place(slug: &str) -> FeedPlace {
+    FeedPlace::Named(Slug::parse(slug).unwrap().into())
+}
+
 pub(super) fn feed() -> FeedDefinition {
     FeedDefinition {
-        key: FeedKey::Category(category().id),
-        slug: category().slug,
+        selection: Selection::One(FeedKey::Category(category().id)),
+        place: place("xay-dung-dang"),
         title: "Xây dựng Đảng".into(),
         description: "Tin và bài về công tác xây dựng Đảng.".into(),
         window: 50,
@@ -135,6 +139,8 @@ pub(super) fn snapshot() -> Snapshot {
         category: Some(category()),
         changed_at: instant("2024-04-04T09:00:01.5+07:00"),
         articles: vec![rich(), minimal, hostile()],
+        tombstones: Vec::new(),
+        part: Part::Subscription { archives: 0 },
         hub: None,
     }
 }

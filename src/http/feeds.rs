@@ -2,7 +2,7 @@ use super::answer::{Cacheable, Problem, page_validators};
 use super::visitor::Visitor;
 use super::{AppState, pages};
 use crate::domain::{FeedDefinition, Format, Slug};
-use crate::feed::{feed_path, opml, page_path};
+use crate::feed::opml;
 use crate::representations::Coding;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -49,8 +49,8 @@ async fn serve(app: &AppState, feed: &FeedDefinition, format: Format, visitor: &
         }
         .answer(&visitor.headers, app.clock.now()),
         Err(error) => {
-            let path = feed_path(&feed.slug, format);
-            tracing::error!(feed.slug = %feed.slug, path, %error, "feed not rendered");
+            let path = feed.place.document_path(format);
+            tracing::error!(path, %error, "feed not rendered");
             let retry = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
             (StatusCode::SERVICE_UNAVAILABLE, retry, "503: the feed cannot be made now\n").into_response()
         }
@@ -60,7 +60,7 @@ async fn serve(app: &AppState, feed: &FeedDefinition, format: Format, visitor: &
 /// Sends a person from the raw feed to the page that explains it. Never kept by a cache, so no
 /// feed reader is ever sent there.
 fn to_the_page(feed: &FeedDefinition) -> Response {
-    let location = page_path(&feed.slug);
+    let location = feed.place.page_path();
     let headers = [
         (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -67,7 +67,7 @@ where
 fn link_of(feed: &FeedDefinition) -> FeedLink {
     FeedLink {
         title: feed.title.clone(),
-        slug: feed.slug.clone(),
+        place: feed.place.clone(),
         description: feed.description.clone(),
         formats: feed.formats.clone(),
     }
@@ -100,15 +100,15 @@ pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
     let directory = app.representations.directory();
     let Some(feed) = find(&directory, name) else { return Problem::NotFound.page(app, visitor) };
     shelved(app, visitor, &page_path_of(feed), async || {
-        let articles = latest(app, feed.key).await?;
-        let form = subscribe_form_of(app, visitor, Some(feed.key));
+        let articles = latest(app, feed.key().unwrap_or(FeedKey::All)).await?;
+        let form = subscribe_form_of(app, visitor, feed.key());
         Ok(page::feed(&visitor.desk(app), &link_of(feed), &articles, &form)?)
     })
     .await
 }
 
 fn page_path_of(feed: &FeedDefinition) -> String {
-    crate::feed::page_path(&feed.slug)
+    feed.place.page_path()
 }
 
 /// `/articles/{id}`

@@ -55,7 +55,7 @@ fn feed_choices(app: &AppState, visitor: &Visitor, checked: impl Fn(FeedKey) -> 
     titles
         .into_iter()
         .filter_map(|(key, title)| {
-            let slug = directory.by_key(key)?.slug.clone();
+            let slug = directory.by_key(key)?.slug()?.clone();
             Some(FeedChoice { slug, title, checked: checked(key) })
         })
         .collect()
@@ -142,7 +142,7 @@ fn consent_text(app: &AppState, language: Language) -> String {
 }
 
 fn keys_of<'f>(directory: &Directory, slugs: impl Iterator<Item = &'f str>) -> Vec<FeedKey> {
-    slugs.filter_map(|slug| Some(directory.by_slug(&Slug::parse(slug).ok()?)?.key)).collect()
+    slugs.filter_map(|slug| directory.by_slug(&Slug::parse(slug).ok()?)?.key()).collect()
 }
 
 fn titles_of(app: &AppState, visitor: &Visitor, keys: &[FeedKey]) -> Vec<String> {

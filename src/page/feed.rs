@@ -1,6 +1,6 @@
 use super::article::Card;
 use super::{Desk, SubscribeForm};
-use crate::domain::{Article, Format, Slug};
+use crate::domain::{Article, FeedPlace, Format};
 use crate::wording::TemplateFault;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -10,8 +10,8 @@ use serde::Serialize;
 pub struct FeedLink {
     /// Its name for people.
     pub title: String,
-    /// Its name in URLs.
-    pub slug: Slug,
+    /// Where it is published.
+    pub place: FeedPlace,
     /// What it is about, in a sentence; may be empty.
     pub description: String,
     /// In which formats it is published.
@@ -22,7 +22,7 @@ pub struct FeedLink {
 #[derive(Serialize)]
 struct Listed<'a> {
     title: &'a str,
-    slug: &'a str,
+    path: String,
     description: &'a str,
     formats: Vec<Address>,
 }
@@ -39,11 +39,11 @@ impl FeedLink {
         let address = |format: &Format| Address {
             name: format.name(),
             media_type: format.media_type(),
-            url: desk.publication.url(&format!("/feeds/{}.{}", self.slug, format.extension())),
+            url: desk.publication.url(&self.place.document_path(*format)),
         };
         Listed {
             title: &self.title,
-            slug: self.slug.as_str(),
+            path: self.place.page_path(),
             description: &self.description,
             formats: self.formats.iter().map(address).collect(),
         }
@@ -115,7 +115,7 @@ pub fn feed(
         None => Vec::new(),
     };
     let page = FeedPage {
-        canonical: desk.publication.url(&format!("/feeds/{}", feed.slug)),
+        canonical: desk.publication.url(&feed.place.page_path()),
         feed: listed,
         readers,
         articles: articles.iter().map(|a| Card::of(desk, a)).collect(),

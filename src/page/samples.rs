@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::domain::{
-    Article, ArticleId, ArticleState, Category, CategoryId, EmailAddress, Enclosure, Format, Image, Instant,
-    Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
+    Article, ArticleId, ArticleState, Category, CategoryId, EmailAddress, Enclosure, FeedPlace, Format,
+    Image, Instant, Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
 };
 use crate::wording::{TemplateFault, Templates};
 use uuid::Uuid;
@@ -63,7 +63,7 @@ impl Samples {
         };
         let link = |c: &Category| FeedLink {
             title: c.title.clone(),
-            slug: c.slug.clone(),
+            place: FeedPlace::Named(c.slug.clone().into()),
             description: about(&c.title),
             formats: Format::ALL.to_vec(),
         };
@@ -79,7 +79,7 @@ impl Samples {
             },
             all: FeedLink {
                 title: "Tất cả bài viết".into(),
-                slug: Slug::parse("all").ok()?,
+                place: FeedPlace::Named(Slug::parse("all").ok()?.into()),
                 description: "Mọi bài của toà soạn, bài mới nhất trước.".into(),
                 formats: Format::ALL.to_vec(),
             },

@@ -11,7 +11,7 @@ use crate::domain::{
     CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Publication,
 };
 use crate::feed::validators::{EntityTag, Validators};
-use crate::feed::{RenderError, Snapshot, render};
+use crate::feed::{Part, RenderError, Snapshot, render};
 use crate::store::{FeedState, Store, StoreError};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -159,7 +159,7 @@ impl Representations {
         let definitions: Vec<_> = directory
             .feeds()
             .iter()
-            .map(|feed| (feed.key, Directory::fingerprint(&self.publication, feed)))
+            .filter_map(|feed| Some((feed.key()?, Directory::fingerprint(&self.publication, feed))))
             .collect();
         self.store.note_definitions(&definitions, now).await
     }
@@ -191,9 +191,10 @@ impl Representations {
         feed: &FeedDefinition,
         format: Format,
     ) -> Result<Arc<Representation>, RepresentationError> {
-        let slot = (feed.key, format);
+        let Some(key) = feed.key() else { return Err(RepresentationError::Coding(String::new())) };
+        let slot = (key, format);
         if let Some(made) = self.ready.get(&slot).await
-            && !self.is_stale(feed.key, made.change_number)
+            && !self.is_stale(key, made.change_number)
         {
             return Ok(made);
         }
@@ -210,9 +211,10 @@ impl Representations {
         feed: &FeedDefinition,
         format: Format,
     ) -> Result<Arc<Representation>, RepresentationError> {
-        let slot = (feed.key, format);
+        let Some(key) = feed.key() else { return Err(RepresentationError::Coding(String::new())) };
+        let slot = (key, format);
         if let Some(old) = self.ready.get(&slot).await
-            && self.is_stale(feed.key, old.change_number)
+            && self.is_stale(key, old.change_number)
         {
             self.ready.invalidate(&slot).await;
         }
@@ -228,14 +230,17 @@ impl Representations {
         feed: FeedDefinition,
         format: Format,
     ) -> Result<Arc<Representation>, RepresentationError> {
-        let found = self.store.feed_snapshot(feed.key, feed.window).await?;
-        let (state, articles) = found.unwrap_or_else(|| (untouched(feed.key), Vec::new()));
+        let Some(key) = feed.key() else { return Err(RepresentationError::Coding(String::new())) };
+        let found = self.store.feed_snapshot(key, feed.window).await?;
+        let (state, articles) = found.unwrap_or_else(|| (untouched(key), Vec::new()));
         let snapshot = Snapshot {
             publication: self.publication.clone(),
-            category: self.directory().category_of(feed.key).cloned(),
+            category: self.directory().category_of(&feed.selection).cloned(),
             feed,
             changed_at: state.changed_at,
             articles,
+            tombstones: Vec::new(),
+            part: Part::Subscription { archives: 0 },
             hub: None,
         };
         self.rendered.fetch_add(1, Ordering::Relaxed);

@@ -194,7 +194,7 @@ async fn newest_in_state(
             let statement = sqlx::query(NEWEST_HIDDEN).bind(state.as_str()).bind(limit_value);
             statement.bind(id.to_string()).fetch_all(&mut *connection).await?
         }
-        Some(key @ FeedKey::Category(_)) => {
+        Some(key @ (FeedKey::Category(_) | FeedKey::Label(_))) => {
             let feed: Option<i64> = sqlx::query_scalar("SELECT n FROM feeds WHERE key = $1")
                 .bind(key.to_string())
                 .fetch_optional(&mut *connection)

@@ -150,7 +150,12 @@ pub fn offered(digest: &Digest, directory: &Directory) -> Vec<FeedKey> {
         crate::domain::DigestFeeds::Every => true,
         crate::domain::DigestFeeds::These(slugs) => slugs.contains(slug),
     };
-    directory.feeds().iter().filter(|feed| offers(&feed.slug)).map(|feed| feed.key).collect()
+    directory
+        .feeds()
+        .iter()
+        .filter(|feed| feed.slug().is_some_and(offers))
+        .filter_map(FeedDefinition::key)
+        .collect()
 }
 
 /// The titles of feeds as readers choose them. The feed of everything bears the newspaper's name,
@@ -163,14 +168,14 @@ pub fn titles(
     language: Language,
 ) -> Vec<(FeedKey, String)> {
     let title = |feed: &FeedDefinition| {
-        if feed.key == FeedKey::All && feed.title == publication.title {
+        if feed.key() == Some(FeedKey::All) && feed.title == publication.title {
             templates.text(language, "feed.everything", &[])
         } else {
             feed.title.clone()
         }
     };
-    let wanted = directory.feeds().iter().filter(|feed| keys.contains(&feed.key));
-    wanted.map(|feed| (feed.key, title(feed))).collect()
+    let kept = directory.feeds().iter().filter_map(|feed| Some((feed.key()?, feed)));
+    kept.filter(|(key, _)| keys.contains(key)).map(|(key, feed)| (key, title(feed))).collect()
 }
 
 /// The links that stand in a reader's mails. Equal in every retry, so that the bytes are too.

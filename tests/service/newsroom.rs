@@ -118,7 +118,7 @@ impl Newsroom {
     ) -> Option<Vec<FeedKey>> {
         let id = |key| match key {
             FeedKey::Category(id) => id,
-            FeedKey::All => panic!("everything is no section"),
+            key => panic!("{key} is no section"),
         };
         self.place_category(id(section), parent.map(id), at(time)).await.unwrap()
     }

@@ -6,8 +6,7 @@ use super::{Common, serve::stop_at_signal};
 use crate::app::{App, Roles, SystemChance, SystemClock, listen, run};
 use crate::config::Config;
 use crate::digest::run_now;
-use crate::domain::{Clock as _, EmailAddress, FeedKey, Language, Slug};
-use crate::feed::{feed_path, page_path};
+use crate::domain::{Clock as _, EmailAddress, FeedKey, Format, Language, Slug};
 use crate::http::{pictures, router};
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
@@ -63,10 +62,10 @@ impl Demo {
         let url = |path: &str| app.publication.url(path);
         for (what, path) in [
             ("home page", "/".to_owned()),
-            ("feed page", page_path(&feed.slug)),
-            ("RSS", feed_path(&feed.slug, crate::domain::Format::Rss)),
-            ("Atom", feed_path(&feed.slug, crate::domain::Format::Atom)),
-            ("JSON Feed", feed_path(&feed.slug, crate::domain::Format::Json)),
+            ("feed page", feed.place.page_path()),
+            ("RSS", feed.place.document_path(Format::Rss)),
+            ("Atom", feed.place.document_path(Format::Atom)),
+            ("JSON Feed", feed.place.document_path(Format::Json)),
             ("mailbox", "/mailbox".to_owned()),
             ("the digest", format!("/mailbox/{}", letters.newest)),
             ("all feeds", "/opml".to_owned()),
