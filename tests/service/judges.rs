@@ -248,7 +248,8 @@ fn newsboat_lists_the_sample_article_once() {
     }
 }
 
-fn reload(home: &Path, urls: &Path, cache: &Path, config: &Path) {
+/// One poll by newsboat of all feeds in `urls`.
+pub fn reload(home: &Path, urls: &Path, cache: &Path, config: &Path) {
     let output = Command::new("newsboat")
         .env("HOME", home)
         .arg("-u")

@@ -17,6 +17,7 @@ mod newsroom;
 mod pages;
 mod postbox;
 mod postgres;
+mod readers;
 mod served;
 mod smtp;
 mod source;
