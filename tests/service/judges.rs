@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The grammar of RFC 4287, Appendix B.
-const ATOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/rfc4287.rnc");
+pub const ATOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/rfc4287.rnc");
 
 /// What breaks feeds, one habit an article, all in one section.
 fn hostile() -> Vec<Value> {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a story may sleep: it holds up no runtime but its own")]
 
 mod architecture;
+mod archives;
 mod check;
 mod commands;
 mod crash;

@@ -117,7 +117,7 @@ impl Newsroom {
 }
 
 /// feed-rs, the parser of many Rust readers.
-fn parsed(newsroom: &Newsroom, slug: &str, format: &str) -> Vec<[String; 4]> {
+fn parsed(newsroom: &Newsroom, slug: &str, format: &str) -> Vec<[String; 5]> {
     let body = feed(&newsroom.world, slug, format).body;
     let feed = feed_rs::parser::parse(&*body).unwrap_or_else(|error| panic!("{slug}.{format}: {error}"));
     let entry = |entry: feed_rs::model::Entry| {
@@ -125,6 +125,7 @@ fn parsed(newsroom: &Newsroom, slug: &str, format: &str) -> Vec<[String; 4]> {
             entry.id,
             entry.title.unwrap().content,
             entry.published.unwrap().timestamp().to_string(),
+            entry.updated.unwrap().to_rfc3339(),
             entry.content.unwrap().body.unwrap(),
         ]
     };
