@@ -110,7 +110,8 @@ impl Document {
         };
         let is = |ns: &str, name: &str| namespace == ns && element.local_name().as_ref() == name;
         if is(NS_ATOM, "link") {
-            self.links.push((attribute("rel").unwrap(), attribute("href").unwrap()));
+            let rel = attribute("rel").unwrap_or_else(|| "alternate".to_owned());
+            self.links.push((rel, attribute("href").unwrap()));
         } else if is(NS_HISTORY, "archive") {
             assert_eq!(entries_before, 0, "{}: fh:archive is of the feed", self.address);
             self.is_archive = true;
