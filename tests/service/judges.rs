@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The grammar of RFC 4287, Appendix B.
-const ATOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/rfc4287.rnc");
+pub const ATOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/rfc4287.rnc");
 
 /// What breaks feeds, one habit an article, all in one section.
 fn hostile() -> Vec<Value> {
@@ -248,7 +248,8 @@ fn newsboat_lists_the_sample_article_once() {
     }
 }
 
-fn reload(home: &Path, urls: &Path, cache: &Path, config: &Path) {
+/// One poll by newsboat of all feeds in `urls`.
+pub fn reload(home: &Path, urls: &Path, cache: &Path, config: &Path) {
     let output = Command::new("newsboat")
         .env("HOME", home)
         .arg("-u")

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a story may sleep: it holds up no runtime but its own")]
 
 mod architecture;
+mod archives;
 mod check;
 mod commands;
 mod crash;
@@ -17,6 +18,7 @@ mod newsroom;
 mod pages;
 mod postbox;
 mod postgres;
+mod readers;
 mod served;
 mod smtp;
 mod source;
