@@ -1,6 +1,6 @@
 use super::{Common, print_json};
-use crate::domain::{Format, Slug};
-use crate::representations::Coding;
+use crate::domain::{FeedName, Format, Slug};
+use crate::representations::{Found, Wanted, Which};
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
@@ -14,8 +14,9 @@ pub enum FeedCommand {
     List,
     /// Print a feed's document as it would be served
     Render {
-        /// The feed's name in URLs
-        slug: Slug,
+        /// The feed's name in URLs: kinh-te, tag:dai-hoi, kinh-te,xa-hoi or kinh-te+tag:dai-hoi
+        #[arg(value_name = "SLUG")]
+        name: FeedName,
         /// rss, atom or json
         #[arg(long, default_value = "rss", value_parser = format)]
         format: Format,
@@ -52,12 +53,13 @@ impl FeedCommand {
                     }
                 }
             }
-            Self::Render { slug, format } => {
-                let Some(feed) = directory.by_slug(&slug) else {
-                    bail!("there is no feed `{slug}`; `bantin feed list` names them");
+            Self::Render { name, format } => {
+                let (Found::Feed(feed) | Found::Moved(feed)) = app.representations.find(&name).await? else {
+                    bail!("there is no feed `{name}`; `bantin feed list` names them");
                 };
-                let made = app.representations.render(feed.clone(), format).await?;
-                std::io::stdout().write_all(&made.coded(Coding::Identity).bytes)?;
+                let wanted = Wanted { feed: *feed, which: Which::Subscription, format };
+                let made = app.representations.render(wanted).await?;
+                std::io::stdout().write_all(made.bytes())?;
             }
         }
         Ok(ExitCode::SUCCESS)

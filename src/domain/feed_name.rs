@@ -108,14 +108,14 @@ impl FromStr for FeedName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || FeedNameError(text.chars().take(200).collect());
-        let (sign, join): (_, fn(Vec<Term>) -> Option<Self>) = match (text.contains(','), text.contains('+'))
-        {
-            (true, true) => return Err(wrong()),
-            (true, false) => (',', Self::union),
-            _ => ('+', Self::intersection),
-        };
-        let terms: Result<Vec<Term>, _> = text.split(sign).take(MAX_TERMS + 1).map(str::parse).collect();
-        terms.ok().and_then(join).ok_or_else(wrong)
+        let union = text.contains(',');
+        if union && text.contains('+') {
+            return Err(wrong());
+        }
+        let parts = text.split(if union { ',' } else { '+' });
+        let terms: Vec<Term> =
+            parts.take(MAX_TERMS + 1).map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
+        if union { Self::union(terms) } else { Self::intersection(terms) }.ok_or_else(wrong)
     }
 }
 

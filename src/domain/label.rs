@@ -1,4 +1,4 @@
-use super::{LabelId, Slug, fold};
+use super::{LabelId, Slug, Source, fold};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -44,6 +44,36 @@ pub struct Label {
     pub slug: Slug,
     /// Its name for people, as it was written first.
     pub title: String,
+}
+
+/// How many labels an article has feeds for. Beyond them it is a list of words, not a choice.
+const MAX_LABELS: usize = 40;
+
+/// A byline without the `<mail>` that some systems put behind it: Atom keeps the two apart,
+/// readers take the pieces for a name and an address of their own, and nobody asked to be
+/// written to.
+pub fn person(byline: &str) -> &str {
+    match byline.split_once(" <") {
+        Some((person, mail)) if mail.ends_with('>') && mail.contains('@') => person,
+        _ => byline,
+    }
+}
+
+/// The labels under which an article is gathered, each once.
+pub fn labels_of(tags: &[String], authors: &[String], source: Option<&Source>) -> Vec<Label> {
+    let tags = tags.iter().map(|tag| (LabelKind::Tag, tag.as_str()));
+    let authors = authors.iter().map(|author| (LabelKind::Author, person(author)));
+    let sources = source.into_iter().map(|source| (LabelKind::Source, source.title.as_str()));
+    let mut labels: Vec<Label> = Vec::new();
+    for (kind, title) in tags.chain(authors).chain(sources) {
+        if let Some(label) = Label::of(kind, title)
+            && labels.len() < MAX_LABELS
+            && labels.iter().all(|known| known.id != label.id)
+        {
+            labels.push(label);
+        }
+    }
+    labels
 }
 
 /// The namespace of label ids: they are made of the label's letters (RFC 9562 §5.5).

@@ -42,7 +42,7 @@ pub use feed_name::{FeedName, FeedNameError, FeedPlace, Term};
 pub use fold::fold;
 pub use html::SafeHtml;
 pub use ids::{ArticleId, CategoryId, DeliveryId, EditionId, LabelId, OptInId, SubscriberId};
-pub use label::{Label, LabelKind};
+pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};
 pub use locator::{WebUrl, WebUrlError};
 pub use publication::Publication;

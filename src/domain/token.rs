@@ -52,6 +52,8 @@ pub enum TokenPurpose {
     Preferences,
     /// Read an edition in the browser; the subject is a subscriber, the instant stands for the edition.
     Edition,
+    /// Read the feed of what one has by mail; the subject is a subscriber.
+    Feed,
 }
 
 impl TokenPurpose {
@@ -61,6 +63,7 @@ impl TokenPurpose {
             Self::Unsubscribe => "unsubscribe",
             Self::Preferences => "preferences",
             Self::Edition => "edition",
+            Self::Feed => "feed",
         }
     }
 }

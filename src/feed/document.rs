@@ -2,6 +2,7 @@ use super::text::{line, scrub, uri, zoned};
 use super::{Snapshot, feed_urn};
 use crate::domain::{
     Article, Category, FeedContent, FeedPlace, Format, Image, LanguageTag, Publication, escape_html, excerpt,
+    person,
 };
 use chrono::{DateTime, FixedOffset, SubsecRound};
 
@@ -213,14 +214,9 @@ fn self_url(snapshot: &Snapshot, format: Format) -> String {
     uri(&snapshot.publication.url(&snapshot.feed.place.document_path(format)))
 }
 
-/// A name without the `<mail>` that some systems put behind it: Atom keeps the two apart, readers
-/// take the pieces for a name and an address of their own, and nobody asked to be written to.
+/// A name as readers see it.
 fn byline(name: &str) -> Option<String> {
-    let name = line(name)?;
-    match name.split_once(" <") {
-        Some((person, mail)) if mail.ends_with('>') && mail.contains('@') => line(person),
-        _ => Some(name),
-    }
+    line(person(&line(name)?))
 }
 
 fn section(publication: &Publication, category: &Category) -> Option<Label> {

@@ -4,7 +4,7 @@ use super::text::representable;
 use crate::domain::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{Datelike, NaiveDateTime, SubsecRound};
+use chrono::{Datelike, NaiveDateTime, SubsecRound, TimeDelta};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
@@ -54,10 +54,27 @@ pub struct Validators {
     /// The tags of the same content in other codings: who has one of these has it all.
     pub siblings: Vec<EntityTag>,
     /// When the feed last changed.
-    pub last_modified: Instant,
-    /// Whether the feed changed more than once within the second of `last_modified`, so that the
-    /// second alone does not say which version a client has (§8.8.2.2).
+    pub changed_at: Instant,
+    /// Whether the second of `changed_at` may have been told of an earlier version, so that it
+    /// does not say which one a client has (§8.8.2.2).
     pub twice_in_one_second: bool,
+}
+
+impl Validators {
+    /// What Last-Modified says: the second of the last change, or the next one where that second
+    /// stood for an earlier version. Two versions never share one: a client that sends both
+    /// validators drops a body that is no newer than what it has (curl's time condition, and so
+    /// newsboat).
+    fn second(&self) -> Instant {
+        let second = representable(self.changed_at).trunc_subsecs(0);
+        second + TimeDelta::seconds(i64::from(self.twice_in_one_second))
+    }
+
+    /// The Last-Modified of an answer; none while its second is still to come (§8.8.2.1).
+    pub fn last_modified(&self, now: Instant) -> Option<Instant> {
+        let second = self.second();
+        (!self.twice_in_one_second || second <= now).then_some(second)
+    }
 }
 
 /// What a conditional GET or HEAD is to be answered with.
@@ -115,12 +132,8 @@ fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
 /// By time, not by equality: clients invent dates (FreshRSS/FreshRSS#6056). A date that has not
 /// come yet says nothing, unless it is the one that we sent ourselves from a faster clock.
 fn is_as_new(date: &str, validators: &Validators, now: Instant) -> bool {
-    let changed = representable(validators.last_modified).trunc_subsecs(0);
-    match parse_http_date(date, now) {
-        Some(date) if date == changed => !validators.twice_in_one_second,
-        Some(date) => date > changed && date <= now,
-        None => false,
-    }
+    let said = validators.second();
+    parse_http_date(date, now).is_some_and(|date| date == said || (date > said && date <= now))
 }
 
 /// An instant as IMF-fixdate (§5.6.7): `Thu, 04 Apr 2024 04:30:00 GMT`.
@@ -158,7 +171,7 @@ mod tests {
         Validators {
             entity_tag: EntityTag::of(b"feed", "gzip"),
             siblings: vec![EntityTag::of(b"feed", "identity"), EntityTag::of(b"feed", "br")],
-            last_modified: at("1994-11-06T08:49:37.9Z"),
+            changed_at: at("1994-11-06T08:49:37.9Z"),
             twice_in_one_second: false,
         }
     }
@@ -235,6 +248,11 @@ mod tests {
         let ask = |date| evaluate(None, Some(date), &twice, at("2024-04-04T00:00:00Z"));
         assert_eq!(ask("Sun, 06 Nov 1994 08:49:37 GMT"), Send);
         assert_eq!(ask("Sun, 06 Nov 1994 08:49:38 GMT"), NotModified);
+        let said = |now: &str| twice.last_modified(at(now)).map(http_date);
+        assert_eq!(said("1994-11-06T08:49:37.95Z"), None);
+        assert_eq!(said("1994-11-06T08:49:38Z").as_deref(), Some("Sun, 06 Nov 1994 08:49:38 GMT"));
+        let once = validators().last_modified(at("1994-11-06T08:49:37.9Z")).map(http_date);
+        assert_eq!(once.as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
     }
 
     #[test]
@@ -272,7 +290,7 @@ mod tests {
         fn what_we_send_is_what_we_read(seconds in -60_000_000_000_i64..250_000_000_000) {
             let instant = crate::domain::from_micros(seconds * 1_000_000);
             prop_assert_eq!(parse_http_date(&http_date(instant), instant), Some(instant));
-            let validators = Validators { last_modified: instant, ..validators() };
+            let validators = Validators { changed_at: instant, ..validators() };
             prop_assert_eq!(evaluate(None, Some(&http_date(instant)), &validators, instant), NotModified);
         }
     }

@@ -102,7 +102,9 @@ impl Cacheable {
             }
         };
         put(header::ETAG, &self.validators.entity_tag.to_string());
-        put(header::LAST_MODIFIED, &http_date(self.validators.last_modified));
+        if let Some(instant) = self.validators.last_modified(now) {
+            put(header::LAST_MODIFIED, &http_date(instant));
+        }
         put(header::CACHE_CONTROL, self.cache_control);
         put(header::VARY, self.vary);
         if matches!(condition, Precondition::NotModified) {
@@ -124,7 +126,7 @@ pub fn page_validators(bytes: &[u8], last_modified: Instant) -> Validators {
     Validators {
         entity_tag: EntityTag::of(bytes, "identity"),
         siblings: Vec::new(),
-        last_modified,
+        changed_at: last_modified,
         twice_in_one_second: false,
     }
 }

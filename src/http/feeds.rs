@@ -1,66 +1,238 @@
 use super::answer::{Cacheable, Problem, page_validators};
 use super::visitor::Visitor;
 use super::{AppState, pages};
-use crate::domain::{FeedDefinition, Format, Slug};
+use crate::domain::{
+    FeedDefinition, FeedKey, FeedName, FeedPlace, Format, Selection, TokenPurpose, clean_line, excerpt, fold,
+};
 use crate::feed::opml;
-use crate::representations::Coding;
+use crate::representations::{Coding, Found, RepresentationError, Wanted, Which};
+use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Five minutes: longer hurts readers (NetNewsWire#4478), shorter makes polling dear. Caches may
 /// serve the old bytes while they fetch the new ones (RFC 5861).
-const CACHE_CONTROL: &str = "public, max-age=300, stale-while-revalidate=60, stale-if-error=86400";
+pub const CACHE_CONTROL: &str =
+    "public, max-age=300, s-maxage=60, stale-while-revalidate=60, stale-if-error=86400";
+/// What stands in an archive document stays there (RFC 5005 §4), so whoever has it need not ask
+/// again (RFC 8246). A withdrawal must reach shared caches all the same.
+const ARCHIVE_CACHE_CONTROL: &str =
+    "public, max-age=86400, s-maxage=300, immutable, stale-while-revalidate=60, stale-if-error=86400";
+/// A reader's own feed is nobody else's.
+const PRIVATE_CACHE_CONTROL: &str = "private, max-age=300";
 /// A browser that navigates gets the page for people, so the answer depends on that too.
 const VARY: &str = "Accept-Encoding, Sec-Fetch-Dest";
+/// The longest search, in characters.
+const SEARCH_CHARS: usize = 200;
+/// The last page of a search: nobody reads so far, and each costs a look at all before it.
+const LAST_PAGE: u32 = 200;
 
-/// `/feeds/{slug}.rss` is the feed, `/feeds/{slug}` its page for people.
+/// `name.rss`, split.
+fn split(name: &str) -> Option<(&str, Format)> {
+    let (name, ending) = name.rsplit_once('.')?;
+    Some((name, Format::of_extension(ending)?))
+}
+
+/// `/feeds/{name}.rss` is the feed, `/feeds/{name}` its page for people.
 pub async fn feed_or_page(
     State(app): State<AppState>,
     Path(name): Path<String>,
     visitor: Visitor,
 ) -> Response {
-    let split = name.rsplit_once('.').and_then(|(slug, ending)| Some((slug, Format::of_extension(ending)?)));
-    let Some((slug, format)) = split else {
-        return pages::feed(&app, &name, &visitor).await;
-    };
-    let directory = app.representations.directory();
-    let found = Slug::parse(slug).ok().and_then(|slug| directory.by_slug(&slug));
-    let Some(feed) = found.filter(|feed| feed.formats.contains(&format)) else {
-        return (StatusCode::NOT_FOUND, "404: there is no such feed; / lists all feeds\n").into_response();
-    };
-    if visitor.navigates() && !visitor.asks_for("raw") {
-        return to_the_page(feed);
+    match split(&name) {
+        None => pages::feed(&app, &name, &visitor).await,
+        Some(("search", format)) => search(&app, format, &visitor).await,
+        Some((name, format)) => {
+            let feed = match published(&app, name, format).await {
+                Ok(feed) => feed,
+                Err(answer) => return answer,
+            };
+            if visitor.navigates() && !visitor.asks_for("raw") {
+                return to_the_page(&app, &feed);
+            }
+            serve(&app, Wanted { feed, which: Which::Subscription, format }, CACHE_CONTROL, &visitor).await
+        }
     }
-    serve(&app, feed, format, &visitor).await
 }
 
-async fn serve(app: &AppState, feed: &FeedDefinition, format: Format, visitor: &Visitor) -> Response {
-    let coding = Coding::negotiate(visitor.header("accept-encoding"));
-    match app.representations.get(feed, format).await {
-        Ok(made) => Cacheable {
-            bytes: made.coded(coding).bytes.clone(),
-            content_type: format.content_type(),
-            coding: coding.name(),
-            cache_control: CACHE_CONTROL,
-            vary: VARY,
-            validators: made.validators(coding),
+/// `/feeds/{name}/archive/{n}.rss`: what left the window (RFC 5005 §4).
+pub async fn archive(
+    State(app): State<AppState>,
+    Path((name, page)): Path<(String, String)>,
+    visitor: Visitor,
+) -> Response {
+    let asked = split(&page).and_then(|(number, format)| Some((number.parse::<i64>().ok()?, format)));
+    let Some((number, format)) = asked else { return nothing() };
+    let feed = match published(&app, &name, format).await {
+        Ok(feed) => feed,
+        Err(answer) if answer.status() == StatusCode::MOVED_PERMANENTLY => {
+            return to_the_archive(&app, &name, number, format).await;
         }
-        .answer(&visitor.headers, app.clock.now()),
+        Err(answer) => return answer,
+    };
+    if visitor.navigates() && !visitor.asks_for("raw") {
+        return to_the_page(&app, &feed);
+    }
+    serve(&app, Wanted { feed, which: Which::Archive(number), format }, ARCHIVE_CACHE_CONTROL, &visitor).await
+}
+
+/// The archive document of a feed that has another name by now.
+async fn to_the_archive(app: &AppState, name: &str, number: i64, format: Format) -> Response {
+    let found = match name.parse::<FeedName>() {
+        Ok(name) => app.representations.find(&name).await,
+        Err(_) => return nothing(),
+    };
+    match found {
+        Ok(Found::Feed(feed) | Found::Moved(feed)) => match feed.place.archive_path(number, format) {
+            Some(path) => moved(app, &path),
+            None => nothing(),
+        },
+        _ => nothing(),
+    }
+}
+
+/// The feed of a name in a format, or what to answer instead.
+async fn published(app: &AppState, text: &str, format: Format) -> Result<FeedDefinition, Response> {
+    let Ok(name) = text.parse::<FeedName>() else { return Err(nothing()) };
+    match app.representations.find(&name).await {
+        Ok(Found::Feed(feed)) if !feed.formats.contains(&format) => Err(nothing()),
+        Ok(Found::Feed(feed)) if name.to_string() == text => Ok(*feed),
+        Ok(Found::Feed(feed) | Found::Moved(feed)) => Err(moved(app, &feed.place.document_path(format))),
+        Ok(Found::Nothing) => Err(nothing()),
         Err(error) => {
-            let path = feed.place.document_path(format);
-            tracing::error!(path, %error, "feed not rendered");
-            let retry = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
-            (StatusCode::SERVICE_UNAVAILABLE, retry, "503: the feed cannot be made now\n").into_response()
+            tracing::error!(%error, "feed not found out");
+            Err(later())
         }
     }
+}
+
+/// `/feeds/search.rss?q=…&page=…`: what is found, in pages (RFC 5005 §3).
+async fn search(app: &AppState, format: Format, visitor: &Visitor) -> Response {
+    let Some(feed) = visitor.asked("q").and_then(|typed| search_of(app, &typed)) else {
+        let words = "400: say what to look for, as in /feeds/search.rss?q=xay+dung+dang\n";
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    };
+    if visitor.navigates() && !visitor.asks_for("raw") {
+        return to_the_page(app, &feed);
+    }
+    let page = visitor.asked("page").map_or(Some(1), |page| page.parse().ok());
+    match page.filter(|page| (1..=LAST_PAGE).contains(page)) {
+        Some(number) => {
+            serve(app, Wanted { feed, which: Which::Page(number), format }, CACHE_CONTROL, visitor).await
+        }
+        None => nothing(),
+    }
+}
+
+/// The feed of what a visitor looks for: `None` where there is no word.
+pub fn search_of(app: &AppState, typed: &str) -> Option<FeedDefinition> {
+    let words = excerpt(&clean_line(typed), SEARCH_CHARS);
+    let folded = fold(&words);
+    let title = format!("“{words}”");
+    let selection = Selection::Search(folded.clone());
+    let place = FeedPlace::Search(words);
+    (!folded.is_empty()).then(|| FeedDefinition::undeclared(&app.publication, selection, place, title))
+}
+
+/// `/my/{token}.rss`: the feeds that a reader has by mail, as one feed.
+pub async fn private(State(app): State<AppState>, Path(name): Path<String>, visitor: Visitor) -> Response {
+    let Some((token, format)) = split(&name) else { return nothing() };
+    let own = async {
+        let reader = subscribe::reader_of(&app.desk.secret, token, TokenPurpose::Feed)?;
+        app.store.subscriber(reader).await?.ok_or(SubscribeError::Link)?;
+        Ok::<_, SubscribeError>(app.store.subscriptions(reader).await?)
+    };
+    let keys: Vec<FeedKey> = match own.await {
+        Ok(subscriptions) => subscriptions.iter().map(|subscription| subscription.feed).collect(),
+        Err(SubscribeError::Link) => return nothing(),
+        Err(SubscribeError::Store(error)) => {
+            tracing::error!(%error, "private feed not found out");
+            return later();
+        }
+    };
+    let feed = private_feed(&app, token, keys);
+    let mut visitor = visitor;
+    // What the reader chooses changes the feed too, and leaves no date: his tag alone decides.
+    visitor.headers.remove(header::IF_MODIFIED_SINCE);
+    let wanted = Wanted { feed, which: Which::Subscription, format };
+    let mut answer = serve(&app, wanted, PRIVATE_CACHE_CONTROL, &visitor).await;
+    let headers = answer.headers_mut();
+    headers.remove(header::LAST_MODIFIED);
+    headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+    answer
+}
+
+fn private_feed(app: &AppState, token: &str, mut keys: Vec<FeedKey>) -> FeedDefinition {
+    let directory = app.representations.directory();
+    if keys.contains(&FeedKey::All) {
+        keys = vec![FeedKey::All];
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let terms = keys.iter().filter_map(|key| match &directory.by_key(*key)?.place {
+        FeedPlace::Named(FeedName::One(term)) => Some(term.clone()),
+        _ => None,
+    });
+    let public = FeedName::union(terms.collect());
+    let selection = match keys[..] {
+        [key] => Selection::One(key),
+        _ => Selection::Union(keys),
+    };
+    let place = FeedPlace::Private { token: token.to_owned(), public };
+    FeedDefinition::undeclared(&app.publication, selection, place, app.publication.title.clone())
+}
+
+async fn serve(app: &AppState, wanted: Wanted, cache_control: &'static str, visitor: &Visitor) -> Response {
+    let coding = Coding::negotiate(visitor.header("accept-encoding"));
+    let made = async {
+        let made = app.representations.get(&wanted).await?;
+        let bytes = made.coded(coding).await?.bytes.clone();
+        Ok::<_, RepresentationError>((made.validators(coding), bytes))
+    };
+    match made.await {
+        Ok((validators, bytes)) => Cacheable {
+            bytes,
+            content_type: wanted.format.content_type(),
+            coding: coding.name(),
+            cache_control,
+            vary: VARY,
+            validators,
+        }
+        .answer(&visitor.headers, app.clock.now()),
+        Err(error) if error.is_absent() => nothing(),
+        Err(error) => {
+            tracing::error!(feed.urn = %crate::feed::feed_urn(&app.publication, &wanted.feed.selection), %error, "feed not made");
+            later()
+        }
+    }
+}
+
+fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "404: there is no such feed; / lists all feeds\n").into_response()
+}
+
+fn later() -> Response {
+    let retry = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
+    (StatusCode::SERVICE_UNAVAILABLE, retry, "503: the feed cannot be made now\n").into_response()
+}
+
+/// Where a feed is found from now on. Readers take the new address in; caches ask again, as a
+/// newsroom may change its mind.
+pub fn moved(app: &AppState, path: &str) -> Response {
+    let location = format!("{}{path}", app.root());
+    let headers = [
+        (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    ];
+    (StatusCode::MOVED_PERMANENTLY, headers).into_response()
 }
 
 /// Sends a person from the raw feed to the page that explains it. Never kept by a cache, so no
 /// feed reader is ever sent there.
-fn to_the_page(feed: &FeedDefinition) -> Response {
-    let location = feed.place.page_path();
+fn to_the_page(app: &AppState, feed: &FeedDefinition) -> Response {
+    let location = format!("{}{}", app.root(), feed.place.page_path());
     let headers = [
         (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

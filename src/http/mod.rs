@@ -43,6 +43,8 @@ pub fn router(app: AppState) -> Router {
     Router::new()
         .route("/", get(pages::home))
         .route("/feeds/{name}", get(feeds::feed_or_page))
+        .route("/feeds/{name}/archive/{page}", get(feeds::archive))
+        .route("/my/{name}", get(feeds::private))
         .route("/articles/{id}", get(pages::article))
         .route("/opml", get(feeds::opml))
         .route("/style.css", get(pages::style))

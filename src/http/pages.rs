@@ -1,9 +1,13 @@
 use super::AppState;
 use super::answer::{Cacheable, Problem, page_validators};
+use super::feeds::{moved, search_of};
 use super::visitor::Visitor;
-use crate::domain::{ArticleId, ArticleState, Directory, FeedDefinition, FeedKey, Instant, Language, Slug};
+use crate::domain::{
+    ArticleId, ArticleState, FeedDefinition, FeedKey, FeedName, FeedPlace, Instant, Language, Selection,
+};
 use crate::http::readers::subscribe_form_of;
 use crate::page::{self, FeedLink};
+use crate::representations::Found;
 use crate::store::ArticleSelection;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -91,24 +95,42 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
     .await
 }
 
-fn find<'d>(directory: &'d Directory, name: &str) -> Option<&'d FeedDefinition> {
-    directory.by_slug(&Slug::parse(name).ok()?)
-}
-
-/// `/feeds/{slug}`
+/// `/feeds/{name}`, and `/feeds/search?q=…`
 pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
-    let directory = app.representations.directory();
-    let Some(feed) = find(&directory, name) else { return Problem::NotFound.page(app, visitor) };
-    shelved(app, visitor, &page_path_of(feed), async || {
-        let articles = latest(app, feed.key().unwrap_or(FeedKey::All)).await?;
+    let feed = match found(app, name, visitor).await {
+        Ok(feed) => feed,
+        Err(problem) => return problem.page(app, visitor),
+    };
+    let path = feed.place.page_path();
+    if matches!(&feed.place, FeedPlace::Named(own) if own.to_string() != name) {
+        return moved(app, &path);
+    }
+    shelved(app, visitor, &path, async || {
+        let articles = match &feed.selection {
+            Selection::One(key) => latest(app, *key).await?,
+            Selection::Search(words) => app.store.search(words, LATEST).await?,
+            joined => {
+                let found = app.store.subscription_document(joined, LATEST).await?;
+                found.map(|contents| contents.articles).unwrap_or_default().into_iter().take(LATEST).collect()
+            }
+        };
         let form = subscribe_form_of(app, visitor, feed.key());
-        Ok(page::feed(&visitor.desk(app), &link_of(feed), &articles, &form)?)
+        Ok(page::feed(&visitor.desk(app), &link_of(&feed), &articles, &form)?)
     })
     .await
 }
 
-fn page_path_of(feed: &FeedDefinition) -> String {
-    feed.place.page_path()
+/// The feed of a page's name.
+async fn found(app: &AppState, name: &str, visitor: &Visitor) -> Result<FeedDefinition, Problem> {
+    if name == "search" {
+        let words = visitor.asked("q").unwrap_or_default();
+        return search_of(app, &words).ok_or(Problem::NotFound);
+    }
+    let name: FeedName = name.parse().map_err(|_| Problem::NotFound)?;
+    match app.representations.find(&name).await? {
+        Found::Feed(feed) | Found::Moved(feed) => Ok(*feed),
+        Found::Nothing => Err(Problem::NotFound),
+    }
 }
 
 /// `/articles/{id}`

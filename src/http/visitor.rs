@@ -80,6 +80,12 @@ impl Visitor {
         url::form_urlencoded::parse(self.query.as_bytes()).any(|(key, _)| key == name)
     }
 
+    /// What the query says of a name.
+    pub fn asked(&self, name: &str) -> Option<String> {
+        let pairs = url::form_urlencoded::parse(self.query.as_bytes());
+        pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
     /// Whose request this is: the peer, or whom a trusted proxy names. The last address that no
     /// trusted proxy added is the one that cannot be forged.
     pub fn address(&self, trusted: &[IpAddr]) -> IpAddr {

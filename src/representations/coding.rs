@@ -10,6 +10,9 @@ const BROTLI_QUALITY: i32 = 5;
 /// Brotli's window, 2^22 bytes: larger than any feed.
 const BROTLI_WINDOW: i32 = 22;
 
+/// zstd's level: the highest that takes less time than gzip 6.
+const ZSTD_LEVEL: i32 = 9;
+
 /// A content-coding that we serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
@@ -19,15 +22,41 @@ pub enum Coding {
     Gzip,
     /// RFC 7932.
     Brotli,
+    /// RFC 8878.
+    Zstd,
 }
 
 impl Coding {
+    /// Every coding, the bytes as they are first.
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Brotli, Self::Zstd];
+
+    /// The bytes in this coding.
+    pub fn encode(self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        match self {
+            Self::Identity => Ok(bytes.to_vec()),
+            Self::Gzip => gzip(bytes),
+            Self::Brotli => brotli(bytes),
+            Self::Zstd => zstd::encode_all(bytes, ZSTD_LEVEL),
+        }
+    }
+
+    /// What a pre-compressed sibling of a file ends in, as web servers look for it.
+    pub fn file_ending(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gz"),
+            Self::Brotli => Some("br"),
+            Self::Zstd => Some("zst"),
+        }
+    }
+
     /// Its name in Content-Encoding; `None` for the bytes as they are.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
             Self::Gzip => Some("gzip"),
             Self::Brotli => Some("br"),
+            Self::Zstd => Some("zstd"),
         }
     }
 
@@ -36,43 +65,44 @@ impl Coding {
     /// that refuses even identity gets it all the same, never a 406.
     pub fn negotiate(accept: Option<&str>) -> Self {
         let Some(accept) = accept else { return Self::Identity };
-        let (mut gzip, mut brotli, mut identity, mut any) = (None, None, None, None);
+        let (mut gzip, mut brotli, mut zstd, mut identity, mut any) = (None, None, None, None, None);
         for range in accept.split(',') {
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
             let weight = parts
                 .find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")))
                 .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
-            match name.to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => gzip = Some(weight),
-                "br" => brotli = Some(weight),
-                "identity" => identity = Some(weight),
-                "*" => any = Some(weight),
-                _ => {}
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            match () {
+                () if is("gzip") || is("x-gzip") => gzip = Some(weight),
+                () if is("br") => brotli = Some(weight),
+                () if is("zstd") => zstd = Some(weight),
+                () if is("identity") => identity = Some(weight),
+                () if is("*") => any = Some(weight),
+                () => {}
             }
         }
-        let gzip = gzip.or(any).unwrap_or(0.0);
-        let brotli = brotli.or(any).unwrap_or(0.0);
-        let identity = identity.unwrap_or(0.0);
-        if brotli > 0.0 && brotli >= gzip && brotli >= identity {
-            Self::Brotli
-        } else if gzip > 0.0 && gzip >= identity {
-            Self::Gzip
-        } else {
-            Self::Identity
-        }
+        let of = |named: Option<f32>| named.or(any).unwrap_or(0.0);
+        // The smallest bytes first; `max_by` takes the last of equals.
+        let weighed = [
+            (Self::Identity, identity.unwrap_or(0.0)),
+            (Self::Gzip, of(gzip)),
+            (Self::Zstd, of(zstd)),
+            (Self::Brotli, of(brotli)),
+        ];
+        let best = weighed.into_iter().filter(|(_, weight)| *weight > 0.0).max_by(|a, b| a.1.total_cmp(&b.1));
+        best.map_or(Self::Identity, |(coding, _)| coding)
     }
 }
 
-/// The bytes with gzip. No time stamp in the header (flate2 writes 0), so they are reproducible.
-pub fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+/// No time stamp in the header (flate2 writes 0), so they are reproducible.
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(6));
     encoder.write_all(bytes)?;
     encoder.finish()
 }
 
-/// The bytes with brotli.
-pub fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() / 4);
     let params = ::brotli::enc::BrotliEncoderParams {
         quality: BROTLI_QUALITY,
@@ -101,6 +131,8 @@ mod tests {
             (Some("*;q=0"), Coding::Identity),
             (Some("GZIP"), Coding::Gzip),
             (Some("gzip;q=0.5, identity"), Coding::Identity),
+            (Some("zstd, gzip"), Coding::Zstd),
+            (Some("br;q=0.9, zstd"), Coding::Zstd),
         ] {
             assert_eq!(Coding::negotiate(accept), coding, "{accept:?}");
         }
@@ -117,5 +149,6 @@ mod tests {
         let mut back = Vec::new();
         ::brotli::BrotliDecompress(&mut &*brotli(&bytes).unwrap(), &mut back).unwrap();
         assert_eq!(back, bytes);
+        assert_eq!(zstd::decode_all(&*Coding::Zstd.encode(&bytes).unwrap()).unwrap(), bytes);
     }
 }

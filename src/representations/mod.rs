@@ -4,85 +4,61 @@
 //! A cold feed is rendered on demand, once, however many ask. Memory is bounded by bytes.
 
 mod coding;
+mod found;
+mod made;
 
 pub use coding::Coding;
+pub use found::Found;
+pub use made::{Coded, Representation};
 
 use crate::domain::{
-    CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Publication,
+    CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Label, LabelKind,
+    Publication, Selection, Slug,
 };
-use crate::feed::validators::{EntityTag, Validators};
-use crate::feed::{Part, RenderError, Snapshot, render};
-use crate::store::{FeedState, Store, StoreError};
-use bytes::Bytes;
+use crate::feed::{RenderError, Snapshot, render};
+use crate::store::{Contents, Definition, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// One content-coding of a feed's document.
-#[derive(Clone, Debug)]
-pub struct Coded {
-    /// The bytes as they go out.
-    pub bytes: Bytes,
-    /// Their own strong entity tag (RFC 9110 §8.8.3).
-    pub entity_tag: EntityTag,
+/// How many labels are kept in mind, so that a request for one's feed need not look it up.
+const LABELS_IN_MIND: u64 = 50_000;
+
+/// Which of a feed's documents is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Which {
+    /// The one that readers poll.
+    Subscription,
+    /// An archive document, counted from the oldest, 1.
+    Archive(i64),
+    /// A page of a search, counted from the newest, 1.
+    Page(u32),
 }
 
-/// A feed's document in one format, ready to be copied out.
+/// A document that somebody asks for.
 #[derive(Clone, Debug)]
-pub struct Representation {
-    identity: Coded,
-    gzip: Coded,
-    brotli: Coded,
-    /// The publish sequence of the change that it shows.
-    pub change_number: i64,
-    last_modified: Instant,
-    twice_in_one_second: bool,
+pub struct Wanted {
+    /// Of which feed.
+    pub feed: FeedDefinition,
+    /// Which of its documents.
+    pub which: Which,
+    /// In which format.
+    pub format: Format,
 }
 
-impl Representation {
-    fn of(bytes: Vec<u8>, state: &FeedState) -> std::io::Result<Self> {
-        // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
-        // does not make every reader fetch every feed again.
-        let tag = |coding: Coding| EntityTag::of(&bytes, coding.name().unwrap_or("identity"));
-        let [identity, gzip, brotli] = [Coding::Identity, Coding::Gzip, Coding::Brotli].map(tag);
-        let coded = |bytes: Vec<u8>, entity_tag| Coded { bytes: Bytes::from(bytes), entity_tag };
-        Ok(Self {
-            gzip: coded(coding::gzip(&bytes)?, gzip),
-            brotli: coded(coding::brotli(&bytes)?, brotli),
-            identity: coded(bytes, identity),
-            change_number: state.change_number,
-            last_modified: state.changed_at,
-            twice_in_one_second: state.twice_in_one_second,
-        })
-    }
-
-    /// The bytes in a coding.
-    pub fn coded(&self, coding: Coding) -> &Coded {
-        match coding {
-            Coding::Identity => &self.identity,
-            Coding::Gzip => &self.gzip,
-            Coding::Brotli => &self.brotli,
+impl Wanted {
+    /// Its path, by which it is kept. `None` where a feed has no such document.
+    pub fn path(&self) -> Option<String> {
+        let place = &self.feed.place;
+        match self.which {
+            Which::Subscription => Some(place.document_path(self.format)),
+            Which::Archive(number) => place.archive_path(number, self.format),
+            Which::Page(number) => Some(place.further_page_path(number, self.format)),
         }
     }
-
-    /// What conditional requests are judged by.
-    pub fn validators(&self, coding: Coding) -> Validators {
-        let all = [&self.identity, &self.gzip, &self.brotli];
-        let own = &self.coded(coding).entity_tag;
-        Validators {
-            entity_tag: own.clone(),
-            siblings: all.iter().map(|c| c.entity_tag.clone()).filter(|tag| tag != own).collect(),
-            last_modified: self.last_modified,
-            twice_in_one_second: self.twice_in_one_second,
-        }
-    }
-
-    fn size(&self) -> usize {
-        self.identity.bytes.len() + self.gzip.bytes.len() + self.brotli.bytes.len()
-    }
 }
 
-/// Why a feed has no bytes.
+/// Why a document has no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum RepresentationError {
     /// The store did not answer. Later may help.
@@ -91,15 +67,30 @@ pub enum RepresentationError {
     /// The document could not be made.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// It could not be compressed, or the work was stopped.
-    #[error("the feed could not be compressed: {0}")]
-    Coding(String),
+    /// The work was stopped.
+    #[error("the document could not be made: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+    /// It could not be compressed.
+    #[error("the document could not be compressed: {0}")]
+    Coding(#[from] std::io::Error),
+    /// There is no such document.
+    #[error("there is no such document")]
+    Absent,
     /// Another request was making the same bytes and failed.
     #[error("{0}")]
     Shared(Arc<RepresentationError>),
 }
 
-type Slot = (FeedKey, Format);
+impl RepresentationError {
+    /// Whether there is nothing to be had, now or later.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Shared(error) => error.is_absent(),
+            _ => false,
+        }
+    }
+}
 
 /// The finished bytes of every feed.
 pub struct Representations {
@@ -107,7 +98,8 @@ pub struct Representations {
     publication: Publication,
     declared: Vec<DeclaredFeed>,
     directory: RwLock<Arc<Directory>>,
-    ready: moka::future::Cache<Slot, Arc<Representation>>,
+    labels: moka::future::Cache<(LabelKind, Slug), Arc<Label>>,
+    ready: moka::future::Cache<String, Arc<Representation>>,
     /// The newest change that is known of each feed that changed since the start. Bytes of an
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
@@ -126,23 +118,24 @@ impl Representations {
     ) -> Result<Self, StoreError> {
         let ready = moka::future::Cache::builder()
             .max_capacity(memory)
-            .weigher(|_, made: &Arc<Representation>| u32::try_from(made.size()).unwrap_or(u32::MAX))
+            .weigher(|_, made: &Arc<Representation>| made.weight())
             .build();
         let representations = Self {
             store,
             publication,
             declared,
             directory: RwLock::default(),
+            labels: moka::future::Cache::new(LABELS_IN_MIND),
             ready,
             newest: RwLock::default(),
             seen: AtomicI64::new(0),
             announced: AtomicBool::new(false),
             rendered: AtomicU64::new(0),
         };
+        // Seen before read: what changes in between is seen again.
+        let seen = representations.store.last_change().await?;
         let tree = representations.store.category_tree().await?;
         representations.read_directory(&tree);
-        let states = representations.store.feed_states().await?;
-        let seen = states.iter().map(|state| state.change_number).max().unwrap_or_default();
         representations.seen.store(seen, Ordering::Release);
         Ok(representations)
     }
@@ -156,12 +149,16 @@ impl Representations {
     }
 
     async fn note_definitions(&self, directory: &Directory, now: Instant) -> Result<(), StoreError> {
-        let definitions: Vec<_> = directory
-            .feeds()
-            .iter()
-            .filter_map(|feed| Some((feed.key()?, Directory::fingerprint(&self.publication, feed))))
+        let fingerprint = |feed: &FeedDefinition| Directory::fingerprint(&self.publication, feed);
+        let kept = directory.feeds().iter().filter_map(|feed| Some((feed.key()?, feed)));
+        let definitions: Vec<Definition> = kept
+            .map(|(key, feed)| Definition { key, fingerprint: fingerprint(feed), window: feed.window })
             .collect();
-        self.store.note_definitions(&definitions, now).await
+        // Whatever is said of every label's feed alike.
+        let any_label = Selection::Union(Vec::new());
+        let place = crate::domain::FeedPlace::Search(String::new());
+        let labels = FeedDefinition::undeclared(&self.publication, any_label, place, String::new());
+        self.store.note_definitions(&definitions, &fingerprint(&labels), now).await
     }
 
     fn read_directory(&self, tree: &CategoryTree) -> Arc<Directory> {
@@ -185,74 +182,73 @@ impl Representations {
         self.rendered.load(Ordering::Relaxed)
     }
 
-    /// A feed's document. Copies when it is ready, renders when it is not.
-    pub async fn get(
-        &self,
-        feed: &FeedDefinition,
-        format: Format,
-    ) -> Result<Arc<Representation>, RepresentationError> {
-        let Some(key) = feed.key() else { return Err(RepresentationError::Coding(String::new())) };
-        let slot = (key, format);
-        if let Some(made) = self.ready.get(&slot).await
-            && !self.is_stale(key, made.change_number)
-        {
-            return Ok(made);
+    /// A document. Copies when it is ready, renders when it is not.
+    pub async fn get(&self, wanted: &Wanted) -> Result<Arc<Representation>, RepresentationError> {
+        let path = wanted.path().ok_or(RepresentationError::Absent)?;
+        if let Some(made) = self.ready.get(&path).await {
+            // A reader's own feed keeps its place when he chooses other sections.
+            if made.wanted.feed == wanted.feed && self.is_fresh(&made) {
+                made.note_use();
+                return Ok(made);
+            }
+            self.ready.invalidate(&path).await;
         }
-        self.make(feed, format).await
+        let render = async { self.render(wanted.clone()).await.map(Arc::new) };
+        let made =
+            self.ready.try_get_with_by_ref(&path, render).await.map_err(RepresentationError::Shared)?;
+        made.note_use();
+        Ok(made)
     }
 
-    fn is_stale(&self, key: FeedKey, change_number: i64) -> bool {
+    fn is_fresh(&self, made: &Representation) -> bool {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&key).is_some_and(|newest| *newest > change_number)
-    }
-
-    async fn make(
-        &self,
-        feed: &FeedDefinition,
-        format: Format,
-    ) -> Result<Arc<Representation>, RepresentationError> {
-        let Some(key) = feed.key() else { return Err(RepresentationError::Coding(String::new())) };
-        let slot = (key, format);
-        if let Some(old) = self.ready.get(&slot).await
-            && self.is_stale(key, old.change_number)
-        {
-            self.ready.invalidate(&slot).await;
-        }
-        self.ready
-            .try_get_with(slot, self.render(feed.clone(), format))
-            .await
-            .map_err(RepresentationError::Shared)
+        made.keys().iter().all(|key| newest.get(key).is_none_or(|newest| *newest <= made.change_number))
     }
 
     /// Renders a document from the store's present state, beside the cache.
-    pub async fn render(
-        &self,
-        feed: FeedDefinition,
-        format: Format,
-    ) -> Result<Arc<Representation>, RepresentationError> {
-        let Some(key) = feed.key() else { return Err(RepresentationError::Coding(String::new())) };
-        let found = self.store.feed_snapshot(key, feed.window).await?;
-        let (state, articles) = found.unwrap_or_else(|| (untouched(key), Vec::new()));
+    pub async fn render(&self, wanted: Wanted) -> Result<Representation, RepresentationError> {
+        let contents = self.contents(&wanted.feed, wanted.which).await?;
+        let feed = wanted.feed.clone();
         let snapshot = Snapshot {
             publication: self.publication.clone(),
             category: self.directory().category_of(&feed.selection).cloned(),
             feed,
-            changed_at: state.changed_at,
-            articles,
-            tombstones: Vec::new(),
-            part: Part::Subscription { archives: 0 },
+            changed_at: contents.changed_at,
+            articles: contents.articles,
+            tombstones: contents.tombstones,
+            part: contents.part,
             hub: None,
         };
+        let contents = Contents { articles: Vec::new(), tombstones: Vec::new(), ..contents };
         self.rendered.fetch_add(1, Ordering::Relaxed);
         let work = tokio::task::spawn_blocking(move || {
-            let bytes = render(&snapshot, format)?;
-            Representation::of(bytes, &state).map_err(|e| RepresentationError::Coding(e.to_string()))
+            let bytes = render(&snapshot, wanted.format)?;
+            Ok::<_, RenderError>(Representation::of(bytes, wanted, &contents))
         });
-        Ok(Arc::new(work.await.map_err(|e| RepresentationError::Coding(e.to_string()))??))
+        Ok(work.await??)
     }
 
-    /// Asks the store what changed since the last time, and renders again what is in use.
-    /// One indexed query when nothing did. Returns how many feeds changed.
+    async fn contents(&self, feed: &FeedDefinition, which: Which) -> Result<Contents, RepresentationError> {
+        let selection = &feed.selection;
+        let found = match (which, selection) {
+            (Which::Archive(number), _) => self.store.archive_document(selection, number).await?,
+            (Which::Page(number), Selection::Search(words)) => {
+                self.store.search_document(words, feed.window, number).await?
+            }
+            (Which::Subscription, Selection::Search(words)) => {
+                self.store.search_document(words, feed.window, 1).await?
+            }
+            (Which::Subscription, _) => {
+                let found = self.store.subscription_document(selection, feed.window).await?;
+                Some(found.unwrap_or_else(Contents::empty))
+            }
+            (Which::Page(_), _) => None,
+        };
+        found.ok_or(RepresentationError::Absent)
+    }
+
+    /// Asks the store what changed since the last time, and renders again what is in use. One
+    /// indexed query when nothing did. Returns how many feeds changed.
     pub async fn refresh(&self, now: Instant) -> Result<usize, RepresentationError> {
         let changed = self.store.feeds_changed_after(self.seen()).await?;
         let Some(last) = changed.last() else { return Ok(0) };
@@ -260,29 +256,54 @@ impl Representations {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             newest.extend(changed.iter().map(|state| (state.key, state.change_number)));
         }
-        let mut directory = self.directory();
-        if changed.iter().any(|state| directory.by_key(state.key).is_none()) {
+        let directory = self.directory();
+        let made = |key: FeedKey| matches!(key, FeedKey::Category(_)) && directory.by_key(key).is_none();
+        if changed.iter().any(|state| made(state.key)) {
             let tree = self.store.category_tree().await?;
-            directory = self.read_directory(&tree);
+            let directory = self.read_directory(&tree);
             if self.announced.load(Ordering::Acquire) {
                 self.note_definitions(&directory, now).await?;
             }
         }
         self.seen.store(last.change_number, Ordering::Release);
-        for state in &changed {
-            let Some(feed) = directory.by_key(state.key) else { continue };
-            for format in Format::ALL {
-                if self.ready.contains_key(&(state.key, format)) {
-                    let made = self.render(feed.clone(), format).await?;
-                    self.ready.insert((state.key, format), made).await;
-                }
-            }
-        }
+        self.render_again(&self.directory()).await?;
         Ok(changed.len())
     }
-}
 
-/// The state of a feed that nothing ever happened to.
-fn untouched(key: FeedKey) -> FeedState {
-    FeedState { key, changed_at: Instant::default(), change_number: 0, twice_in_one_second: false }
+    /// Renders what is old and was asked for since it was made; what nobody asked for goes.
+    async fn render_again(&self, directory: &Directory) -> Result<(), RepresentationError> {
+        let mut old: Vec<(Arc<String>, Arc<Representation>)> =
+            self.ready.iter().filter(|(_, made)| !self.is_fresh(made)).collect();
+        // Documents of one kept feed before those that are made of several.
+        old.sort_by_cached_key(|(path, made)| (made.keys().len(), Arc::clone(path)));
+        let mut again = Vec::new();
+        for (path, made) in old {
+            if made.wanted.which == Which::Subscription && made.was_asked_for() {
+                let mut wanted = made.wanted.clone();
+                if let Some(feed) = directory.by_selection(&wanted.feed.selection)
+                    && feed.place == wanted.feed.place
+                {
+                    wanted.feed = feed.clone();
+                }
+                again.push((path, wanted, made));
+            } else {
+                self.ready.invalidate(&*path).await;
+            }
+        }
+        let mut fresh = Vec::with_capacity(again.len());
+        for (path, wanted, old) in again {
+            // A request may have been quicker.
+            if self.ready.get(&*path).await.is_some_and(|made| self.is_fresh(&made)) {
+                continue;
+            }
+            let made = Arc::new(self.render(wanted).await?);
+            self.ready.insert(path.to_string(), Arc::clone(&made)).await;
+            fresh.push((made, old));
+        }
+        // Only when everything is to be had again: compressing takes longer than rendering.
+        for (made, old) in fresh {
+            made.code_like(&old).await?;
+        }
+        Ok(())
+    }
 }

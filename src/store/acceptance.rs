@@ -3,12 +3,14 @@ use super::acceptance_rows::{
     revise_articles,
 };
 use super::categories::{categories_of_names, lineage_feeds};
-use super::feeds::{FeedRow, feed_rows, keys_of, touch_feeds};
+use super::feeds::{FeedRow, Touched, feed_rows, keys_of, touch_feeds};
+use super::labels::label_feeds;
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::storable;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    ArticleId, ArticleState, CategoryName, Chance, Draft, FeedKey, IdentityKey, Instant, micros, new_uuid,
+    ArticleId, ArticleState, CategoryName, Chance, Draft, FeedKey, IdentityKey, Instant, labels_of, micros,
+    new_uuid,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::AnyConnection;
@@ -58,15 +60,14 @@ impl Store {
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
         let mut desk =
-            Desk { engine: self.engine(), mailable, now, chance, touched: BTreeSet::new(), number: None };
+            Desk { engine: self.engine(), mailable, now, chance, touched: Touched::default(), number: None };
         let mut acceptances = Vec::with_capacity(drafts.len());
         while let rest = &incoming[acceptances.len()..]
             && !rest.is_empty()
         {
             acceptances.extend(desk.take_in(&mut tx, rest).await?);
         }
-        let touched: Vec<FeedRow> = desk.touched.into_iter().collect();
-        touch_feeds(&mut tx, &touched, desk.number, now).await?;
+        touch_feeds(&mut tx, &desk.touched, desk.number, now).await?;
         tx.commit().await?;
         Ok(acceptances)
     }
@@ -106,8 +107,8 @@ struct Desk<'c> {
     mailable: bool,
     now: Instant,
     chance: &'c dyn Chance,
-    /// Feeds to be marked as changed at the end.
-    touched: BTreeSet<FeedRow>,
+    /// What is to be marked as changed at the end.
+    touched: Touched,
     /// The last publish sequence that was taken.
     number: Option<i64>,
 }
@@ -171,9 +172,13 @@ impl Desk<'_> {
     ) -> Result<Vec<(usize, i64, Acceptance)>, StoreError> {
         let names: Vec<&CategoryName> = changed.iter().flat_map(|(_, i, _)| &i.draft.categories).collect();
         let (by_name, made) = categories_of_names(connection, &names, self.now, self.chance).await?;
-        self.touched.extend(made);
+        self.touched.feeds.extend(made);
         let (all, made) = feed_rows(connection, &[FeedKey::All]).await?;
-        self.touched.extend(made);
+        self.touched.feeds.extend(made);
+        let labels = |draft: &Draft| labels_of(&draft.tags, &draft.authors, draft.source.as_ref());
+        let (labelled, made) =
+            label_feeds(connection, changed.iter().flat_map(|(_, i, _)| labels(i.draft))).await?;
+        self.touched.feeds.extend(made);
         let categories: Vec<i64> = by_name.values().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let lineage = lineage_feeds(connection, &categories).await?;
 
@@ -188,6 +193,8 @@ impl Desk<'_> {
             }
             let mut feeds: BTreeSet<FeedRow> = all.values().copied().collect();
             feeds.extend(categories.iter().filter_map(|n| lineage.get(n)).flatten());
+            let keys = labels(incoming.draft).into_iter().map(|label| FeedKey::Label(label.id));
+            feeds.extend(keys.filter_map(|key| labelled.get(&key)));
             match present {
                 None => {
                     new_at.push(at);
@@ -253,8 +260,9 @@ impl Desk<'_> {
                 article.sequence = numbers.next().unwrap_or(last);
             }
         }
-        self.touched.extend(new.iter().flat_map(NewArticle::touched));
-        self.touched.extend(revised.iter().flat_map(RevisedArticle::touched));
+        self.touched.feeds.extend(new.iter().flat_map(NewArticle::touched));
+        self.touched.feeds.extend(revised.iter().flat_map(RevisedArticle::touched));
+        self.touched.pages.extend(revised.iter().flat_map(|article| &article.present.pages));
         Ok(())
     }
 }

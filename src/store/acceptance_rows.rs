@@ -1,4 +1,5 @@
 use super::acceptance::{Incoming, Times};
+use super::archives::PageRow;
 use super::article_rows::{Content, Details};
 use super::feeds::FeedRow;
 use super::search::{forget_articles, index_articles, search_words};
@@ -11,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 const PRESENT: &str = "SELECT n, id, state, revision, fingerprint, published_at, updated_at, mailable \
     FROM articles WHERE n IN ({keys})";
 
-const ENTRIES: &str = "SELECT e.article, f.n AS feed, f.key FROM entries e JOIN feeds f ON f.n = e.feed \
+const ENTRIES: &str = "SELECT e.article, e.page, f.n AS feed, f.key FROM entries e JOIN feeds f ON f.n = e.feed \
     WHERE e.article IN ({keys})";
 
 /// The present state becomes a revision as it stands in the rows: nothing is lost on the way.
@@ -37,6 +38,8 @@ pub(super) struct Present {
     mailable: bool,
     fingerprint: String,
     feeds: BTreeSet<FeedRow>,
+    /// The archive pages in which it stands; 0 for none.
+    pub(super) pages: Vec<PageRow>,
 }
 
 impl Present {
@@ -118,14 +121,18 @@ pub(super) async fn present_articles(
     connection: &mut AnyConnection,
     rows: &[i64],
 ) -> Result<HashMap<i64, Present>, StoreError> {
-    let mut feeds: HashMap<i64, BTreeSet<FeedRow>> = HashMap::new();
+    let mut entered: HashMap<i64, (BTreeSet<FeedRow>, Vec<PageRow>)> = HashMap::new();
     for row in fetch_about(connection, ENTRIES, &[], rows).await? {
-        feeds.entry(row.try_get("article")?).or_default().insert(FeedRow::of_row(&row)?);
+        let (feeds, pages) = entered.entry(row.try_get("article")?).or_default();
+        let feed = FeedRow::of_row(&row)?;
+        feeds.insert(feed);
+        pages.push((feed.n, row.try_get("page")?));
     }
     let mut present = HashMap::with_capacity(rows.len());
     for row in fetch_about(connection, PRESENT, &[], rows).await? {
         let n: i64 = row.try_get("n")?;
         let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
+        let (feeds, pages) = entered.remove(&n).unwrap_or_default();
         present.insert(
             n,
             Present {
@@ -137,7 +144,8 @@ pub(super) async fn present_articles(
                 updated: row.try_get("updated_at")?,
                 mailable: row.try_get::<i64, _>("mailable")? == 1,
                 fingerprint: row.try_get("fingerprint")?,
-                feeds: feeds.remove(&n).unwrap_or_default(),
+                feeds,
+                pages,
             },
         );
     }

@@ -1,7 +1,8 @@
 use super::StoreError;
 use super::statement::{damaged, fetch_about};
 use crate::domain::{
-    Article, ArticleState, Category, Enclosure, Image, LanguageTag, SafeHtml, Source, WebUrl, from_micros,
+    Article, ArticleState, Category, Enclosure, Image, Label, LanguageTag, SafeHtml, Source, WebUrl,
+    from_micros, labels_of,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
@@ -26,6 +27,13 @@ pub(super) struct Details {
     pub(super) image: Option<Image>,
     pub(super) enclosures: Vec<Enclosure>,
     pub(super) source: Option<Source>,
+}
+
+impl Details {
+    /// Under which the article is gathered.
+    pub(super) fn labels(&self) -> Vec<Label> {
+        labels_of(&self.tags, &self.authors, self.source.as_ref())
+    }
 }
 
 /// What an article said before it was changed: the JSON of `revisions.content`.

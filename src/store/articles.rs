@@ -1,7 +1,8 @@
 use super::acceptance_rows::{Entry, write_entries};
 use super::article_rows::{Bodies, articles_by_row};
 use super::categories::lineage_feeds;
-use super::feeds::{FeedRow, feed_rows, keys_of, newest_entries, touch_feeds};
+use super::feeds::{FeedRow, Touched, feed_rows, keys_of, newest_entries, touch_feeds};
+use super::labels::{label_feeds, labels_of_articles};
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::{damaged, fetch_about};
 use super::{Store, StoreError};
@@ -36,9 +37,15 @@ const NEWEST_HIDDEN: &str = "WITH RECURSIVE part (category) AS ( \
 const DUE: &str = "SELECT n FROM articles WHERE state = 'embargoed' AND published_at <= $1 \
     ORDER BY published_at, n";
 
-const STANDING: &str = "SELECT n, state, published_at, updated_at, mailable FROM articles WHERE id = $1";
+const STANDING: &str = "SELECT n, state, published_at, updated_at, withdrawn_at, mailable FROM articles \
+    WHERE id = $1";
 
-const ENTERED: &str = "SELECT e.feed, f.key FROM entries e JOIN feeds f ON f.n = e.feed WHERE e.article = $1";
+/// A tombstone in each feed that it leaves.
+const BURY: &str = "INSERT INTO tombstones (feed, article, withdrawn_at) \
+    SELECT feed, article, $1 FROM entries WHERE article = $2";
+
+const ENTERED: &str =
+    "SELECT e.feed, e.page, f.key FROM entries e JOIN feeds f ON f.n = e.feed WHERE e.article = $1";
 
 /// How an article stands that is withdrawn, restored or released.
 struct Standing {
@@ -46,6 +53,8 @@ struct Standing {
     state: ArticleState,
     published: i64,
     updated: i64,
+    /// 0 where it never was.
+    withdrawn: i64,
     mailable: bool,
 }
 
@@ -90,19 +99,22 @@ impl Store {
         if standing.state == ArticleState::Withdrawn {
             return Ok(Some(Vec::new()));
         }
-        let mut feeds = Vec::new();
+        let mut touched = Touched::default();
         for row in sqlx::query(ENTERED).bind(standing.n).fetch_all(&mut *tx).await? {
-            feeds.push(FeedRow::of_row(&row)?);
+            let feed = FeedRow::of_row(&row)?;
+            touched.feeds.insert(feed);
+            touched.pages.insert((feed.n, row.try_get("page")?));
         }
+        sqlx::query(BURY).bind(micros(now)).bind(standing.n).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM entries WHERE article = $1").bind(standing.n).execute(&mut *tx).await?;
         sqlx::query("UPDATE articles SET state = 'withdrawn', withdrawn_at = $1 WHERE n = $2")
             .bind(micros(now))
             .bind(standing.n)
             .execute(&mut *tx)
             .await?;
-        touch_feeds(&mut tx, &feeds, None, now).await?;
+        touch_feeds(&mut tx, &touched, None, now).await?;
         tx.commit().await?;
-        Ok(Some(keys_of(&feeds)))
+        Ok(Some(keys_of(&touched.feeds)))
     }
 
     /// Publishes a withdrawn article again, or puts it back under its embargo. Says which feeds it
@@ -122,7 +134,10 @@ impl Store {
             tx.commit().await?;
             return Ok(Some(Vec::new()));
         }
-        standing.updated = micros(now).max(standing.updated + 1);
+        // Later than the tombstone's instant, whatever the clock says: that is how a reader knows
+        // that the article is back (RFC 6721 §3).
+        standing.updated = micros(now).max(standing.updated + 1).max(standing.withdrawn + 1);
+        sqlx::query("DELETE FROM tombstones WHERE article = $1").bind(standing.n).execute(&mut *tx).await?;
         let feeds = bring_out(&mut tx, &[standing], now).await?;
         tx.commit().await?;
         Ok(Some(keys_of(&feeds)))
@@ -136,7 +151,7 @@ impl Store {
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
         let due: Vec<i64> = sqlx::query_scalar(DUE).bind(micros(now)).fetch_all(&mut *tx).await?;
-        let text = "SELECT n, id, state, published_at, updated_at, mailable FROM articles \
+        let text = "SELECT n, id, state, published_at, updated_at, withdrawn_at, mailable FROM articles \
             WHERE n IN ({keys}) ORDER BY published_at, n";
         let mut released: Vec<(Standing, ArticleId)> = Vec::with_capacity(due.len());
         for row in fetch_about(&mut tx, text, &[], &due).await? {
@@ -171,6 +186,7 @@ impl Standing {
             state: ArticleState::parse(&state).ok_or_else(|| damaged("articles", n, state))?,
             published: row.try_get("published_at")?,
             updated: row.try_get("updated_at")?,
+            withdrawn: row.try_get::<Option<i64>, _>("withdrawn_at")?.unwrap_or_default(),
             mailable: row.try_get::<i64, _>("mailable")? == 1,
         })
     }
@@ -229,6 +245,8 @@ async fn bring_out(
     let distinct: BTreeSet<i64> = categories.values().flatten().copied().collect();
     let lineage = lineage_feeds(connection, &distinct.into_iter().collect::<Vec<_>>()).await?;
     let (all, _) = feed_rows(connection, &[FeedKey::All]).await?;
+    let mut labels = labels_of_articles(connection, &rows).await?;
+    let (labelled, _) = label_feeds(connection, labels.values().flatten().cloned()).await?;
 
     let last = advance_sequence(connection, i64::try_from(articles.len()).unwrap_or(i64::MAX)).await?;
     let mut entries = Vec::new();
@@ -248,6 +266,8 @@ async fn bring_out(
         let mut feeds: BTreeSet<FeedRow> = all.values().copied().collect();
         let own = categories.get(&article.n).into_iter().flatten();
         feeds.extend(own.filter_map(|category| lineage.get(category)).flatten());
+        let own = labels.remove(&article.n).unwrap_or_default();
+        feeds.extend(own.iter().filter_map(|label| labelled.get(&FeedKey::Label(label.id))));
         entries.extend(feeds.iter().map(|feed| Entry {
             feed: feed.n,
             article: article.n,
@@ -257,7 +277,6 @@ async fn bring_out(
         touched.extend(feeds);
     }
     write_entries(connection, entries).await?;
-    let touched: Vec<FeedRow> = touched.into_iter().collect();
-    touch_feeds(connection, &touched, Some(last), now).await?;
-    Ok(touched)
+    touch_feeds(connection, &Touched::feeds(touched.iter().copied()), Some(last), now).await?;
+    Ok(touched.into_iter().collect())
 }

@@ -1,11 +1,12 @@
+use super::archives::{PageRow, close_pages, touch_pages};
 use super::article_rows::{Bodies, articles_by_row};
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::{damaged, execute_about, fetch_about, insert_rows};
 use super::{Store, StoreError};
-use crate::domain::{Article, FeedKey, Instant, from_micros, micros};
+use crate::domain::{Article, DEFAULT_WINDOW, FeedKey, Instant, from_micros, micros};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// When a feed last changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +48,18 @@ const STATE: &str = "SELECT n, key, changed_at, change_number, same_second FROM 
 const NEWEST: &str = "SELECT article FROM entries WHERE feed = $1 \
     ORDER BY published_at DESC, article DESC LIMIT $2";
 
-/// The clock may run backwards, changed_at may not. Within its second the flag is raised.
+const NOTED: &str = "SELECT n AS feed, key, definition, window_size FROM feeds WHERE n IN ({keys})";
+
+const NOTE: &str = "UPDATE feeds SET definition = $1, window_size = $2, defined_at = COALESCE($3, defined_at) \
+    WHERE n = $4";
+
+const NOTED_LABELS: &str = "SELECT n AS feed, key, definition, window_size FROM feeds \
+    WHERE key LIKE 'label:%' AND definition <> $1";
+
+/// The clock may run backwards, changed_at may not. The flag is raised where the second is one that
+/// Last-Modified said before: then it says the next one (`Validators::last_modified`).
 const TOUCH: &str = "UPDATE feeds SET \
-    same_second = CASE WHEN changed_at > $1 OR changed_at / 1000000 = $1 / 1000000 THEN 1 ELSE 0 END, \
+    same_second = CASE WHEN changed_at > $1 OR changed_at / 1000000 + same_second >= $1 / 1000000 THEN 1 ELSE 0 END, \
     changed_at = CASE WHEN changed_at > $1 THEN changed_at ELSE $1 END, \
     change_number = $2 WHERE n IN ({keys})";
 
@@ -58,6 +68,12 @@ impl Store {
     pub async fn feed_states(&self) -> Result<Vec<FeedState>, StoreError> {
         let rows = sqlx::query(ALL_STATES).fetch_all(self.readers()).await?;
         rows.iter().map(state_of).collect()
+    }
+
+    /// The publish sequence of the last change of any feed.
+    pub async fn last_change(&self) -> Result<i64, StoreError> {
+        let last = sqlx::query_scalar("SELECT COALESCE(max(change_number), 0) FROM feeds");
+        Ok(last.fetch_one(self.readers()).await?)
     }
 
     /// The feeds that changed after a change, the oldest change first. Nothing can appear later at
@@ -84,44 +100,58 @@ impl Store {
         Ok(Some((state, articles.into_iter().map(|(_, article)| article).collect())))
     }
 
-    /// Notes how feeds are defined now (title, window and the like, as a fingerprint). A changed
-    /// definition is an event of its feed; an unchanged one moves nothing.
+    /// Notes how feeds are defined now. A changed definition is an event of its feed; an unchanged
+    /// one moves nothing. Feeds of labels that no file declares share the definition `labels`.
     pub async fn note_definitions(
         &self,
-        definitions: &[(FeedKey, String)],
+        definitions: &[Definition],
+        labels: &str,
         now: Instant,
     ) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
-        let mut wanted: HashMap<FeedKey, &str> = HashMap::new();
-        wanted.extend(definitions.iter().map(|(key, definition)| (*key, definition.as_str())));
+        let wanted: HashMap<FeedKey, &Definition> = definitions.iter().map(|d| (d.key, d)).collect();
         let keys: Vec<FeedKey> = std::iter::once(FeedKey::All).chain(wanted.keys().copied()).collect();
-        let (rows, mut touched) = feed_rows(&mut tx, &keys).await?;
+        let (rows, made) = feed_rows(&mut tx, &keys).await?;
+        let mut touched = Touched::feeds(made);
         let ns: Vec<i64> = rows.values().map(|row| row.n).collect();
-        for row in
-            fetch_about(&mut tx, "SELECT n AS feed, key, definition FROM feeds WHERE n IN ({keys})", &[], &ns)
-                .await?
-        {
+        let mut known = fetch_about(&mut tx, NOTED, &[], &ns).await?;
+        known.extend(sqlx::query(NOTED_LABELS).bind(labels.to_owned()).fetch_all(&mut *tx).await?);
+        for row in known {
             let feed = FeedRow::of_row(&row)?;
-            let Some(definition) = wanted.get(&feed.key) else { continue };
-            let known = row.try_get::<String, _>("definition")?;
-            if known != *definition {
-                sqlx::query("UPDATE feeds SET definition = $1 WHERE n = $2")
-                    .bind((*definition).to_owned())
-                    .bind(feed.n)
-                    .execute(&mut *tx)
-                    .await?;
-                // A feed that an import made says here for the first time how it looks; nothing
-                // about it has changed.
-                if !known.is_empty() {
-                    touched.push(feed);
-                }
+            let (fingerprint, window) = match wanted.get(&feed.key) {
+                Some(definition) => (definition.fingerprint.as_str(), definition.window),
+                None if matches!(feed.key, FeedKey::Label(_)) => (labels, DEFAULT_WINDOW),
+                None => continue,
+            };
+            let window = i64::try_from(window).unwrap_or(i64::MAX);
+            let (known, shown): (String, i64) = (row.try_get("definition")?, row.try_get("window_size")?);
+            if known == fingerprint && shown == window {
+                continue;
             }
+            // A feed that an import made says here for the first time how it looks; nothing about
+            // it has changed, unless it shows more or less.
+            let changed = !known.is_empty() || shown != window;
+            let statement = sqlx::query(NOTE).bind(fingerprint.to_owned()).bind(window);
+            let statement = statement.bind(changed.then(|| micros(now))).bind(feed.n);
+            statement.execute(&mut *tx).await?;
+            touched.feeds.extend(changed.then_some(feed));
         }
         touch_feeds(&mut tx, &touched, None, now).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// How a feed is published, as far as its bytes depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Which feed.
+    pub key: FeedKey,
+    /// Of title, description and the like.
+    pub fingerprint: String,
+    /// How many articles it shows.
+    pub window: usize,
 }
 
 /// The rows of the newest entries of a feed, newest first.
@@ -137,23 +167,43 @@ pub(super) async fn newest_entries(
         .await?)
 }
 
+/// What a transaction changed that readers see.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// The feeds.
+    pub(super) feeds: BTreeSet<FeedRow>,
+    /// The archive pages that hold what changed.
+    pub(super) pages: BTreeSet<PageRow>,
+}
+
+impl Touched {
+    /// Feeds whose archives are as they were.
+    pub(super) fn feeds(feeds: impl IntoIterator<Item = FeedRow>) -> Self {
+        Self { feeds: feeds.into_iter().collect(), pages: BTreeSet::new() }
+    }
+}
+
 /// Marks feeds as changed by this transaction, whose last number `number` is; without one a number
-/// is taken. Touches nothing where there is nothing to touch.
+/// is taken. Closes the archive pages that are due by it. Touches nothing where there is nothing to
+/// touch.
 pub(super) async fn touch_feeds(
     connection: &mut AnyConnection,
-    feeds: &[FeedRow],
+    touched: &Touched,
     number: Option<i64>,
     now: Instant,
 ) -> Result<(), StoreError> {
-    if feeds.is_empty() {
+    if touched.feeds.is_empty() {
         return Ok(());
     }
     let number = match number {
         Some(number) => number,
         None => advance_sequence(connection, 1).await?,
     };
+    let feeds: Vec<FeedRow> = touched.feeds.iter().copied().collect();
     let ns: Vec<i64> = feeds.iter().map(|feed| feed.n).collect();
-    execute_about(connection, TOUCH, &[micros(now), number], &ns).await
+    execute_about(connection, TOUCH, &[micros(now), number], &ns).await?;
+    touch_pages(connection, touched.pages.iter().copied(), number, now).await?;
+    close_pages(connection, &feeds, number, now).await
 }
 
 /// The rows of these feeds, and which of them were made just now. A new one stands at the epoch
@@ -192,7 +242,7 @@ pub(super) fn keys_of<'f>(feeds: impl IntoIterator<Item = &'f FeedRow>) -> Vec<F
     keys
 }
 
-fn state_of(row: &AnyRow) -> Result<FeedState, StoreError> {
+pub(super) fn state_of(row: &AnyRow) -> Result<FeedState, StoreError> {
     Ok(FeedState {
         key: key_of(row, row.try_get("n")?)?,
         changed_at: from_micros(row.try_get("changed_at")?),

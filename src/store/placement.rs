@@ -1,5 +1,5 @@
 use super::categories::lineage_feeds;
-use super::feeds::{FeedRow, keys_of, touch_feeds};
+use super::feeds::{FeedRow, Touched, keys_of, touch_feeds};
 use super::sequence::hold_sequence;
 use super::{Store, StoreError};
 use crate::domain::{CategoryId, FeedKey, Instant};
@@ -20,6 +20,10 @@ const LEAVE: &str = "WITH RECURSIVE part (category) AS ( \
     AND article IN (SELECT article FROM entries WHERE feed = $2) \
     AND NOT EXISTS (SELECT 1 FROM article_categories k JOIN part p ON p.category = k.category \
         WHERE k.article = entries.article)";
+
+/// The archive pages out of which it takes something, or may.
+const PAGES_LEFT: &str = "SELECT DISTINCT page FROM entries WHERE feed = $1 AND page > 0 \
+    AND article IN (SELECT article FROM entries WHERE feed = $2)";
 
 impl Store {
     /// Makes a section part of another one, or of none. Says which feeds gained or lost articles by
@@ -56,17 +60,25 @@ impl Store {
         let after = feeds_above(&mut tx, section).await?;
         let Some(own) = after.iter().find(|feed| feed.key == key).copied() else { return Ok(None) };
         let mut touched = Vec::new();
+        let mut pages = BTreeSet::new();
         for (feed, statement) in before
             .difference(&after)
             .map(|feed| (feed, LEAVE))
             .chain(after.difference(&before).map(|feed| (feed, JOIN)))
         {
+            // Nothing stands in a page of a feed that it joins only now.
+            if statement == LEAVE {
+                for row in sqlx::query(PAGES_LEFT).bind(feed.n).bind(own.n).fetch_all(&mut *tx).await? {
+                    pages.insert((feed.n, row.try_get("page")?));
+                }
+            }
             let moved = sqlx::query(statement).bind(feed.n).bind(own.n).execute(&mut *tx).await?;
             if moved.rows_affected() > 0 {
                 touched.push(*feed);
             }
         }
-        touch_feeds(&mut tx, &touched, None, now).await?;
+        let changed = Touched { feeds: touched.iter().copied().collect(), pages };
+        touch_feeds(&mut tx, &changed, None, now).await?;
         tx.commit().await?;
         Ok(Some(keys_of(&touched)))
     }

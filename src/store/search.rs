@@ -21,33 +21,45 @@ const SEARCH_SQLITE: &str = "WITH found AS MATERIALIZED ( \
         SELECT rowid AS article FROM article_search WHERE article_search MATCH $1) \
     SELECT e.article FROM entries e \
     WHERE e.feed = (SELECT n FROM feeds WHERE key = 'all') AND e.article IN (SELECT article FROM found) \
-    ORDER BY e.published_at DESC, e.article DESC LIMIT $2";
+    ORDER BY e.published_at DESC, e.article DESC LIMIT $2 OFFSET $3";
 
 const SEARCH_POSTGRES: &str = "WITH found AS MATERIALIZED ( \
         SELECT article FROM article_search WHERE words @@ CAST($1 AS tsquery)) \
     SELECT e.article FROM entries e \
     WHERE e.feed = (SELECT n FROM feeds WHERE key = 'all') AND e.article IN (SELECT article FROM found) \
-    ORDER BY e.published_at DESC, e.article DESC LIMIT $2";
+    ORDER BY e.published_at DESC, e.article DESC LIMIT $2 OFFSET $3";
 
 impl Store {
     /// The visible articles that hold all these words, the newest first, without full texts. The
     /// last word may be the beginning of one. Diacritics do not matter.
     pub async fn search(&self, words: &str, limit: usize) -> Result<Vec<Article>, StoreError> {
-        let Some(query) = search_query(self.engine(), words) else { return Ok(Vec::new()) };
-        let text = match self.engine() {
-            Engine::Sqlite => SEARCH_SQLITE,
-            Engine::Postgres => SEARCH_POSTGRES,
-        };
         let mut tx = self.snapshot().await?;
-        let found: Vec<i64> = sqlx::query_scalar(text)
-            .bind(query)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *tx)
-            .await?;
+        let found = find(&mut tx, self.engine(), words, limit, 0).await?;
         let articles = articles_by_row(&mut tx, &found, Bodies::Without).await?;
         tx.commit().await?;
         Ok(articles.into_iter().map(|(_, article)| article).collect())
     }
+}
+
+/// The rows of what is found, the newest first, after so many.
+pub(super) async fn find(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    words: &str,
+    limit: usize,
+    after: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let Some(query) = search_query(engine, words) else { return Ok(Vec::new()) };
+    let text = match engine {
+        Engine::Sqlite => SEARCH_SQLITE,
+        Engine::Postgres => SEARCH_POSTGRES,
+    };
+    Ok(sqlx::query_scalar(text)
+        .bind(query)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?)
 }
 
 /// The words of a text, folded and cut.

@@ -471,7 +471,7 @@ fn what_clients_add_on_their_own_is_put_up_with() {
         ("Range", "bytes=0-10"),
         ("A-IM", "feed"),
         ("Accept-Language", "en"),
-        ("Accept-Encoding", "zstd, compress;q=2, gzip;q=, ;;,"),
+        ("Accept-Encoding", "compress, xyz;q=2, gzip;q=, ;;,"),
         ("Accept-Charset", "us-ascii"),
         ("If-Match", "\"x\""),
         ("User-Agent", ""),

@@ -29,7 +29,7 @@ fn answers_travel_between_threads(store: &'static Store, chance: &'static Seeded
     travels(store.accept(&[], true, at("07:00:00"), chance));
     travels(store.feed_snapshot(FeedKey::All, 1));
     travels(store.release_due(at("07:00:00")));
-    travels(store.note_definitions(&[], at("07:00:00")));
+    travels(store.note_definitions(&[], "", at("07:00:00")));
 }
 
 async fn the_installation_is_made_once(newsroom: Newsroom) {

@@ -2,6 +2,7 @@
 
 use crate::newsroom::{Newsroom, Seeded, at, draft, on_both_engines, titles};
 use bantin::domain::FeedKey;
+use bantin::store::Definition;
 use bantin::store::{Engine, Store};
 use sqlx::Executor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,10 +162,11 @@ async fn a_feed_shows_its_newest(newsroom: Newsroom) {
 
 async fn a_definition_is_an_event_when_it_changes(newsroom: Newsroom) {
     let note = async |text: &str, now| {
-        newsroom.note_definitions(&[(FeedKey::All, text.to_owned())], now).await.unwrap();
+        let noted = Definition { key: FeedKey::All, fingerprint: text.to_owned(), window: 50 };
+        newsroom.note_definitions(&[noted], "", now).await.unwrap();
         newsroom.state(FeedKey::All).await
     };
-    newsroom.note_definitions(&[], at("06:00:00")).await.unwrap();
+    newsroom.note_definitions(&[], "", at("06:00:00")).await.unwrap();
     assert_eq!(newsroom.state(FeedKey::All).await.changed_at, at("06:00:00"));
     let first = note("one", at("07:00:00")).await;
     assert_eq!(first.changed_at, at("06:00:00"), "said for the first time, nothing has changed");

@@ -1,0 +1,124 @@
+use super::{Coding, Wanted};
+use crate::domain::{FeedKey, Instant};
+use crate::feed::validators::{EntityTag, Validators};
+use crate::store::Contents;
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::OnceCell;
+
+/// What the codings of a document weigh beside the document itself: gzip, zstd and brotli make a
+/// fifth to a quarter of a feed each.
+const CODED_SHARE: usize = 3;
+
+/// One content-coding of a feed's document.
+#[derive(Clone, Debug)]
+pub struct Coded {
+    /// The bytes as they go out.
+    pub bytes: Bytes,
+    /// Their own strong entity tag (RFC 9110 §8.8.3).
+    pub entity_tag: EntityTag,
+}
+
+/// A feed's document in one format, ready to be copied out. Each coding is made once, when it is
+/// first asked for or ahead of that.
+#[derive(Debug)]
+pub struct Representation {
+    identity: Coded,
+    tags: [EntityTag; 4],
+    coded: [OnceCell<Coded>; 4],
+    /// What was asked for: enough to make it again.
+    pub(super) wanted: Wanted,
+    /// The publish sequence up to which it shows everything.
+    pub change_number: i64,
+    last_modified: Instant,
+    twice_in_one_second: bool,
+    asked_for: AtomicBool,
+}
+
+impl Representation {
+    pub(super) fn of(bytes: Vec<u8>, wanted: Wanted, contents: &Contents) -> Self {
+        // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
+        // does not make every reader fetch every feed again.
+        let tags = Coding::ALL.map(|coding| EntityTag::of(&bytes, coding.name().unwrap_or("identity")));
+        Self {
+            identity: Coded { bytes: Bytes::from(bytes), entity_tag: tags[0].clone() },
+            tags,
+            coded: Default::default(),
+            wanted,
+            change_number: contents.change_number,
+            last_modified: contents.last_modified,
+            twice_in_one_second: contents.twice_in_one_second,
+            asked_for: AtomicBool::new(false),
+        }
+    }
+
+    /// The bytes in a coding. Compresses at most once, off the threads that answer.
+    pub async fn coded(&self, coding: Coding) -> std::io::Result<&Coded> {
+        if coding == Coding::Identity {
+            return Ok(&self.identity);
+        }
+        let make = async || {
+            let bytes = self.identity.bytes.clone();
+            let work = tokio::task::spawn_blocking(move || coding.encode(&bytes));
+            let bytes = work.await.map_err(std::io::Error::other)??;
+            Ok(Coded { bytes: Bytes::from(bytes), entity_tag: self.tags[coding as usize].clone() })
+        };
+        self.coded[coding as usize].get_or_try_init(make).await
+    }
+
+    /// The bytes in a coding, where they are made already.
+    pub fn coded_before(&self, coding: Coding) -> Option<&Coded> {
+        match coding {
+            Coding::Identity => Some(&self.identity),
+            coding => self.coded[coding as usize].get(),
+        }
+    }
+
+    /// The bytes as they are.
+    pub fn bytes(&self) -> &Bytes {
+        &self.identity.bytes
+    }
+
+    /// What conditional requests are judged by.
+    pub fn validators(&self, coding: Coding) -> Validators {
+        let own = coding as usize;
+        let others = self.tags.iter().enumerate().filter(|(at, _)| *at != own);
+        Validators {
+            entity_tag: self.tags[own].clone(),
+            siblings: others.map(|(_, tag)| tag.clone()).collect(),
+            changed_at: self.last_modified,
+            twice_in_one_second: self.twice_in_one_second,
+        }
+    }
+
+    /// Makes the codings that another one had: who asked for them will ask again.
+    pub(super) async fn code_like(&self, other: &Self) -> std::io::Result<()> {
+        for coding in Coding::ALL.into_iter().filter(|coding| other.coded_before(*coding).is_some()) {
+            self.coded(coding).await?;
+        }
+        Ok(())
+    }
+
+    /// The kept feeds whose events change it.
+    pub(super) fn keys(&self) -> &[FeedKey] {
+        self.wanted.feed.selection.keys()
+    }
+
+    /// Notes that somebody asked for it: only then is it made again when its feed changes.
+    pub(super) fn note_use(&self) {
+        // A store would dirty the line for every reader; most of the time it is noted already.
+        if !self.asked_for.load(Ordering::Relaxed) {
+            self.asked_for.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn was_asked_for(&self) -> bool {
+        self.asked_for.load(Ordering::Relaxed)
+    }
+
+    /// What it takes of memory once all codings are made.
+    pub(super) fn weight(&self) -> u32 {
+        let bytes = self.identity.bytes.len();
+        u32::try_from(bytes + bytes / 4 * CODED_SHARE + 1_024).unwrap_or(u32::MAX)
+    }
+}
