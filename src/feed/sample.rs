@@ -21,6 +21,8 @@ pub(super) fn publication() -> Publication {
         time_zone: chrono_tz::Asia::Ho_Chi_Minh,
         contact: Some(EmailAddress::parse("toasoan@bao.example").unwrap()),
         logo: Some(url("https://bao.example/logo.png")),
+        license: None,
+        rights: None,
     }
 }
 
