@@ -6,6 +6,7 @@
 //! bytes, and the same snapshot gives the same bytes for ever. That is why no document names this
 //! program's version.
 
+mod addresses;
 mod atom;
 mod document;
 mod element;
