@@ -142,9 +142,7 @@ impl Entry {
         let Snapshot { publication, feed, .. } = snapshot;
         let lead = line(&article.lead());
         let link = uri(&article.link(publication));
-        let title = line(&article.title)
-            .or_else(|| lead.as_deref().map(|lead| excerpt(lead, 80)))
-            .unwrap_or_else(|| link.clone());
+        let title = title_of(article, &link);
         Self {
             id: article.id.urn(),
             content: match feed.content {
@@ -238,6 +236,13 @@ fn withdrawn(snapshot: &Snapshot) -> Vec<Withdrawn> {
         })
         .filter(|withdrawn| said.insert(withdrawn.clone()))
         .collect()
+}
+
+/// Never empty: readers have nothing else to open an article by.
+pub(super) fn title_of(article: &Article, link: &str) -> String {
+    line(&article.title)
+        .or_else(|| line(&article.lead()).map(|lead| excerpt(&lead, 80)))
+        .unwrap_or_else(|| link.to_owned())
 }
 
 /// A name without the `<mail>` that some systems put behind it: Atom keeps the two apart, readers

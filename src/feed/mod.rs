@@ -19,6 +19,7 @@ mod promises;
 mod rss;
 #[cfg(test)]
 mod sample;
+pub mod sitemap;
 mod text;
 pub mod validators;
 
