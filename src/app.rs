@@ -152,6 +152,8 @@ pub fn publication_of(config: &Config, id: uuid::Uuid) -> Result<Publication, Ap
         time_zone: settings.time_zone,
         contact: settings.contact.clone(),
         logo: settings.logo.clone(),
+        license: settings.license.clone(),
+        rights: settings.rights.clone(),
     })
 }
 

@@ -123,7 +123,10 @@ async fn show(app: &App, address: &EmailAddress, as_json: bool) -> anyhow::Resul
     let rows: Vec<(String, String)> = subscriptions
         .iter()
         .map(|s| {
-            let feed = directory.by_key(s.feed).map_or_else(|| s.feed.to_string(), |f| f.title.clone());
+            let feed = directory.by_key(s.feed).map_or_else(
+                || s.feed.to_string(),
+                |f| f.slug().map_or_else(|| f.title.clone(), ToString::to_string),
+            );
             (feed, s.digest.to_string())
         })
         .collect();

@@ -35,6 +35,10 @@ pub struct PublicationSettings {
     pub contact: Option<EmailAddress>,
     /// Its logo.
     pub logo: Option<WebUrl>,
+    /// The licence of its articles.
+    pub license: Option<WebUrl>,
+    /// Who holds the rights.
+    pub rights: Option<String>,
 }
 
 /// How pages and feeds are served.
@@ -135,6 +139,8 @@ impl Config {
                 .unwrap_or(chrono_tz::Tz::Asia__Ho_Chi_Minh),
             contact: s.take("publication.contact", EmailAddress::parse),
             logo: s.take("publication.logo", WebUrl::parse),
+            license: s.take("publication.license", WebUrl::parse),
+            rights: s.take("publication.rights", not_blank),
         };
         let server = ServerSettings {
             listen: s.take("server.listen", listen_address).unwrap_or(DEFAULT_LISTEN),

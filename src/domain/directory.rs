@@ -244,6 +244,8 @@ mod tests {
             time_zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
             contact: None,
             logo: None,
+            license: None,
+            rights: None,
         }
     }
 

@@ -18,6 +18,10 @@ pub struct Publication {
     pub contact: Option<EmailAddress>,
     /// Its logo.
     pub logo: Option<WebUrl>,
+    /// The licence under which its articles may be used.
+    pub license: Option<WebUrl>,
+    /// Who holds the rights, in a sentence.
+    pub rights: Option<String>,
 }
 
 impl Publication {

@@ -4,19 +4,52 @@ use super::{GENERATOR, RenderError};
 use crate::domain::Format;
 use atom_syndication::{
     Category, Content, Entry, Feed, Generator, Link, Person, Text, TextType, WriteConfig,
+    extension::ExtensionMap,
 };
 
 /// The crate's own declaration names no encoding.
 const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 
+/// How the crate ends a document.
+const END: &[u8] = b"\n</feed>";
+
 /// The Atom 1.0 document (RFC 4287).
 pub(super) fn render(document: Document<'_>) -> Result<Vec<u8>, RenderError> {
+    let mut feed = feed(document);
+    let own = std::mem::take(&mut feed.extensions);
+    if own.is_empty() {
+        return write(&feed);
+    }
+    let entries = std::mem::take(&mut feed.entries);
+    let bare = write(&feed)?;
+    feed.extensions = own;
+    let head = write(&feed)?;
+    feed.extensions = ExtensionMap::default();
+    feed.entries = entries;
+    Ok(spliced(&head, &bare, write(&feed)?))
+}
+
+fn write(feed: &Feed) -> Result<Vec<u8>, RenderError> {
     let config = WriteConfig { write_document_declaration: false, indent_size: Some(1) };
-    Ok(feed(document).write_with_config(DECLARATION.to_vec(), config)?)
+    Ok(feed.write_with_config(DECLARATION.to_vec(), config)?)
+}
+
+/// The crate (0.12.10) writes a feed's own extensions behind its entries, where the schema of RFC
+/// 4287 has no place for them. So the document is made of two: its head with the extensions and no
+/// entry, and what follows the bare head in the document that has entries and no extensions.
+fn spliced(head: &[u8], bare: &[u8], whole: Vec<u8>) -> Vec<u8> {
+    let open = |document: &'_ [u8]| document.strip_suffix(END).map(<[u8]>::to_vec);
+    let entries = open(bare).and_then(|bare| whole.strip_prefix(bare.as_slice()));
+    match (open(head), entries) {
+        (Some(head), Some(entries)) => [head.as_slice(), entries].concat(),
+        _ => whole,
+    }
 }
 
 fn feed(document: Document<'_>) -> Feed {
     let language = document.language.as_str();
+    let tombstones = document.withdrawn.iter().map(Element::deleted_entry);
+    let own: Vec<Element> = Element::archive(&document).into_iter().chain(tombstones).collect();
     Feed {
         lang: Some(language.to_owned()),
         links: links(&document),
@@ -34,7 +67,9 @@ fn feed(document: Document<'_>) -> Feed {
         title: plain(document.title, None),
         id: document.urn,
         updated: document.changed_at,
-        namespaces: namespaces(&["dc", "media"]),
+        rights: document.rights.map(|rights| plain(rights, None)),
+        namespaces: namespaces(&["dc", "media"], &own),
+        extensions: extensions(own),
         entries: document.entries.into_iter().map(|e| entry(e, language)).collect(),
         ..Feed::default()
     }
@@ -52,10 +87,14 @@ fn links(document: &Document<'_>) -> Vec<Link> {
         ..link("alternate", &document.page, Some("text/html"))
     };
     let own = Format::Atom;
-    [link("self", &document.url(own), Some(own.media_type())), page]
+    let others = document.addresses.relations(own).into_iter();
+    [link("self", &document.addresses.own(own), Some(own.media_type())), page]
         .into_iter()
-        .chain(document.alternates(own).map(|(f, url)| link("alternate", url, Some(f.media_type()))))
+        .chain(document.alternates(own).map(|(f, url)| link("alternate", &url, Some(f.media_type()))))
+        .chain(others.map(|(relation, url)| link(relation, &url, Some(own.media_type()))))
         .chain(document.hub.iter().map(|hub| link("hub", hub, None)))
+        // RFC 4946; atom:rights is for people (RFC 4287 §4.2.10).
+        .chain(document.license.iter().map(|license| link("license", license, None)))
         .collect()
 }
 

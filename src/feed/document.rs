@@ -1,10 +1,12 @@
+use super::addresses::Addresses;
 use super::text::{line, scrub, uri, zoned};
 use super::{Snapshot, feed_urn};
 use crate::domain::{
-    Article, Category, FeedContent, FeedPlace, Format, Image, LanguageTag, Publication, escape_html, excerpt,
-    person,
+    self, Article, Category, FeedContent, FeedName, FeedPlace, Format, Image, LabelKind, LanguageTag,
+    Publication, Term, escape_html, excerpt, person,
 };
 use chrono::{DateTime, FixedOffset, SubsecRound};
+use std::collections::HashSet;
 
 /// What every format of a feed says, cleaned once.
 pub(super) struct Document<'s> {
@@ -14,15 +16,28 @@ pub(super) struct Document<'s> {
     pub language: &'s LanguageTag,
     /// The feed's page for people.
     pub page: String,
-    /// The documents of this feed, one a format.
-    pub editions: Vec<(Format, String)>,
+    /// Its documents.
+    pub addresses: Addresses<'s>,
+    formats: &'s [Format],
     pub image: Option<String>,
     pub logo: Option<String>,
     pub publisher: Publisher,
     pub hub: Option<String>,
+    pub license: Option<String>,
+    pub rights: Option<String>,
     pub category: Option<Label>,
     pub changed_at: DateTime<FixedOffset>,
+    /// What was taken back, the latest first. What stands among the entries was not.
+    pub withdrawn: Vec<Withdrawn>,
     pub entries: Vec<Entry>,
+}
+
+/// An entry that was taken back (RFC 6721). Instants have the precision of [`Entry::updated`]: a
+/// reader compares the two (§3).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Withdrawn {
+    pub id: String,
+    pub when: DateTime<FixedOffset>,
 }
 
 pub(super) struct Publisher {
@@ -31,7 +46,7 @@ pub(super) struct Publisher {
     pub url: String,
 }
 
-/// A section (with the address of its page as its scheme) or a tag.
+/// A section or a tag, with the address of its page as its scheme.
 #[derive(Clone)]
 pub(super) struct Label {
     pub term: String,
@@ -61,6 +76,8 @@ pub(super) struct Entry {
 
 pub(super) struct Picture {
     pub url: String,
+    /// Where the address tells it.
+    pub media_type: Option<&'static str>,
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub caption: Option<String>,
@@ -89,6 +106,7 @@ impl<'s> Document<'s> {
         };
         let title = line(&feed.title).unwrap_or_else(|| publisher.name.clone());
         let language = feed.language.as_ref().unwrap_or(&publication.language);
+        let addresses = Addresses::of(snapshot);
         let logo = publication.logo.as_ref().map(|url| uri(url.as_str()));
         Self {
             urn: feed_urn(publication, &feed.selection),
@@ -97,30 +115,25 @@ impl<'s> Document<'s> {
             title,
             language,
             page: uri(&publication.url(&feed.place.page_path())),
-            editions: Format::ALL
-                .into_iter()
-                .filter(|format| feed.formats.contains(format))
-                .map(|format| (format, self_url(snapshot, format)))
-                .collect(),
+            formats: &feed.formats,
             image: feed.image.as_ref().map(|url| uri(url.as_str())).or_else(|| logo.clone()),
             logo,
             publisher,
-            hub: snapshot.hub.as_ref().map(|url| uri(url.as_str())),
+            hub: snapshot.hub.as_ref().filter(|_| addresses.is_distributed()).map(|url| uri(url.as_str())),
+            addresses,
+            license: publication.license.as_ref().map(|url| uri(url.as_str())),
+            rights: publication.rights.as_deref().and_then(line),
             category: snapshot.category.as_ref().and_then(|category| section(publication, category)),
             changed_at: zoned(snapshot.changed_at, publication.time_zone),
+            withdrawn: withdrawn(snapshot),
             entries: snapshot.articles.iter().map(|article| Entry::of(article, snapshot, language)).collect(),
         }
     }
 
-    /// Where the document of a format is fetched: its `rel=self`.
-    pub(super) fn url(&self, format: Format) -> String {
-        let known = self.editions.iter().find(|(f, _)| *f == format);
-        known.map_or_else(|| format!("{}.{}", self.page, format.extension()), |(_, url)| url.clone())
-    }
-
-    /// The same feed in its other formats.
-    pub(super) fn alternates(&self, format: Format) -> impl Iterator<Item = &(Format, String)> {
-        self.editions.iter().filter(move |(other, _)| *other != format)
+    /// The same document in the feed's other formats.
+    pub(super) fn alternates(&self, format: Format) -> impl Iterator<Item = (Format, String)> {
+        let offered = move |other: &Format| *other != format && self.formats.contains(other);
+        Format::ALL.into_iter().filter(offered).map(|other| (other, self.addresses.own(other)))
     }
 }
 
@@ -129,9 +142,7 @@ impl Entry {
         let Snapshot { publication, feed, .. } = snapshot;
         let lead = line(&article.lead());
         let link = uri(&article.link(publication));
-        let title = line(&article.title)
-            .or_else(|| lead.as_deref().map(|lead| excerpt(lead, 80)))
-            .unwrap_or_else(|| link.clone());
+        let title = title_of(article, &link);
         Self {
             id: article.id.urn(),
             content: match feed.content {
@@ -177,6 +188,7 @@ impl Picture {
     fn of(image: &Image) -> Self {
         Self {
             url: uri(image.url.as_str()),
+            media_type: picture_type(image.url.as_url().path()),
             width: image.width,
             height: image.height,
             caption: image.caption.as_deref().and_then(line),
@@ -210,8 +222,27 @@ impl Picture {
     }
 }
 
-fn self_url(snapshot: &Snapshot, format: Format) -> String {
-    uri(&snapshot.publication.url(&snapshot.feed.place.document_path(format)))
+/// Each id and instant once (RFC 6721 §3).
+fn withdrawn(snapshot: &Snapshot) -> Vec<Withdrawn> {
+    let present: HashSet<_> = snapshot.articles.iter().map(|article| article.id).collect();
+    let mut said = HashSet::new();
+    snapshot
+        .tombstones
+        .iter()
+        .filter(|tombstone| !present.contains(&tombstone.article))
+        .map(|tombstone| Withdrawn {
+            id: tombstone.article.urn(),
+            when: zoned(tombstone.withdrawn_at, snapshot.publication.time_zone),
+        })
+        .filter(|withdrawn| said.insert(withdrawn.clone()))
+        .collect()
+}
+
+/// Never empty: readers have nothing else to open an article by.
+pub(super) fn title_of(article: &Article, link: &str) -> String {
+    line(&article.title)
+        .or_else(|| line(&article.lead()).map(|lead| excerpt(&lead, 80)))
+        .unwrap_or_else(|| link.to_owned())
 }
 
 /// A name as readers see it.
@@ -220,8 +251,18 @@ fn byline(name: &str) -> Option<String> {
 }
 
 fn section(publication: &Publication, category: &Category) -> Option<Label> {
-    let scheme = uri(&publication.url(&FeedPlace::Named(category.slug.clone().into()).page_path()));
+    let scheme = page_of(publication, category.slug.clone().into());
     line(&category.title).map(|term| Label { term, scheme: Some(scheme) })
+}
+
+fn tag(publication: &Publication, term: String) -> Label {
+    let scheme = domain::Label::of(LabelKind::Tag, &term)
+        .map(|label| page_of(publication, FeedName::One(Term::Label(label.kind, label.slug))));
+    Label { term, scheme }
+}
+
+fn page_of(publication: &Publication, name: FeedName) -> String {
+    uri(&publication.url(&FeedPlace::Named(name).page_path()))
 }
 
 /// Sections first, then tags; a word is said once.
@@ -230,7 +271,7 @@ fn labels(article: &Article, publication: &Publication) -> Vec<Label> {
         article.categories.iter().filter_map(|category| section(publication, category)).collect();
     for term in article.tags.iter().filter_map(|tag| line(tag)) {
         if !labels.iter().any(|label| label.term == term) {
-            labels.push(Label { term, scheme: None });
+            labels.push(tag(publication, term));
         }
     }
     labels
@@ -245,6 +286,20 @@ fn media_type(text: &str) -> String {
     match text.split_once('/') {
         Some((kind, subtype)) if name(kind) && name(subtype) => text.to_ascii_lowercase(),
         _ => "application/octet-stream".to_owned(),
+    }
+}
+
+/// The type that a picture's path ends in.
+fn picture_type(path: &str) -> Option<&'static str> {
+    let (_, ending) = path.rsplit_once('.')?;
+    match ending.to_ascii_lowercase().as_str() {
+        "jpg" | "jpeg" => Some("image/jpeg"),
+        "png" => Some("image/png"),
+        "gif" => Some("image/gif"),
+        "webp" => Some("image/webp"),
+        "avif" => Some("image/avif"),
+        "svg" => Some("image/svg+xml"),
+        _ => None,
     }
 }
 

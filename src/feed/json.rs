@@ -10,6 +10,8 @@ struct Feed<'d> {
     title: &'d str,
     home_page_url: &'d str,
     feed_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_url: Option<String>,
     description: &'d str,
     #[serde(skip_serializing_if = "Option::is_none")]
     icon: Option<&'d str>,
@@ -17,7 +19,32 @@ struct Feed<'d> {
     language: &'d str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hubs: Option<[Hub<'d>; 1]>,
+    #[serde(rename = "_bantin", skip_serializing_if = "FeedExtension::is_empty")]
+    extension: FeedExtension<'d>,
     items: Vec<Item<'d>>,
+}
+
+/// What RSS and Atom say of the feed, and JSON Feed has no word for.
+#[derive(Serialize)]
+struct FeedExtension<'d> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rights: Option<&'d str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<&'d str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    withdrawn: Vec<Withdrawn<'d>>,
+}
+
+impl FeedExtension<'_> {
+    fn is_empty(&self) -> bool {
+        self.rights.is_none() && self.license.is_none() && self.withdrawn.is_empty()
+    }
+}
+
+#[derive(Serialize)]
+struct Withdrawn<'d> {
+    id: &'d str,
+    when: String,
 }
 
 #[derive(Serialize)]
@@ -103,12 +130,23 @@ pub(super) fn render(document: &Document<'_>) -> Result<Vec<u8>, RenderError> {
         version: "https://jsonfeed.org/version/1.1",
         title: &document.title,
         home_page_url: &document.page,
-        feed_url: document.url(Format::Json),
+        // Of the whole feed, whichever of its documents this is: readers know it by that.
+        feed_url: document.addresses.subscription(Format::Json),
+        next_url: document.addresses.older(Format::Json),
         description: &document.description,
         icon: document.image.as_deref(),
         authors: [Author { name: &document.publisher.name, url: Some(&document.publisher.url) }],
         language: document.language.as_str(),
         hubs: document.hub.as_deref().map(|url| [Hub { r#type: "WebSub", url }]),
+        extension: FeedExtension {
+            rights: document.rights.as_deref(),
+            license: document.license.as_deref(),
+            withdrawn: document
+                .withdrawn
+                .iter()
+                .map(|withdrawn| Withdrawn { id: &withdrawn.id, when: withdrawn.when.to_rfc3339() })
+                .collect(),
+        },
         items: document.entries.iter().map(item).collect(),
     };
     Ok(serde_json::to_vec_pretty(&feed)?)

@@ -6,6 +6,7 @@
 //! bytes, and the same snapshot gives the same bytes for ever. That is why no document names this
 //! program's version.
 
+mod addresses;
 mod atom;
 mod document;
 mod element;
@@ -18,6 +19,7 @@ mod promises;
 mod rss;
 #[cfg(test)]
 mod sample;
+pub mod sitemap;
 mod text;
 pub mod validators;
 

@@ -1,7 +1,7 @@
 //! CONTRACT promise 1: every format says the same, well-formed whatever text came in.
 
 use super::text::zoned;
-use super::{Snapshot, opml, render, sample};
+use super::{Part, Snapshot, Tombstone, opml, render, sample, sitemap};
 use crate::domain::*;
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -58,14 +58,57 @@ prop_compose! {
     }
 }
 
+fn any_place() -> impl Strategy<Value = FeedPlace> {
+    let private = |token: String, public: bool| FeedPlace::Private {
+        token,
+        public: public.then(|| "kinh-te,xa-hoi".parse().unwrap()),
+    };
+    prop_oneof![
+        Just(sample::place("xay-dung-dang")),
+        text().prop_map(FeedPlace::Search),
+        ("[0-9a-f]{32}", any::<bool>()).prop_map(move |(token, public)| private(token, public)),
+    ]
+}
+
+fn any_part() -> impl Strategy<Value = Part> {
+    let number = || prop_oneof![0_i64..4, any::<i64>()];
+    prop_oneof![
+        number().prop_map(|archives| Part::Subscription { archives }),
+        (number(), number()).prop_map(|(number, archives)| Part::Archive { number, archives }),
+        (prop_oneof![0_u32..4, any::<u32>()], any::<bool>())
+            .prop_map(|(number, more)| Part::Page { number, more }),
+    ]
+}
+
+/// Some of them of articles that stand in the feed.
+fn any_tombstones(articles: &[Article]) -> impl Strategy<Value = Vec<Tombstone>> + use<> {
+    let mut ids: Vec<ArticleId> = (0..3).map(|number| sample::article(1 << 41 | number, "").id).collect();
+    ids.extend(articles.iter().map(|article| article.id));
+    let tombstone = (prop::sample::select(ids), prop_oneof![any::<i64>(), 0_i64..3]);
+    let tombstone = tombstone.prop_map(|(article, at)| Tombstone { article, withdrawn_at: from_micros(at) });
+    prop::collection::vec(tombstone, 0..5)
+}
+
+fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+    (any_feed(), any_place(), any_part(), any::<bool>()).prop_flat_map(|(mut snapshot, place, part, hub)| {
+        snapshot.feed.place = place;
+        snapshot.part = part;
+        snapshot.hub = hub.then(|| sample::url("https://bao.example/websub"));
+        any_tombstones(&snapshot.articles)
+            .prop_map(move |tombstones| Snapshot { tombstones, ..snapshot.clone() })
+    })
+}
+
 prop_compose! {
-    fn any_snapshot()(
+    fn any_feed()(
         articles in prop::collection::vec(any_article(), 0..4),
         masthead in text(), title in text(), description in text(), full in any::<bool>(),
-        changed_at in any::<i64>(),
+        changed_at in any::<i64>(), rights in prop::option::of(text()),
     ) -> Snapshot {
         let mut snapshot = sample::snapshot();
         snapshot.publication.title = masthead;
+        snapshot.publication.license = rights.as_ref().and_then(|text| WebUrl::parse(&format!("https://a.vn/{text}")).ok());
+        snapshot.publication.rights = rights;
         snapshot.feed.title = title;
         snapshot.feed.description = description;
         snapshot.feed.content = if full { FeedContent::Full } else { FeedContent::Summary };
@@ -187,6 +230,70 @@ proptest! {
             let creators = item.dublin_core_ext().map(|dc| dc.creators.clone()).unwrap_or_default();
             prop_assert_eq!(creators, authors);
         }
+    }
+
+    #[test]
+    fn a_document_says_where_it_is_once_and_leads_to_others(snapshot in any_snapshot()) {
+        let rss = ::rss::Channel::read_from(&*render(&snapshot, Format::Rss).unwrap()).unwrap();
+        let atom = atom_syndication::Feed::read_from(&*render(&snapshot, Format::Atom).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&render(&snapshot, Format::Json).unwrap()).unwrap();
+        let in_rss = &rss.atom_ext().unwrap().links;
+        for links in [in_rss, &atom.links] {
+            let of = |rel: &str| links.iter().filter(|link| link.rel == rel).map(|link| link.href.clone()).collect::<Vec<_>>();
+            let own = of("self");
+            prop_assert_eq!(own.len(), 1);
+            for rel in ["prev-archive", "next-archive", "current", "previous", "next", "hub"] {
+                prop_assert!(of(rel).len() <= 1);
+                prop_assert!(!of(rel).contains(&own[0]), "{} leads to itself", rel);
+            }
+            let private = matches!(snapshot.feed.place, FeedPlace::Private { .. });
+            prop_assert!(!private || of("hub").is_empty());
+        }
+        let relations = |links: &[atom_syndication::Link]| -> Vec<String> {
+            let ours = |link: &&atom_syndication::Link| !["alternate", "self"].contains(&link.rel.as_str());
+            links.iter().filter(ours).map(|link| link.rel.clone()).collect()
+        };
+        prop_assert_eq!(relations(in_rss), relations(&atom.links));
+        let older = relations(in_rss).iter().any(|rel| ["prev-archive", "next"].contains(&rel.as_str()));
+        prop_assert_eq!(json["next_url"].is_string(), older);
+        prop_assert_ne!(&json["next_url"], &json["feed_url"]);
+        let is_archive = rss.extensions.contains_key("fh");
+        prop_assert_eq!(is_archive, atom.extensions.contains_key("fh"));
+        prop_assert_eq!(is_archive, relations(in_rss).contains(&"current".to_owned()));
+    }
+
+    #[test]
+    fn what_was_taken_back_is_said_before_what_stands(snapshot in any_snapshot()) {
+        let atom = String::from_utf8(render(&snapshot, Format::Atom).unwrap()).unwrap();
+        let first = atom.find("\n <entry>").unwrap_or(atom.len());
+        prop_assert!(atom.rfind("\n <at:deleted-entry ").is_none_or(|last| last < first));
+        prop_assert!(atom.rfind("\n <fh:archive>").is_none_or(|last| last < first));
+        prop_assert_eq!(atom.matches("\n <entry>").count(), snapshot.articles.len());
+
+        let read = atom_syndication::Feed::read_from(atom.as_bytes()).unwrap();
+        let elements = read.extensions.get("at").map(|names| names["deleted-entry"].clone()).unwrap_or_default();
+        let in_atom: Vec<serde_json::Value> = elements
+            .iter()
+            .map(|element| serde_json::json!({ "id": element.attrs["ref"], "when": element.attrs["when"] }))
+            .collect();
+        let json: serde_json::Value = serde_json::from_slice(&render(&snapshot, Format::Json).unwrap()).unwrap();
+        let in_json = json["_bantin"]["withdrawn"].as_array().cloned().unwrap_or_default();
+        prop_assert_eq!(&in_atom, &in_json);
+        prop_assert_eq!(atom.contains("xmlns:at="), !in_atom.is_empty());
+        for (at, withdrawn) in in_atom.iter().enumerate() {
+            prop_assert!(!in_atom[..at].contains(withdrawn), "said twice");
+            prop_assert!(snapshot.articles.iter().all(|article| article.id.urn() != withdrawn["id"]));
+        }
+    }
+
+    #[test]
+    fn sitemaps_are_well_formed_too(snapshot in any_snapshot(), path in text()) {
+        let Snapshot { publication, articles, changed_at, .. } = snapshot;
+        assert_well_formed(&sitemap::news(&publication, &articles));
+        let page = |loc| sitemap::Location { loc, lastmod: Some(changed_at) };
+        let pages = [page(publication.url(&path)), page(path)];
+        assert_well_formed(&sitemap::urls(&publication, &pages));
+        assert_well_formed(&sitemap::index(&publication, &pages));
     }
 
     #[test]

@@ -16,8 +16,10 @@ pub(super) fn render(document: Document<'_>) -> Result<Vec<u8>, RenderError> {
 }
 
 fn channel(document: Document<'_>) -> Channel {
+    let own: Vec<Element> = Element::archive(&document).into_iter().collect();
     Channel {
         language: Some(document.language.to_string()),
+        copyright: document.rights.clone(),
         managing_editor: mailbox(&document),
         webmaster: mailbox(&document),
         last_build_date: Some(rfc822(document.changed_at)),
@@ -32,7 +34,8 @@ fn channel(document: Document<'_>) -> Channel {
             ..Image::default()
         }),
         atom_ext: Some(AtomExtension { links: links(&document) }),
-        namespaces: namespaces(&["atom", "content", "dc", "media"]),
+        namespaces: namespaces(&["atom", "content", "dc", "media"], &own),
+        extensions: extensions(own),
         items: document.entries.into_iter().map(item).collect(),
         title: document.title,
         link: document.page,
@@ -48,15 +51,20 @@ fn mailbox(document: &Document<'_>) -> Option<String> {
 }
 
 fn links(document: &Document<'_>) -> Vec<Link> {
+    let own = Format::Rss;
     let link = |rel: &str, href: String, format: Option<Format>| Link {
         rel: rel.to_owned(),
         href,
         mime_type: format.map(|format| format.media_type().to_owned()),
         ..Link::default()
     };
-    std::iter::once(link("self", document.url(Format::Rss), Some(Format::Rss)))
-        .chain(document.alternates(Format::Rss).map(|(f, url)| link("alternate", url.clone(), Some(*f))))
+    // The relations of RFC 5005 stand in RSS as Atom links (Appendix B).
+    let others = document.addresses.relations(own).into_iter();
+    std::iter::once(link("self", document.addresses.own(own), Some(own)))
+        .chain(document.alternates(own).map(|(format, url)| link("alternate", url, Some(format))))
+        .chain(others.map(|(relation, url)| link(relation, url, Some(own))))
         .chain(document.hub.iter().map(|hub| link("hub", hub.clone(), None)))
+        .chain(document.license.iter().map(|license| link("license", license.clone(), None)))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! A small feed of our own writing that golden files and promises share.
 
-use super::{Part, Snapshot};
+use super::{Part, Snapshot, Tombstone};
 use crate::domain::*;
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub(super) fn publication() -> Publication {
         time_zone: chrono_tz::Asia::Ho_Chi_Minh,
         contact: Some(EmailAddress::parse("toasoan@bao.example").unwrap()),
         logo: Some(url("https://bao.example/logo.png")),
+        license: None,
+        rights: None,
     }
 }
 
@@ -124,6 +126,17 @@ fn hostile() -> Article {
         updated: instant("2024-04-02T00:00:00+07:00"),
         ..article(1, "Title ]]> \u{0}\u{b}with \u{feff}controls\r\nĐa\u{309}ng & 5 < 6")
     }
+}
+
+/// One article taken back, said twice, and one that stands in [`snapshot`] again.
+pub(super) fn tombstones() -> Vec<Tombstone> {
+    let tombstone = |number, when| Tombstone { article: article(number, "").id, withdrawn_at: instant(when) };
+    vec![
+        tombstone(9, "2024-04-04T09:00:01.5+07:00"),
+        tombstone(9, "2024-04-04T09:00:01.5+07:00"),
+        tombstone(3, "2024-04-04T08:00:00+07:00"),
+        tombstone(8, "2024-04-01T00:00:00+07:00"),
+    ]
 }
 
 pub(super) fn snapshot() -> Snapshot {

@@ -247,6 +247,8 @@ fn ordinary() -> Sample {
             time_zone: Tz::Asia__Ho_Chi_Minh,
             contact: Some(address("toasoan@mienhau.example")),
             logo: None,
+            license: None,
+            rights: None,
         },
         sender: Sender {
             address: address("bantin@mienhau.example"),

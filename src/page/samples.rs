@@ -76,6 +76,8 @@ impl Samples {
                 time_zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
                 contact: EmailAddress::parse("toasoan@example.vn").ok(),
                 logo: None,
+                license: None,
+                rights: None,
             },
             all: FeedLink {
                 title: "Tất cả bài viết".into(),

@@ -65,6 +65,8 @@ mod tests {
             time_zone: Tz::Asia__Ho_Chi_Minh,
             contact: None,
             logo: None,
+            license: None,
+            rights: None,
         };
         let templates = Templates::built_in().unwrap();
         for (cron, zone, vi, en) in [

@@ -69,7 +69,8 @@ impl Document {
 
     fn read_json(&mut self) {
         let feed: Value = serde_json::from_slice(&self.answer.body).unwrap();
-        for (name, rel) in [("feed_url", "self"), ("next_url", "prev-archive")] {
+        // The feed's own address is its name in each of its documents (JSON Feed 1.1, `feed_url`).
+        for (name, rel) in [("feed_url", "current"), ("next_url", "prev-archive")] {
             self.links.extend(feed[name].as_str().map(|url| (rel.to_owned(), url.to_owned())));
         }
     }
@@ -143,15 +144,13 @@ fn walk(world: &World, slug: &str, format: &str) -> Vec<Document> {
         assert!(seen.insert(previous.clone()), "{previous} comes back");
         assert!(seen.len() < 200, "a walk without an end");
         let page = Document::get(world, &previous);
-        if format != "json" {
-            assert!(page.is_archive, "{previous} has no fh:archive");
-            assert_eq!(page.link("current"), Some(&*subscription), "{previous}");
-        }
+        assert!(page.is_archive || format == "json", "{previous} has no fh:archive");
+        assert_eq!(page.link("current"), Some(&*subscription), "{previous}");
         assert!(page.tombstones.is_empty(), "{previous}: tombstones are of the subscription document");
         walked.push(page);
     }
     for document in &walked {
-        assert_eq!(document.link("self"), Some(&*document.address));
+        assert!(format == "json" || document.link("self") == Some(&*document.address));
         let next = document.link("next-archive");
         // Not to one still under construction (§4): what it leads to leads back.
         if let Some(next) = next {

@@ -3,6 +3,11 @@
 
 use crate::served::{AT_ONCE, FORMATS, article, feed, id_of, items, text, titles, with};
 use crate::world::{World, judged, python};
+use bantin::domain::{
+    Article, ArticleId, ArticleState, FeedDefinition, FeedKey, FeedPlace, Format, Instant, LanguageTag,
+    Publication, SafeHtml, Selection, WebUrl,
+};
+use bantin::feed::{Part, Snapshot, Tombstone, render, sitemap};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -140,6 +145,137 @@ fn nothing_dangerous_or_relative_leaves_in_any_format() {
         .find(|i| i["title"].as_str().unwrap().starts_with("The "))
         .unwrap();
     assert_eq!(english["language"], "en");
+}
+
+/// The hostile newsroom without a server: rows as a hand in the database leaves them.
+fn hostile_snapshot(place: FeedPlace, part: Part) -> Snapshot {
+    let at = |second: i64| Instant::from_timestamp(1_793_577_600 - second, 123_456_000).unwrap();
+    let id = |number: u128| {
+        ArticleId::new(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + number))
+    };
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let articles = hostile().into_iter().enumerate().map(|(number, fields)| Article {
+        id: id(number as u128),
+        state: ArticleState::Visible,
+        revision: 1,
+        title: text(&fields, "title"),
+        summary: fields["summary"].as_str().map(str::to_owned),
+        body: SafeHtml::stored(
+            SafeHtml::clean(&text(&fields, "content_html"), None).as_str().to_owned() + "]]>\u{b}",
+        ),
+        url: fields["url"].as_str().and_then(|url| WebUrl::parse(url).ok()),
+        categories: Vec::new(),
+        tags: texts(&fields["tags"]),
+        authors: texts(&fields["authors"]),
+        published: at(number as i64),
+        updated: at(number as i64),
+        image: None,
+        enclosures: Vec::new(),
+        source: None,
+        language: fields["language"].as_str().and_then(LanguageTag::parse),
+    });
+    let publication = Publication {
+        id: uuid::Uuid::from_u128(1),
+        title: "Báo ]]> \u{1}Sông & <b>Hậu</b>".into(),
+        base_url: WebUrl::parse("https://bao.example/tin").unwrap(),
+        language: LanguageTag::default(),
+        time_zone: "Asia/Ho_Chi_Minh".parse().unwrap(),
+        contact: None,
+        logo: None,
+        license: WebUrl::parse("https://bao.example/giấy phép?a&b").ok(),
+        rights: Some("© Báo ]]> \u{b}& bạn".into()),
+    };
+    let selection = Selection::One(FeedKey::All);
+    let feed = FeedDefinition::undeclared(&publication, selection, place, "Tất cả & <hết>".into());
+    let tombstone = |number, second| Tombstone { article: id(number), withdrawn_at: at(second) };
+    Snapshot {
+        publication,
+        feed,
+        category: None,
+        changed_at: at(0),
+        articles: articles.collect(),
+        tombstones: vec![tombstone(99, 0), tombstone(99, 0), tombstone(98, 5), tombstone(0, 9)],
+        part,
+        hub: WebUrl::parse("https://bao.example/websub?a&b").ok(),
+    }
+}
+
+/// Every kind of document that a feed has.
+fn parts() -> Vec<(&'static str, Snapshot)> {
+    let named = || FeedPlace::Named("kinh-te+tag:dai-hoi".parse().unwrap());
+    let search = FeedPlace::Search("lúa & <gạo> \"x\"".into());
+    let private = FeedPlace::Private { token: "a1b2".into(), public: "kinh-te,xa-hoi".parse().ok() };
+    [
+        ("subscription", named(), Part::Subscription { archives: 3 }),
+        ("archive", named(), Part::Archive { number: 2, archives: 3 }),
+        ("page", search, Part::Page { number: 2, more: true }),
+        ("private", private, Part::Subscription { archives: 1 }),
+    ]
+    .into_iter()
+    .map(|(name, place, part)| (name, hostile_snapshot(place, part)))
+    .collect()
+}
+
+#[test]
+fn libxml_and_the_schema_of_atom_find_nothing_in_archives_pages_and_tombstones() {
+    let world = World::new();
+    for (name, snapshot) in parts() {
+        for format in [Format::Rss, Format::Atom] {
+            let document = render(&snapshot, format).unwrap();
+            let file = world.write(&format!("{name}.{}", format.extension()), document);
+            judged("xmllint", &["--noout"], &file)
+                .unwrap_or_else(|words| panic!("{name} {format:?}: {words}"));
+            if format == Format::Atom {
+                judged("jing", &["-c", ATOM], &file).unwrap_or_else(|words| panic!("{name}: {words}"));
+            }
+        }
+    }
+    let (_, archive) = parts().remove(1);
+    let document = String::from_utf8(render(&archive, Format::Atom).unwrap()).unwrap();
+    let tombstone = document.lines().find(|line| line.contains("<at:deleted-entry")).unwrap();
+    let behind = document.replace(tombstone, "").replace("</feed>", &format!("{tombstone}</feed>"));
+    let file = world.write("behind.atom", behind);
+    assert!(judged("jing", &["-c", ATOM], &file).is_err(), "a tombstone behind the entries");
+
+    let news = world.write("news.xml", sitemap::news(&archive.publication, &archive.articles));
+    judged("xmllint", &["--noout"], &news).unwrap();
+}
+
+/// Bozo, then the relations of the feed's links, the licence, and id with title of every entry.
+const FEEDPARSER_OF_FILES: &str = r"
+import feedparser, json, sys
+for path in sys.argv[1:]:
+    feed = feedparser.parse(path, sanitize_html=False)
+    assert feed.bozo == 0, (path, feed.bozo_exception)
+    links = {l.rel: l.href for l in feed.feed.links}
+    print(json.dumps([links, feed.feed.license, feed.feed.rights] + [[e.id, e.title] for e in feed.entries]))
+";
+
+#[test]
+fn feedparser_follows_archives_and_reads_their_entries() {
+    let world = World::new();
+    for (name, snapshot) in parts() {
+        let json: Value = serde_json::from_slice(&render(&snapshot, Format::Json).unwrap()).unwrap();
+        let items = json["items"].as_array().unwrap();
+        let expected: Vec<Value> = items.iter().map(|item| json!([item["id"], item["title"]])).collect();
+        assert_eq!(expected.len(), hostile().len());
+        for format in [Format::Rss, Format::Atom] {
+            let document = render(&snapshot, format).unwrap();
+            let file = world.write(&format!("{name}.{}", format.extension()), document);
+            let read = python(FEEDPARSER_OF_FILES, &[file.to_str().unwrap()]);
+            let read: Vec<Value> = serde_json::from_str(&read).unwrap();
+            assert_eq!(read[1], json["_bantin"]["license"], "{name} {format:?}");
+            assert_eq!(read[2], json["_bantin"]["rights"], "{name} {format:?}");
+            assert_eq!(read[3..], expected, "{name} {format:?}");
+            let older =
+                ["prev-archive", "next"].map(|rel| read[0][rel].as_str()).into_iter().flatten().next();
+            let next =
+                json["next_url"].as_str().unwrap().replace(".json", &format!(".{}", format.extension()));
+            assert_eq!(older, Some(next.as_str()), "{name} {format:?}");
+        }
+    }
 }
 
 /// Bozo, the version, and id with title of every entry.

@@ -61,6 +61,8 @@ mod tests {
             time_zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
             contact: None,
             logo: None,
+            license: None,
+            rights: None,
         };
         let drafts = drafts(&publication, now).unwrap();
         assert!(drafts.len() >= 300, "{}", drafts.len());
