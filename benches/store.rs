@@ -115,7 +115,7 @@ async fn tidy(url: &StoreUrl) {
 
 async fn measure(name: &str, url: &StoreUrl, sizes: &[usize]) {
     let store = Store::open(url).await.unwrap();
-    store.migrate().await.unwrap();
+    store.migrate(Default::default()).await.unwrap();
     store.installation(SystemClock.now(), &SystemChance).await.unwrap();
     let mut held = 0;
     let mut first = None;

@@ -187,7 +187,7 @@ impl App {
         let templates = templates_of(config)?;
         let declared = declared_of(config)?;
         let store = Store::open(&config.store).await?;
-        store.migrate().await?;
+        store.migrate(started_at).await?;
         let installation = store.installation(started_at, &*chance).await?;
         let publication = publication_of(config, installation.publication)?;
         let (relay, outbox) = relay_of(&config.mail, &config.limits)?;

@@ -50,7 +50,7 @@ fn state(word: &str) -> Result<ArticleState, String> {
 impl ArticleCommand {
     pub async fn run(self, common: Common) -> anyhow::Result<ExitCode> {
         let store = Store::open(&common.config()?.store).await?;
-        store.migrate().await?;
+        store.migrate(SystemClock.now()).await?;
         match self {
             Self::List { category, search, state, limit } => {
                 let articles = match search {

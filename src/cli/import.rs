@@ -66,7 +66,7 @@ impl Import {
             None
         } else {
             let store = Store::open(&config.store).await?;
-            store.migrate().await?;
+            store.migrate(SystemClock.now()).await?;
             store.installation(SystemClock.now(), &SystemChance).await?;
             Some(store)
         };

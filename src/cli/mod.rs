@@ -15,6 +15,7 @@ mod subscriber;
 
 use crate::app::{App, AppError, SystemChance, SystemClock};
 use crate::config::{Config, ConfigFault, LogSettings};
+use crate::domain::Clock as _;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
@@ -139,7 +140,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => wait(async move {
             let config = common.config()?;
             let store = crate::store::Store::open(&config.store).await?;
-            store.migrate().await?;
+            store.migrate(SystemClock.now()).await?;
             println!("{}: the schema is up to date", config.store);
             Ok(ExitCode::SUCCESS)
         }),

@@ -60,7 +60,11 @@ pub(super) async fn close_pages(
     Ok(())
 }
 
-async fn overflows(connection: &mut AnyConnection, feed: i64, window: i64) -> Result<bool, StoreError> {
+pub(super) async fn overflows(
+    connection: &mut AnyConnection,
+    feed: i64,
+    window: i64,
+) -> Result<bool, StoreError> {
     let found: i64 = sqlx::query_scalar(OVERFLOWS).bind(feed).bind(window).fetch_one(connection).await?;
     Ok(found > 0)
 }

@@ -211,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/bantin.db", folder.path().display());
         let store = Store::open(&url.parse().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        store.migrate(Instant::default()).await.unwrap();
         let chance = Counting(0.into());
         let mut draft = Draft::titled("Một").unwrap();
         for (title, body) in [("Một", "a"), ("Hai", "b"), ("Ba", "c")] {

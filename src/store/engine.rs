@@ -1,4 +1,5 @@
 use super::StoreError;
+use crate::domain::Instant;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 
@@ -158,14 +159,14 @@ impl Store {
 
     /// Brings the schema up to date. Safe when several processes start at once: PostgreSQL's
     /// migrator takes an advisory lock; on SQLite the one that loses the race tries again.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
+    pub async fn migrate(&self, now: Instant) -> Result<(), StoreError> {
         match self.engine {
-            Engine::Postgres => Ok(POSTGRES.run(&self.writer).await?),
+            Engine::Postgres => POSTGRES.run(&self.writer).await?,
             Engine::Sqlite => {
                 let mut tries = 0;
                 loop {
                     match SQLITE.run(&self.writer).await {
-                        Ok(()) => return Ok(()),
+                        Ok(()) => break,
                         Err(error) if tries >= 10 => return Err(error.into()),
                         Err(_) => tries += 1,
                     }
@@ -173,6 +174,7 @@ impl Store {
                 }
             }
         }
+        self.catch_up(now).await
     }
 
     /// Whether the schema is the one that this program knows: every migration applied, each by the
@@ -212,6 +214,11 @@ impl Store {
     /// The connections for reading.
     pub(super) fn readers(&self) -> &AnyPool {
         &self.readers
+    }
+
+    /// The connections for writing.
+    pub(super) fn writer(&self) -> &AnyPool {
+        &self.writer
     }
 
     /// A transaction that writes. On SQLite it takes the write lock at once: a transaction that

@@ -28,6 +28,7 @@ mod statement;
 mod subscribers;
 mod subscriptions;
 mod suppressions;
+mod upgrade;
 
 pub use acceptance::{Acceptance, Accepted};
 pub use articles::ArticleSelection;

@@ -28,4 +28,5 @@ mod store_histories;
 mod store_readers;
 mod store_schema;
 mod store_search;
+mod store_selections;
 mod world;

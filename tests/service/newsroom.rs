@@ -38,7 +38,7 @@ impl Newsroom {
         let folder = TempDir::new().unwrap();
         let url: StoreUrl = format!("sqlite:{}/bantin.db", folder.path().display()).parse().unwrap();
         let store = Store::open(&url).await.unwrap();
-        store.migrate().await.unwrap();
+        store.migrate(Instant::default()).await.unwrap();
         Self { store, url, chance: Seeded::default(), _folder: Some(folder) }
     }
 

@@ -126,7 +126,7 @@ fn make_template(folder: &Path) {
         connection.close().await.unwrap();
         let template: StoreUrl = url(folder, TEMPLATE).parse().unwrap();
         let store = Store::open(&template).await.unwrap();
-        store.migrate().await.unwrap();
+        store.migrate(Default::default()).await.unwrap();
         store.close().await;
     });
 }
