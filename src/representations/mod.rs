@@ -112,6 +112,8 @@ pub struct Representations {
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
     seen: AtomicI64,
+    /// The version of the tree of sections that the directory was made of.
+    tree: AtomicI64,
     announced: AtomicBool,
     rendered: AtomicU64,
 }
@@ -136,9 +138,11 @@ impl Representations {
             ready,
             newest: RwLock::default(),
             seen: AtomicI64::new(0),
+            tree: AtomicI64::new(0),
             announced: AtomicBool::new(false),
             rendered: AtomicU64::new(0),
         };
+        representations.tree.store(representations.store.tree_version().await?, Ordering::Release);
         let tree = representations.store.category_tree().await?;
         representations.read_directory(&tree);
         let states = representations.store.feed_states().await?;
@@ -261,9 +265,11 @@ impl Representations {
             newest.extend(changed.iter().map(|state| (state.key, state.change_number)));
         }
         let mut directory = self.directory();
-        if changed.iter().any(|state| directory.by_key(state.key).is_none()) {
+        let version = self.store.tree_version().await?;
+        if version != self.tree.load(Ordering::Acquire) {
             let tree = self.store.category_tree().await?;
             directory = self.read_directory(&tree);
+            self.tree.store(version, Ordering::Release);
             if self.announced.load(Ordering::Acquire) {
                 self.note_definitions(&directory, now).await?;
             }

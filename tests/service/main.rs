@@ -24,6 +24,7 @@ mod store_articles;
 mod store_feeds;
 mod store_histories;
 mod store_readers;
+mod store_renaming;
 mod store_schema;
 mod store_search;
 mod world;
