@@ -53,7 +53,7 @@ impl FeedCommand {
                 }
             }
             Self::Render { slug, format } => {
-                let Some(feed) = directory.by_slug(&slug) else {
+                let Some(feed) = directory.lookup(&slug).feed() else {
                     bail!("there is no feed `{slug}`; `bantin feed list` names them");
                 };
                 let made = app.representations.render(feed.clone(), format).await?;

@@ -1,7 +1,7 @@
 use super::answer::{Cacheable, Problem, page_validators};
 use super::visitor::Visitor;
-use super::{AppState, pages};
-use crate::domain::{FeedDefinition, Format, Slug};
+use super::{AppState, moved, pages};
+use crate::domain::{FeedDefinition, Format, Lookup, Slug};
 use crate::feed::opml;
 use crate::representations::Coding;
 use axum::body::Bytes;
@@ -26,7 +26,13 @@ pub async fn feed_or_page(
         return pages::feed(&app, &name, &visitor).await;
     };
     let directory = app.representations.directory();
-    let found = Slug::parse(slug).ok().and_then(|slug| directory.by_slug(&slug));
+    let found = Slug::parse(slug).map_or(Lookup::Nothing, |slug| directory.lookup(&slug));
+    let found = match found {
+        Lookup::Feed(feed) => Some(feed),
+        Lookup::Moved(feed) => return moved::moved_document(&app, feed, format),
+        Lookup::Retired => return moved::gone(&app),
+        Lookup::Nothing => None,
+    };
     let Some(feed) = found.filter(|feed| feed.formats.contains(&format)) else {
         return (StatusCode::NOT_FOUND, "404: there is no such feed; / lists all feeds\n").into_response();
     };

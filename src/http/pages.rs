@@ -1,12 +1,15 @@
-use super::AppState;
 use super::answer::{Cacheable, Problem, page_validators};
 use super::visitor::Visitor;
-use crate::domain::{ArticleId, ArticleState, Directory, FeedDefinition, FeedKey, Instant, Language, Slug};
+use super::{AppState, moved};
+use crate::domain::{
+    ArticleId, ArticleState, Directory, FeedDefinition, FeedKey, Instant, Language, Lookup, Slug,
+};
 use crate::http::readers::subscribe_form_of;
 use crate::page::{self, FeedLink};
 use crate::store::ArticleSelection;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -91,14 +94,19 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
     .await
 }
 
-fn find<'d>(directory: &'d Directory, name: &str) -> Option<&'d FeedDefinition> {
-    directory.by_slug(&Slug::parse(name).ok()?)
+fn find<'d>(directory: &'d Directory, name: &str) -> Lookup<'d> {
+    Slug::parse(name).map_or(Lookup::Nothing, |slug| directory.lookup(&slug))
 }
 
 /// `/feeds/{slug}`
 pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
     let directory = app.representations.directory();
-    let Some(feed) = find(&directory, name) else { return Problem::NotFound.page(app, visitor) };
+    let feed = match find(&directory, name) {
+        Lookup::Feed(feed) => feed,
+        Lookup::Moved(feed) => return moved::moved_page(app, feed),
+        Lookup::Retired => return Problem::Ended.page(app, visitor),
+        Lookup::Nothing => return Problem::NotFound.page(app, visitor),
+    };
     shelved(app, visitor, &page_path_of(feed), async || {
         let articles = latest(app, feed.key().unwrap_or(FeedKey::All)).await?;
         let form = subscribe_form_of(app, visitor, feed.key());
@@ -137,7 +145,7 @@ pub async fn style(State(app): State<AppState>, visitor: Visitor) -> Response {
     .answer(&visitor.headers, app.clock.now())
 }
 
-/// Everything else.
-pub async fn nowhere(State(app): State<AppState>, visitor: Visitor) -> Response {
-    Problem::NotFound.page(&app, &visitor)
+/// Everything else: where an old system had its feeds, and what never was.
+pub async fn nowhere(State(app): State<AppState>, uri: Uri, visitor: Visitor) -> Response {
+    moved::old_path(&app, &visitor, uri.path())
 }

@@ -260,19 +260,21 @@ impl Representations {
     pub async fn refresh(&self, now: Instant) -> Result<usize, RepresentationError> {
         let changed = self.store.feeds_changed_after(self.seen()).await?;
         let Some(last) = changed.last() else { return Ok(0) };
+        // Before what is stale is told: nobody renders the new articles under the old names.
+        let version = self.store.tree_version().await?;
+        let other_tree = version != self.tree.load(Ordering::Acquire);
+        if other_tree {
+            let tree = self.store.category_tree().await?;
+            self.read_directory(&tree);
+            self.tree.store(version, Ordering::Release);
+        }
         {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             newest.extend(changed.iter().map(|state| (state.key, state.change_number)));
         }
-        let mut directory = self.directory();
-        let version = self.store.tree_version().await?;
-        if version != self.tree.load(Ordering::Acquire) {
-            let tree = self.store.category_tree().await?;
-            directory = self.read_directory(&tree);
-            self.tree.store(version, Ordering::Release);
-            if self.announced.load(Ordering::Acquire) {
-                self.note_definitions(&directory, now).await?;
-            }
+        let directory = self.directory();
+        if other_tree && self.announced.load(Ordering::Acquire) {
+            self.note_definitions(&directory, now).await?;
         }
         self.seen.store(last.change_number, Ordering::Release);
         for state in &changed {

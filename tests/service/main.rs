@@ -13,6 +13,7 @@ mod imports;
 mod journey;
 mod judges;
 mod mailroom;
+mod moved;
 mod newsroom;
 mod pages;
 mod postbox;
