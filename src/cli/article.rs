@@ -57,7 +57,7 @@ impl ArticleCommand {
                     Some(words) => store.search(&words, limit).await?,
                     None => {
                         let feed = match category {
-                            Some(slug) => match store.category_tree().await?.by_slug(&slug) {
+                            Some(slug) => match store.category_tree().await?.find(&slug) {
                                 Some(category) => Some(FeedKey::Category(category.id)),
                                 None => bail!("there is no category `{slug}`; `bantin feed list` names them"),
                             },

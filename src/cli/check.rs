@@ -1,7 +1,11 @@
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock, publication_of, templates_of};
 use crate::config::{Config, read_folder};
-use crate::domain::{Chance, Clock, DigestFeeds, Directory, Instant, Selected, Slug};
+use crate::domain::{
+    ALL_SLUG, Alias, CategoryTree, Chance, Clock, DeclaredFeed, DigestFeeds, Directory, FeedKey, Instant,
+    Lookup, Selected, Slug, Term,
+};
+use crate::http::OWN_PATHS;
 use crate::relay::{self, MailUrl, SmtpOptions};
 use crate::store::Store;
 use crate::{mail, page};
@@ -13,6 +17,8 @@ use std::time::Duration;
 
 /// No newsroom's clock is before this release.
 const RELEASED: &str = "2026-11-01T00:00:00Z";
+/// How findings about the files of `feeds/` are headed.
+const FEEDS: &str = "feeds";
 /// How long another server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -64,8 +70,11 @@ impl Check {
                 addresses(&mut report, &config);
                 clock(&mut report, SystemClock.now());
                 templates(&mut report, &config);
-                let directory = store(&mut report, &config).await;
-                declared(&mut report, &config, directory.as_ref());
+                let stored = store(&mut report, &config).await;
+                declared(&mut report, &config, stored.as_ref());
+                if let Some(stored) = &stored {
+                    retired(&mut report, stored).await;
+                }
                 sender(&mut report, &config);
                 if !self.offline {
                     outgoing(&mut report, &config).await;
@@ -159,7 +168,15 @@ fn templates(report: &mut Report, config: &Config) {
     }
 }
 
-async fn store(report: &mut Report, config: &Config) -> Option<Directory> {
+/// What the store says of feeds, with what files make of it.
+struct Stored {
+    store: Store,
+    tree: CategoryTree,
+    declared: Vec<DeclaredFeed>,
+    directory: Directory,
+}
+
+async fn store(report: &mut Report, config: &Config) -> Option<Stored> {
     const PART: &str = "store";
     let mend = "is the path writable, is the server running, are name and password right?";
     let reached = match tokio::time::timeout(PATIENCE, Store::reach(&config.store)).await {
@@ -199,49 +216,139 @@ async fn store(report: &mut Report, config: &Config) -> Option<Directory> {
     let installation = store.installation(now, chance).await.ok()?;
     let publication = publication_of(config, installation.publication).ok()?;
     let tree = store.category_tree().await.ok()?;
-    let feeds = read_folder(&config.feeds, config.publication.time_zone).map(|d| d.feeds).unwrap_or_default();
-    Some(Directory::new(&publication, &tree, &feeds))
+    let declared =
+        read_folder(&config.feeds, config.publication.time_zone).map(|d| d.feeds).unwrap_or_default();
+    let directory = Directory::new(&publication, &tree, &declared);
+    Some(Stored { store, tree, declared, directory })
 }
 
-fn declared(report: &mut Report, config: &Config, directory: Option<&Directory>) {
-    const PART: &str = "feeds";
+fn declared(report: &mut Report, config: &Config, stored: Option<&Stored>) {
     let declared = match read_folder(&config.feeds, config.publication.time_zone) {
         Ok(declared) => declared,
         Err(faults) => {
-            faults.iter().for_each(|fault| report.fault(PART, fault.to_string()));
+            faults.iter().for_each(|fault| report.fault(FEEDS, fault.to_string()));
             return;
         }
     };
     if !config.feeds.is_dir() {
-        report.doubt(PART, format!("the folder {} is not there; defaults are used", config.feeds.display()));
+        report.doubt(FEEDS, format!("the folder {} is not there; defaults are used", config.feeds.display()));
     }
     for digest in &declared.digests {
-        report.fine(PART, format!("digest `{}` by `{}`", digest.slug, digest.schedule));
+        report.fine(FEEDS, format!("digest `{}` by `{}`", digest.slug, digest.schedule));
     }
-    let Some(directory) = directory else { return };
-    let category_known = |slug: &Slug| {
-        directory
-            .of_categories()
-            .any(|feed| directory.category_of(&feed.selection).is_some_and(|c| c.slug == *slug))
-    };
-    for feed in &declared.feeds {
-        if let Selected::Category(slug) = &feed.selected
-            && !category_known(slug)
-        {
-            report.doubt(
-                PART,
-                format!(
-                    "{}: no article has the category `{slug}` yet; `bantin feed list` names those there are",
-                    feed.file
-                ),
-            );
+    let Some(stored) = stored else { return };
+    for feed in &stored.declared {
+        selected(report, &stored.tree, feed);
+        for alias in &feed.aliases {
+            if let Some(why) = idle(stored, feed, alias) {
+                report.doubt(FEEDS, format!("{}: the alias `{alias}` {why}", feed.file));
+            }
         }
     }
     for digest in &declared.digests {
         let DigestFeeds::These(slugs) = &digest.feeds else { continue };
-        for slug in slugs.iter().filter(|slug| directory.by_slug(slug).is_none()) {
-            report
-                .doubt(PART, format!("digest `{}` names the feed `{slug}`, which is not there", digest.slug));
+        for slug in slugs {
+            let told = match stored.directory.lookup(slug) {
+                Lookup::Feed(_) => continue,
+                Lookup::Moved(feed) => {
+                    let now = feed.slug().map_or("another", Slug::as_str);
+                    format!("which is called `{now}` now; it is still offered, write the present name")
+                }
+                Lookup::Retired => "which is retired; take it out".to_owned(),
+                Lookup::Nothing => "which is not there".to_owned(),
+            };
+            report.doubt(FEEDS, format!("digest `{}` names the feed `{slug}`, {told}", digest.slug));
+        }
+    }
+}
+
+/// Whether there is what a file selects.
+fn selected(report: &mut Report, tree: &CategoryTree, feed: &DeclaredFeed) {
+    match &feed.selected {
+        Selected::Category(slug) => match tree.find(slug) {
+            None if feed.retired => {}
+            None => report.doubt(
+                FEEDS,
+                format!(
+                    "{}: no article has the category `{slug}` yet; `bantin category list` names those there are",
+                    feed.file
+                ),
+            ),
+            Some(category) if category.slug != *slug => report.doubt(
+                FEEDS,
+                format!(
+                    "{}: the category `{slug}` is called `{}` now; the file still speaks of it, write the present slug",
+                    feed.file, category.slug
+                ),
+            ),
+            Some(_) => {}
+        },
+        Selected::Union(terms) | Selected::Intersection(terms) => {
+            for term in terms {
+                if let Term::Named(slug) = term
+                    && slug.as_str() != ALL_SLUG
+                    && tree.find(slug).is_none()
+                {
+                    report.doubt(
+                        FEEDS,
+                        format!(
+                            "{}: `{slug}` names no category, so the feed is not there; `bantin category list` names those there are",
+                            feed.file
+                        ),
+                    );
+                }
+            }
+        }
+        Selected::All | Selected::Label(_) | Selected::Search(_) | Selected::Nothing => {}
+    }
+}
+
+/// Why an alias does nothing, or does what may not be meant.
+fn idle(stored: &Stored, feed: &DeclaredFeed, alias: &Alias) -> Option<String> {
+    let slug = match alias {
+        Alias::Slug(slug) => slug,
+        Alias::Path(path) => {
+            let first = path.as_str().split('/').nth(1).unwrap_or_default();
+            return OWN_PATHS.contains(&first).then(|| {
+                format!("is never asked for: all below /{first} is the program's own; take it out")
+            });
+        }
+    };
+    match stored.directory.lookup(slug) {
+        Lookup::Feed(present) => Some(format!(
+            "does nothing: the feed “{}” has this slug now; take it out, or rename the category",
+            present.title
+        )),
+        Lookup::Nothing => Some("leads nowhere: the feed itself is not there".to_owned()),
+        Lookup::Moved(_) | Lookup::Retired => {
+            let hidden = stored.tree.find(slug)?;
+            let own =
+                matches!(&feed.selected, Selected::Category(own) if stored.tree.find(own)?.id == hidden.id);
+            (!own).then(|| {
+                format!(
+                    "hides that the category “{}” has or had this slug; its readers come here",
+                    hidden.title
+                )
+            })
+        }
+    }
+}
+
+/// A feed that ends is not taken from those who have it by mail.
+async fn retired(report: &mut Report, stored: &Stored) {
+    for category in stored.tree.all() {
+        let key = FeedKey::Category(category.id);
+        if stored.directory.by_key(key).is_some() {
+            continue;
+        }
+        if let Ok(count @ 1..) = stored.store.subscriptions_to(key).await {
+            report.doubt(
+                FEEDS,
+                format!(
+                    "the feed `{}` is retired, and {count} subscriptions by mail still have its articles; they run until their readers end them",
+                    category.slug
+                ),
+            );
         }
     }
 }

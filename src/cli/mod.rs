@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod article;
+mod category;
 mod check;
 mod demo;
 mod digest;
@@ -56,6 +57,9 @@ enum Command {
     /// Look at articles, take them back, publish them again
     #[command(subcommand)]
     Article(article::ArticleCommand),
+    /// Look at categories, rename and move them
+    #[command(subcommand)]
+    Category(category::CategoryCommand),
     /// Look at feeds
     #[command(subcommand)]
     Feed(feed::FeedCommand),
@@ -133,6 +137,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => wait(serve.run(common)),
         Command::Import(import) => wait(import.run(common)),
         Command::Article(command) => wait(command.run(common)),
+        Command::Category(command) => wait(command.run(common)),
         Command::Feed(command) => wait(command.run(common)),
         Command::Digest(command) => wait(command.run(common)),
         Command::Subscriber(command) => wait(command.run(common)),

@@ -81,7 +81,7 @@ async fn add(
     let offers = offered(digest, &directory);
     let mut keys: Vec<FeedKey> = Vec::new();
     for slug in &feeds {
-        match directory.by_slug(slug).and_then(FeedDefinition::key).filter(|key| offers.contains(key)) {
+        match directory.lookup(slug).feed().and_then(FeedDefinition::key).filter(|key| offers.contains(key)) {
             Some(key) => keys.push(key),
             None => bail!("the digest `{}` has no feed `{slug}`; `bantin feed list` names them", digest.slug),
         }

@@ -1,15 +1,19 @@
 use super::settings::{self, ConfigFault, Origin, Settings};
 use crate::domain::{
-    ALL_SLUG, DeclaredFeed, Digest, DigestFeeds, FeedContent, FeedName, Format, Label, LabelKind,
+    ALL_SLUG, Alias, DeclaredFeed, Digest, DigestFeeds, FeedContent, FeedName, Format, Label, LabelKind,
     LanguageTag, Schedule, ScheduleError, Selected, Slug, Term, WebUrl, clean_line,
 };
 use chrono_tz::Tz;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// How many articles a digest shows where its file does not say.
 const DEFAULT_MAX_ARTICLES: usize = 30;
 /// No window is larger: a feed of 500 full texts is some 3 MB.
 const MAX_WINDOW: usize = 500;
+
+/// Feeds that are there without a file, which no alias can hide.
+const OUR_SLUGS: [&str; 2] = [ALL_SLUG, "search"];
 
 /// What the files of `feeds/` declare.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,7 @@ pub struct Declared {
 pub fn read_folder(folder: &Path, zone: Tz) -> Result<Declared, Vec<ConfigFault>> {
     let mut declared = Declared::default();
     let mut faults = Vec::new();
+    let mut places = HashMap::new();
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
         .unwrap_or_default();
@@ -34,12 +39,14 @@ pub fn read_folder(folder: &Path, zone: Tz) -> Result<Declared, Vec<ConfigFault>
         match settings::read_file(&path) {
             Ok(text) => {
                 let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-                faults.extend(read_one(&mut declared, &path.display().to_string(), &stem, &text, zone));
+                let file = path.display().to_string();
+                faults.extend(read_one(&mut declared, &mut places, &file, &stem, &text, zone));
             }
             Err(fault) => faults.push(fault),
         }
     }
     faults.extend(clashes(&declared));
+    faults.extend(alias_clashes(&declared.feeds, &places));
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -61,11 +68,21 @@ pub fn built_in_digest(zone: Tz) -> Option<Digest> {
     })
 }
 
-fn read_one(declared: &mut Declared, file: &str, stem: &str, text: &str, zone: Tz) -> Vec<ConfigFault> {
+/// Where each file says the aliases of its feed.
+type AliasPlaces = HashMap<String, Origin>;
+
+fn read_one(
+    declared: &mut Declared,
+    places: &mut AliasPlaces,
+    file: &str,
+    stem: &str,
+    text: &str,
+    zone: Tz,
+) -> Vec<ConfigFault> {
     let mut settings = Settings::of_file(file, text);
     let (feed, digest) = (settings.has_section("feed"), settings.has_section("digest"));
     if feed {
-        declared.feeds.extend(feed_of(&mut settings, file, stem));
+        declared.feeds.extend(feed_of(&mut settings, places, file, stem));
     }
     if digest {
         declared.digests.extend(digest_of(&mut settings, file, stem, zone));
@@ -80,9 +97,13 @@ fn read_one(declared: &mut Declared, file: &str, stem: &str, text: &str, zone: T
     faults
 }
 
-fn feed_of(s: &mut Settings, file: &str, stem: &str) -> Option<DeclaredFeed> {
-    let selected = selected(s, file);
+fn feed_of(s: &mut Settings, places: &mut AliasPlaces, file: &str, stem: &str) -> Option<DeclaredFeed> {
+    let retired = s.take("feed.retired", truth).unwrap_or(false);
     let slug = s.take("feed.slug", Slug::parse).or_else(|| Slug::parse(stem).ok());
+    let selected = selected(s, file, retired && slug.is_some());
+    if retired && selected == Some(Selected::All) {
+        s.fault(Origin::File(file.to_owned()), "the feed of everything cannot be retired");
+    }
     let feed = DeclaredFeed {
         file: file.to_owned(),
         selected: selected.clone().unwrap_or(Selected::All),
@@ -94,13 +115,30 @@ fn feed_of(s: &mut Settings, file: &str, stem: &str) -> Option<DeclaredFeed> {
         formats: formats(s),
         language: s.take("feed.language", |t| LanguageTag::try_from(t.to_owned())),
         image: s.take("feed.image", WebUrl::parse),
+        aliases: aliases(s, places, file),
+        retired,
     };
     selected.map(|_| feed)
 }
 
-/// What a file selects: exactly one of these keys says so.
-fn selected(s: &mut Settings, file: &str) -> Option<Selected> {
-    let all = s.take("feed.all", |t| t.parse::<bool>().map_err(|_| "write true")).filter(|all| *all);
+/// The addresses that a feed had before, each once.
+fn aliases(s: &mut Settings, places: &mut AliasPlaces, file: &str) -> Vec<Alias> {
+    let Some((list, origin)) = s.take_list("feed.aliases") else { return Vec::new() };
+    let mut aliases = Vec::new();
+    for text in list {
+        match text.parse::<Alias>() {
+            Ok(alias) if aliases.contains(&alias) => {}
+            Ok(alias) => aliases.push(alias),
+            Err(error) => s.fault(origin.clone(), format!("`feed.aliases`: {error}")),
+        }
+    }
+    places.insert(file.to_owned(), origin);
+    aliases
+}
+
+/// What a file selects: exactly one of these keys says so. A retired feed `may_be_nothing`.
+fn selected(s: &mut Settings, file: &str, may_be_nothing: bool) -> Option<Selected> {
+    let all = s.take("feed.all", truth).filter(|all| *all);
     let mut named: Vec<Selected> = all.map(|_| Selected::All).into_iter().collect();
     named.extend(s.take("feed.category", Slug::parse).map(Selected::Category));
     for kind in LabelKind::ALL {
@@ -112,6 +150,7 @@ fn selected(s: &mut Settings, file: &str) -> Option<Selected> {
     named.extend(s.take("feed.search", text).map(Selected::Search));
     match named.len() {
         1 => named.pop(),
+        0 if may_be_nothing => Some(Selected::Nothing),
         _ => {
             let message = "name what [feed] selects with exactly one of: `category = \"xay-dung-dang\"`, \
                 `all = true`, `tag`, `author`, `source`, `union = [\"kinh-te\", \"tag:dai-hoi\"]`, \
@@ -202,6 +241,10 @@ fn formats(s: &mut Settings) -> Option<Vec<Format>> {
     Some(formats)
 }
 
+fn truth(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "write true or false")
+}
+
 fn text(text: &str) -> Result<String, &'static str> {
     let clean = clean_line(text);
     if clean.is_empty() { Err("must not be blank") } else { Ok(clean) }
@@ -235,7 +278,11 @@ fn clashes(declared: &Declared) -> Vec<ConfigFault> {
     }
     for (at, feed) in declared.feeds.iter().enumerate() {
         let others = &declared.feeds[..at];
-        if let Some(other) = others.iter().find(|o| o.selected == feed.selected || o.slug == feed.slug) {
+        let same = |other: &&DeclaredFeed| {
+            other.slug.is_some() && other.slug == feed.slug
+                || other.selected == feed.selected && feed.selected != Selected::Nothing
+        };
+        if let Some(other) = others.iter().find(same) {
             faults.push(ConfigFault {
                 origin: Origin::File(feed.file.clone()),
                 message: format!("declares the same feed as {}; keep one of them", other.file),
@@ -245,6 +292,34 @@ fn clashes(declared: &Declared) -> Vec<ConfigFault> {
             faults.push(ConfigFault {
                 origin: Origin::File(feed.file.clone()),
                 message: format!("`{ALL_SLUG}` is the name of the feed of everything; choose another slug"),
+            });
+        }
+    }
+    faults
+}
+
+/// Two feeds that want one address.
+fn alias_clashes(feeds: &[DeclaredFeed], places: &AliasPlaces) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    for (at, feed) in feeds.iter().enumerate() {
+        for alias in &feed.aliases {
+            let is_slug = |slug: &Slug| matches!(alias, Alias::Slug(own) if own == slug);
+            let named = feeds.iter().find(|other| other.slug.as_ref().is_some_and(is_slug));
+            let why = if let Some(named) = named {
+                format!("is the present slug of the feed in {}", named.file)
+            } else if matches!(alias, Alias::Slug(slug) if OUR_SLUGS.contains(&slug.as_str())) {
+                "is a feed of its own".to_owned()
+            } else if let Some(other) = feeds[..at].iter().find(|other| other.aliases.contains(alias)) {
+                format!("is an alias in {} too", other.file)
+            } else {
+                continue;
+            };
+            let origin = places.get(&feed.file).cloned();
+            faults.push(ConfigFault {
+                origin: origin.unwrap_or_else(|| Origin::File(feed.file.clone())),
+                message: format!(
+                    "`feed.aliases`: `{alias}` {why}; an address leads to one feed, take it out here or there"
+                ),
             });
         }
     }
@@ -307,5 +382,51 @@ mod tests {
     fn two_digests_of_one_name_clash() {
         let file = "[digest]\nslug = \"x\"\nschedule = \"0 7 * * *\"\n";
         assert!(read(&[("a.toml", file), ("b.toml", file)]).unwrap_err()[0].contains("two files"));
+    }
+
+    #[test]
+    fn a_feed_names_its_old_addresses_and_its_end() {
+        let declared = read(&[
+            (
+                "a.toml",
+                "[feed]\ncategory = \"kinh-te\"\naliases = [\"lam-an\", \"/rss/kt.rss\", \"lam-an\"]\n",
+            ),
+            ("the-thao.toml", "[feed]\nretired = true\n"),
+            ("xa-hoi.toml", "[feed]\nretired = true\n"),
+        ])
+        .unwrap();
+        let aliases: Vec<String> = declared.feeds[0].aliases.iter().map(ToString::to_string).collect();
+        assert_eq!(aliases, ["lam-an", "/rss/kt.rss"]);
+        assert!(!declared.feeds[0].retired);
+        let ended = &declared.feeds[1];
+        assert_eq!((ended.retired, &ended.selected), (true, &Selected::Nothing));
+        assert_eq!(ended.slug.as_ref().unwrap().as_str(), "the-thao");
+    }
+
+    #[test]
+    fn an_address_leads_to_one_feed() {
+        let with = |aliases: &str| format!("[feed]\ncategory = \"c\"\naliases = [{aliases}]\n");
+        let other = "[feed]\ncategory = \"d\"\naliases = [\"hai\", \"/rss\"]\n";
+        for (aliases, words) in [
+            ("\"b\"", "present slug of the feed in"),
+            ("\"all\"", "a feed of its own"),
+            ("\"hai\"", "an alias in"),
+            ("\"/rss/\"", "an alias in"),
+            ("\"Tin cũ\"", "is no alias"),
+            ("\"https://bao.example/rss\"", "the path alone"),
+        ] {
+            let faults = read(&[("b.toml", other), ("c.toml", &with(aliases))]).unwrap_err();
+            let told = &faults[0];
+            assert!(faults.len() == 1 && told.contains("c.toml:3: ") && told.contains(words), "{faults:#?}");
+        }
+    }
+
+    #[test]
+    fn only_a_feed_with_a_name_and_an_end_selects_nothing() {
+        let fault = |name: &str, text: &str| read(&[(name, text)]).unwrap_err().join("\n");
+        assert!(fault("a.toml", "[feed]\nretired = false\n").contains("name what [feed] selects"));
+        assert!(fault("Tin cũ.toml", "[feed]\nretired = true\n").contains("name what [feed] selects"));
+        assert!(fault("a.toml", "[feed]\nretired = yes\n").contains("a.toml:2"));
+        assert!(fault("a.toml", "[feed]\nall = true\nretired = true\n").contains("cannot be retired"));
     }
 }

@@ -20,13 +20,20 @@ pub struct Category {
 pub struct CategoryTree {
     categories: Vec<Category>,
     by_id: HashMap<CategoryId, usize>,
+    former: HashMap<Slug, CategoryId>,
 }
 
 impl CategoryTree {
     /// Puts the sections in a tree, in the order given.
     pub fn new(categories: Vec<Category>) -> Self {
         let by_id = categories.iter().enumerate().map(|(at, c)| (c.id, at)).collect();
-        Self { categories, by_id }
+        Self { categories, by_id, former: HashMap::new() }
+    }
+
+    /// Notes the slugs that sections had before.
+    pub fn with_former(mut self, former: Vec<(Slug, CategoryId)>) -> Self {
+        self.former = former.into_iter().collect();
+        self
     }
 
     /// All sections in their order.
@@ -42,6 +49,21 @@ impl CategoryTree {
     /// A section by its slug.
     pub fn by_slug(&self, slug: &Slug) -> Option<&Category> {
         self.categories.iter().find(|c| c.slug == *slug)
+    }
+
+    /// The section that had this slug before.
+    pub fn former(&self, slug: &Slug) -> Option<&Category> {
+        self.get(*self.former.get(slug)?)
+    }
+
+    /// The slugs that sections had before, in no order.
+    pub fn all_former(&self) -> impl Iterator<Item = (&Slug, CategoryId)> {
+        self.former.iter().map(|(slug, id)| (slug, *id))
+    }
+
+    /// A section by the slug that it has or had; who has it now comes first.
+    pub fn find(&self, slug: &Slug) -> Option<&Category> {
+        self.by_slug(slug).or_else(|| self.former(slug))
     }
 
     /// A section and all that it is part of, nearest first. A cycle, which only a hand in the
@@ -66,6 +88,21 @@ mod tests {
             title: format!("C{n}"),
             parent: parent.map(|p| CategoryId::new(Uuid::from_u128(p))),
         }
+    }
+
+    #[test]
+    fn a_former_slug_leads_to_its_section_until_another_has_it() {
+        let slug = |text| Slug::parse(text).unwrap();
+        let id = |n| CategoryId::new(Uuid::from_u128(n));
+        let tree = CategoryTree::new(vec![category(1, None), category(2, None)]).with_former(vec![
+            (slug("cu"), id(2)),
+            (slug("c1"), id(2)),
+            (slug("mat"), id(9)),
+        ]);
+        assert_eq!(tree.find(&slug("cu")).unwrap().id, id(2));
+        assert_eq!(tree.find(&slug("c1")).unwrap().id, id(1));
+        assert_eq!(tree.former(&slug("c1")).unwrap().id, id(2));
+        assert_eq!(tree.find(&slug("mat")), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use super::{
-    Category, CategoryId, CategoryTree, FeedContent, FeedDefinition, FeedKey, FeedPlace, Format, Label,
-    LanguageTag, Publication, Selection, Slug, Term, WebUrl,
+    Alias, Category, CategoryId, CategoryTree, FeedContent, FeedDefinition, FeedKey, FeedPlace, Format,
+    Label, LanguageTag, Lookup, OldAddress, OldPath, Publication, Selection, Slug, Term, WebUrl,
 };
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How many of its newest articles a feed shows where nobody says otherwise.
 pub const DEFAULT_WINDOW: usize = 50;
@@ -26,6 +26,8 @@ pub enum Selected {
     Intersection(Vec<Term>),
     /// Articles that hold these words.
     Search(String),
+    /// None: a retired feed of which only the address is known.
+    Nothing,
 }
 
 /// A feed as a file in `feeds/` declares it; what it leaves out comes from the store.
@@ -51,6 +53,10 @@ pub struct DeclaredFeed {
     pub language: Option<LanguageTag>,
     /// Its picture.
     pub image: Option<WebUrl>,
+    /// The addresses that it had before.
+    pub aliases: Vec<Alias>,
+    /// Whether it has ended for good: its addresses say so, and it is in no list.
+    pub retired: bool,
 }
 
 /// The feeds that have a slug: one of everything, one for each category, and those declared.
@@ -61,6 +67,11 @@ pub struct Directory {
     categories: HashMap<CategoryId, Category>,
     by_slug: HashMap<Slug, usize>,
     by_selection: HashMap<Selection, usize>,
+    /// Slugs that feeds had before, or would have had.
+    moved: HashMap<Slug, usize>,
+    retired: HashSet<Slug>,
+    /// Paths of old systems; `None` where the feed is retired.
+    paths: HashMap<OldAddress, Option<usize>>,
 }
 
 impl Directory {
@@ -78,21 +89,79 @@ impl Directory {
                 of_all,
             ));
         }
+        let overrides = overrides(tree, declared);
+        directory.retire(declared.iter().filter(|d| d.is_retired()));
         let mut others: Vec<FeedDefinition> = Vec::new();
         for category in tree.all() {
             directory.categories.insert(category.id, category.clone());
-            let own = declared.iter().find(|d| d.selected == Selected::Category(category.slug.clone()));
+            let own = overrides.get(&category.id).copied();
             let selection = Selection::One(FeedKey::Category(category.id));
-            others.push(define(publication, selection, category.slug.clone(), &category.title, own));
+            let feed = define(publication, selection, category.slug.clone(), &category.title, own);
+            if own.is_some_and(DeclaredFeed::is_retired) {
+                directory.retired.insert(category.slug.clone());
+            } else if feed.slug().is_none_or(|slug| !is_retired_by_name(slug, declared)) {
+                others.push(feed);
+            }
         }
-        for own in declared {
+        for own in declared.iter().filter(|d| !d.retired) {
             let Some((selection, title)) = selection_of(tree, &own.selected) else { continue };
             let Some(slug) = own.slug.clone() else { continue };
             others.push(define(publication, selection, slug, &title, Some(own)));
         }
         others.sort_by_cached_key(|feed| super::fold(&feed.title));
         others.into_iter().for_each(|feed| directory.add(feed));
+        directory.add_aliases(tree, declared);
+        directory.add_former(tree);
         directory
+    }
+
+    fn retire<'f>(&mut self, ended: impl Iterator<Item = &'f DeclaredFeed>) {
+        for feed in ended {
+            self.retired.extend(feed.slug.clone());
+            if let Selected::Category(slug) = &feed.selected {
+                self.retired.insert(slug.clone());
+            }
+            for alias in &feed.aliases {
+                match alias {
+                    Alias::Slug(slug) => drop(self.retired.insert(slug.clone())),
+                    Alias::Path(path) => drop(self.paths.insert(path.clone(), None)),
+                }
+            }
+        }
+    }
+
+    /// What files say of former addresses goes before what the store remembers.
+    fn add_aliases(&mut self, tree: &CategoryTree, declared: &[DeclaredFeed]) {
+        for feed in declared.iter().filter(|d| !d.is_retired()) {
+            let selection = match &feed.selected {
+                Selected::All => Some(Selection::One(FeedKey::All)),
+                Selected::Category(slug) => {
+                    tree.find(slug).map(|category| Selection::One(FeedKey::Category(category.id)))
+                }
+                other => selection_of(tree, other).map(|(selection, _)| selection),
+            };
+            let Some(at) = selection.and_then(|s| self.by_selection.get(&s)).copied() else { continue };
+            for alias in &feed.aliases {
+                match alias {
+                    Alias::Slug(slug) => drop(self.moved.entry(slug.clone()).or_insert(at)),
+                    Alias::Path(path) => drop(self.paths.entry(path.clone()).or_insert(Some(at))),
+                }
+            }
+        }
+    }
+
+    /// A category's own slug where a file gave its feed another, and the slugs that it had before.
+    fn add_former(&mut self, tree: &CategoryTree) {
+        let present = tree.all().iter().map(|category| (&category.slug, category.id));
+        for (slug, id) in present.chain(tree.all_former()) {
+            match self.by_selection.get(&Selection::One(FeedKey::Category(id))) {
+                Some(at) => drop(self.moved.entry(slug.clone()).or_insert(*at)),
+                None if self.categories.contains_key(&id) && !self.moved.contains_key(slug) => {
+                    self.retired.insert(slug.clone());
+                }
+                None => {}
+            }
+        }
     }
 
     fn add(&mut self, feed: FeedDefinition) {
@@ -117,6 +186,24 @@ impl Directory {
     /// A feed by its name in URLs.
     pub fn by_slug(&self, slug: &Slug) -> Option<&FeedDefinition> {
         self.by_slug.get(slug).map(|at| &self.feeds[*at])
+    }
+
+    /// What a name in URLs leads to: a present feed before an ended one, and that before a moved.
+    pub fn lookup(&self, slug: &Slug) -> Lookup<'_> {
+        match self.by_slug(slug) {
+            Some(feed) => Lookup::Feed(feed),
+            None if self.retired.contains(slug) => Lookup::Retired,
+            None => self.moved.get(slug).map_or(Lookup::Nothing, |at| Lookup::Moved(&self.feeds[*at])),
+        }
+    }
+
+    /// What became of a path of an old system, as it stands in the request.
+    pub fn old_path(&self, path: &str) -> Option<OldPath<'_>> {
+        let address = OldAddress::of(path);
+        Some(match self.paths.get(&address)? {
+            Some(at) => OldPath::Moved { feed: &self.feeds[*at], format: address.format() },
+            None => OldPath::Retired,
+        })
     }
 
     /// A feed by what it selects.
@@ -151,6 +238,38 @@ impl Directory {
     }
 }
 
+impl DeclaredFeed {
+    /// That of everything cannot end.
+    fn is_retired(&self) -> bool {
+        self.retired && self.selected != Selected::All
+    }
+}
+
+/// Whether a file retires whatever feed has this name. One that says which articles it means
+/// retires those alone, also when another feed takes its name.
+fn is_retired_by_name(slug: &Slug, declared: &[DeclaredFeed]) -> bool {
+    declared.iter().any(|d| d.retired && d.selected == Selected::Nothing && d.slug.as_ref() == Some(slug))
+}
+
+/// What files say of categories. A file that names a category by a former slug still speaks of it,
+/// unless another names it as it is called now.
+fn overrides<'f>(tree: &CategoryTree, declared: &'f [DeclaredFeed]) -> HashMap<CategoryId, &'f DeclaredFeed> {
+    let named = |find: &dyn Fn(&Slug) -> Option<CategoryId>| -> Vec<(CategoryId, &'f DeclaredFeed)> {
+        let of_category = declared.iter().filter_map(|feed| match &feed.selected {
+            Selected::Category(slug) => Some((find(slug)?, feed)),
+            _ => None,
+        });
+        of_category.collect()
+    };
+    let mut overrides = HashMap::new();
+    let present = named(&|slug| tree.by_slug(slug).map(|category| category.id));
+    let former = named(&|slug| tree.find(slug).map(|category| category.id));
+    for (id, feed) in present.into_iter().chain(former) {
+        overrides.entry(id).or_insert(feed);
+    }
+    overrides
+}
+
 /// What a file selects that is no feed by default, and its title where the file gives none. `None`
 /// where a term names nothing that there is; `bantin check` says so.
 fn selection_of(tree: &CategoryTree, selected: &Selected) -> Option<(Selection, String)> {
@@ -161,7 +280,7 @@ fn selection_of(tree: &CategoryTree, selected: &Selected) -> Option<(Selection, 
         Some((keys, titles.join(sign)))
     };
     match selected {
-        Selected::All | Selected::Category(_) => None,
+        Selected::All | Selected::Category(_) | Selected::Nothing => None,
         Selected::Label(label) => Some((Selection::One(FeedKey::Label(label.id)), label.title.clone())),
         Selected::Union(terms) => joined(terms, ", ").map(|(keys, title)| (Selection::Union(keys), title)),
         Selected::Intersection(terms) => {
@@ -175,7 +294,7 @@ fn key_of(tree: &CategoryTree, term: &Term) -> Option<(FeedKey, String)> {
     match term {
         Term::Named(slug) if slug.as_str() == ALL_SLUG => Some((FeedKey::All, slug.to_string())),
         Term::Named(slug) => {
-            tree.by_slug(slug).map(|category| (FeedKey::Category(category.id), category.title.clone()))
+            tree.find(slug).map(|category| (FeedKey::Category(category.id), category.title.clone()))
         }
         Term::Label(kind, slug) => {
             Label::of(*kind, slug.as_str()).map(|label| (FeedKey::Label(label.id), label.title))
@@ -272,16 +391,10 @@ mod tests {
     #[test]
     fn a_declared_feed_overrides_only_what_it_says() {
         let declared = DeclaredFeed {
-            file: "feeds/kinh-te.toml".into(),
-            selected: Selected::Category(Slug::parse("kinh-te").unwrap()),
-            slug: None,
             title: Some("Làm ăn".into()),
-            description: None,
             window: Some(5),
-            content: None,
             formats: Some(vec![Format::Rss]),
-            language: None,
-            image: None,
+            ..file(of("kinh-te"), None)
         };
         let directory = Directory::new(&publication(), &tree(), &[declared]);
         let feed = directory.by_slug(&Slug::parse("kinh-te").unwrap()).unwrap();
@@ -292,5 +405,126 @@ mod tests {
             Directory::fingerprint(&publication(), feed),
             Directory::fingerprint(&publication(), plain.by_selection(&feed.selection).unwrap())
         );
+    }
+    fn slug(text: &str) -> Slug {
+        Slug::parse(text).unwrap()
+    }
+
+    fn of(category: &str) -> Selected {
+        Selected::Category(slug(category))
+    }
+
+    fn file(selected: Selected, name: Option<&str>) -> DeclaredFeed {
+        DeclaredFeed {
+            file: "feeds/mot.toml".into(),
+            selected,
+            slug: name.map(slug),
+            title: None,
+            description: None,
+            window: None,
+            content: None,
+            formats: None,
+            language: None,
+            image: None,
+            aliases: Vec::new(),
+            retired: false,
+        }
+    }
+
+    fn known_as(feed: DeclaredFeed, aliases: &[&str]) -> DeclaredFeed {
+        DeclaredFeed { aliases: aliases.iter().map(|alias| alias.parse().unwrap()).collect(), ..feed }
+    }
+
+    fn ended(feed: DeclaredFeed) -> DeclaredFeed {
+        DeclaredFeed { retired: true, ..feed }
+    }
+
+    fn directory(tree: &CategoryTree, declared: &[DeclaredFeed]) -> Directory {
+        Directory::new(&publication(), tree, declared)
+    }
+
+    /// `kinh-te`, `-> kinh-te` where it moved, `ended`, `nothing`.
+    fn found(directory: &Directory, name: &str) -> String {
+        match directory.lookup(&slug(name)) {
+            Lookup::Feed(feed) => feed.slug().unwrap().to_string(),
+            Lookup::Moved(feed) => format!("-> {}", feed.slug().unwrap()),
+            Lookup::Retired => "ended".to_owned(),
+            Lookup::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    fn renamed() -> CategoryTree {
+        let economy = CategoryId::new(Uuid::from_u128(3));
+        tree().with_former(vec![(slug("lam-an"), economy), (slug("xay-dung-dang"), economy)])
+    }
+
+    #[test]
+    fn a_name_that_a_feed_had_leads_to_the_one_it_has() {
+        let plain = directory(&renamed(), &[]);
+        assert_eq!(found(&plain, "kinh-te"), "kinh-te");
+        assert_eq!(found(&plain, "lam-an"), "-> kinh-te");
+        assert_eq!(found(&plain, "xay-dung-dang"), "xay-dung-dang", "another has it now");
+        assert_eq!(found(&plain, "la"), "nothing");
+        let named = directory(&renamed(), &[known_as(file(of("kinh-te"), Some("tien")), &["tien-bac"])]);
+        for old in ["kinh-te", "lam-an", "tien-bac"] {
+            assert_eq!(found(&named, old), "-> tien");
+        }
+    }
+
+    #[test]
+    fn a_file_speaks_of_its_category_also_by_a_former_slug() {
+        let by_old = DeclaredFeed { window: Some(5), ..file(of("lam-an"), None) };
+        let by_new = DeclaredFeed { window: Some(6), ..file(of("kinh-te"), None) };
+        let window = |declared: &[DeclaredFeed]| {
+            directory(&renamed(), declared).by_slug(&slug("kinh-te")).unwrap().window
+        };
+        assert_eq!(window(std::slice::from_ref(&by_old)), 5);
+        assert_eq!(window(&[by_old, by_new]), 6);
+        let union = Selected::Union(vec!["lam-an".parse().unwrap(), "tag:lua".parse().unwrap()]);
+        assert_eq!(found(&directory(&renamed(), &[file(union, Some("hai"))]), "hai"), "hai");
+    }
+
+    #[test]
+    fn an_alias_goes_before_what_the_store_remembers() {
+        let named = [known_as(file(of("xay-dung-dang"), None), &["lam-an", "kinh-te"])];
+        let directory = directory(&renamed(), &named);
+        assert_eq!(found(&directory, "lam-an"), "-> xay-dung-dang");
+        assert_eq!(found(&directory, "kinh-te"), "kinh-te", "a present feed is not hidden");
+    }
+
+    #[test]
+    fn a_retired_feed_is_in_no_list_and_all_its_names_say_so() {
+        let own = ended(known_as(file(of("kinh-te"), Some("tien")), &["tien-bac", "/rss/tien.rss"]));
+        let directory = directory(&renamed(), &[own]);
+        for name in ["tien", "kinh-te", "tien-bac", "lam-an"] {
+            assert_eq!(found(&directory, name), "ended", "{name}");
+        }
+        assert_eq!(directory.feeds().len(), 2);
+        assert_eq!(directory.old_path("/rss/tien.rss"), Some(OldPath::Retired));
+    }
+
+    #[test]
+    fn a_name_can_be_retired_of_which_the_store_knows_nothing() {
+        let gone = |name| ended(file(Selected::Nothing, Some(name)));
+        let by_name = directory(&renamed(), &[gone("the-thao"), gone("kinh-te"), gone("lam-an")]);
+        assert_eq!(found(&by_name, "the-thao"), "ended");
+        assert_eq!(found(&by_name, "kinh-te"), "ended", "whatever feed has the name");
+        assert_eq!(found(&by_name, "lam-an"), "ended");
+        assert_eq!(found(&by_name, "xay-dung-dang"), "xay-dung-dang");
+        assert_eq!(found(&directory(&tree(), &[ended(file(of("mat"), None))]), "mat"), "ended");
+    }
+
+    #[test]
+    fn an_old_path_leads_to_its_feed_in_its_format() {
+        let own = known_as(file(of("kinh-te"), None), &["/rss/kinh-tế.rss", "/muc/kinh-te/"]);
+        let directory = directory(&tree(), &[own, known_as(file(Selected::All, None), &["/feed"])]);
+        let format = |path: &str| match directory.old_path(path) {
+            Some(OldPath::Moved { feed, format }) => (feed.slug().unwrap().as_str(), format),
+            other => panic!("{path}: {other:?}"),
+        };
+        assert_eq!(format("/rss/kinh-t%E1%BA%BF.rss"), ("kinh-te", Some(Format::Rss)));
+        assert_eq!(format("/muc/kinh-te"), ("kinh-te", None));
+        assert_eq!(format("/feed/"), ("all", Some(Format::Rss)));
+        assert_eq!(directory.old_path("/rss/khac.rss"), None);
     }
 }

@@ -5,6 +5,7 @@
 //! door (`parse`, `new`, `from_*`) and the rest of the program trusts it.
 
 mod address;
+mod alias;
 mod article;
 mod bounded;
 mod category;
@@ -29,6 +30,7 @@ mod text;
 mod token;
 
 pub use address::{AddressError, EmailAddress};
+pub use alias::{Alias, AliasError, Lookup, OldAddress, OldPath};
 pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
 pub(crate) use bounded::{bounded_document, bounded_fragment};
 pub use category::{Category, CategoryTree};

@@ -15,6 +15,8 @@ use axum::response::{IntoResponse, Response};
 pub enum Problem {
     /// There is nothing here.
     NotFound,
+    /// The feed that was here has ended for good.
+    Ended,
     /// Ours to mend; it was logged where it was noticed.
     Internal(String),
 }
@@ -36,6 +38,7 @@ impl Problem {
     pub fn page(self, app: &AppState, visitor: &Visitor) -> Response {
         let (status, code) = match &self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            Self::Ended => (StatusCode::GONE, "feed-ended"),
             Self::Internal(error) => {
                 tracing::error!(error, "request failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")

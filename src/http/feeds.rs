@@ -1,6 +1,6 @@
 use super::answer::{Cacheable, Problem, page_validators};
 use super::visitor::Visitor;
-use super::{AppState, pages};
+use super::{AppState, moved, pages};
 use crate::domain::{
     FeedDefinition, FeedKey, FeedName, FeedPlace, Format, Selection, TokenPurpose, clean_line, excerpt, fold,
 };
@@ -86,7 +86,7 @@ async fn to_the_archive(app: &AppState, name: &str, number: i64, format: Format)
     };
     match found {
         Ok(Found::Feed(feed) | Found::Moved(feed)) => match feed.place.archive_path(number, format) {
-            Some(path) => moved(app, &path),
+            Some(path) => moved::moved_to(app, &path),
             None => nothing(),
         },
         _ => nothing(),
@@ -99,7 +99,8 @@ async fn published(app: &AppState, text: &str, format: Format) -> Result<FeedDef
     match app.representations.find(&name).await {
         Ok(Found::Feed(feed)) if !feed.formats.contains(&format) => Err(nothing()),
         Ok(Found::Feed(feed)) if name.to_string() == text => Ok(*feed),
-        Ok(Found::Feed(feed) | Found::Moved(feed)) => Err(moved(app, &feed.place.document_path(format))),
+        Ok(Found::Feed(feed) | Found::Moved(feed)) => Err(moved::moved_document(app, &feed, format)),
+        Ok(Found::Gone) => Err(moved::gone(app)),
         Ok(Found::Nothing) => Err(nothing()),
         Err(error) => {
             tracing::error!(%error, "feed not found out");
@@ -216,17 +217,6 @@ fn nothing() -> Response {
 fn later() -> Response {
     let retry = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
     (StatusCode::SERVICE_UNAVAILABLE, retry, "503: the feed cannot be made now\n").into_response()
-}
-
-/// Where a feed is found from now on. Readers take the new address in; caches ask again, as a
-/// newsroom may change its mind.
-pub fn moved(app: &AppState, path: &str) -> Response {
-    let location = format!("{}{path}", app.root());
-    let headers = [
-        (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-    ];
-    (StatusCode::MOVED_PERMANENTLY, headers).into_response()
 }
 
 /// Sends a person from the raw feed to the page that explains it. Never kept by a cache, so no

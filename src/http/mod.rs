@@ -8,12 +8,14 @@ mod feeds;
 mod forms;
 mod health;
 mod mailbox;
+mod moved;
 mod pages;
 pub mod pictures;
 mod readers;
 mod visitor;
 
 pub use health::Health;
+pub use moved::OWN_PATHS;
 pub use pages::{PageShelf, shelf};
 pub use readers::seal;
 

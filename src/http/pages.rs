@@ -1,7 +1,7 @@
-use super::AppState;
 use super::answer::{Cacheable, Problem, page_validators};
-use super::feeds::{moved, search_of};
+use super::feeds::search_of;
 use super::visitor::Visitor;
+use super::{AppState, moved};
 use crate::domain::{
     ArticleId, ArticleState, FeedDefinition, FeedKey, FeedName, FeedPlace, Instant, Language, Selection,
 };
@@ -11,6 +11,7 @@ use crate::representations::Found;
 use crate::store::ArticleSelection;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -103,7 +104,7 @@ pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
     };
     let path = feed.place.page_path();
     if matches!(&feed.place, FeedPlace::Named(own) if own.to_string() != name) {
-        return moved(app, &path);
+        return moved::moved_page(app, &feed);
     }
     shelved(app, visitor, &path, async || {
         let articles = match &feed.selection {
@@ -129,6 +130,7 @@ async fn found(app: &AppState, name: &str, visitor: &Visitor) -> Result<FeedDefi
     let name: FeedName = name.parse().map_err(|_| Problem::NotFound)?;
     match app.representations.find(&name).await? {
         Found::Feed(feed) | Found::Moved(feed) => Ok(*feed),
+        Found::Gone => Err(Problem::Ended),
         Found::Nothing => Err(Problem::NotFound),
     }
 }
@@ -159,7 +161,7 @@ pub async fn style(State(app): State<AppState>, visitor: Visitor) -> Response {
     .answer(&visitor.headers, app.clock.now())
 }
 
-/// Everything else.
-pub async fn nowhere(State(app): State<AppState>, visitor: Visitor) -> Response {
-    Problem::NotFound.page(&app, &visitor)
+/// Everything else: where an old system had its feeds, and what never was.
+pub async fn nowhere(State(app): State<AppState>, uri: Uri, visitor: Visitor) -> Response {
+    moved::old_path(&app, &visitor, uri.path())
 }

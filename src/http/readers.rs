@@ -142,7 +142,8 @@ fn consent_text(app: &AppState, language: Language) -> String {
 }
 
 fn keys_of<'f>(directory: &Directory, slugs: impl Iterator<Item = &'f str>) -> Vec<FeedKey> {
-    slugs.filter_map(|slug| directory.by_slug(&Slug::parse(slug).ok()?)?.key()).collect()
+    // A form may be older than a feed's present name.
+    slugs.filter_map(|slug| directory.lookup(&Slug::parse(slug).ok()?).feed()?.key()).collect()
 }
 
 fn titles_of(app: &AppState, visitor: &Visitor, keys: &[FeedKey]) -> Vec<String> {

@@ -33,6 +33,7 @@ pub fn link_dead(desk: &Desk<'_>, kind: DeadLink) -> Result<String, TemplateFaul
 pub fn problem(desk: &Desk<'_>, status: u16, code: &str) -> Result<String, TemplateFault> {
     let kind = match status {
         404 => "missing",
+        410 if code == "feed-ended" => "feed_ended",
         410 => "gone",
         429 => "too_many",
         400..=499 => "request",

@@ -183,6 +183,7 @@ impl Samples {
         for status in [400, 404, 410, 429, 500, 503] {
             named.push((format!("problem-{status}"), problem(&desk, status, &self.text("not_found"))));
         }
+        named.push(("problem-feed-ended".to_owned(), problem(&desk, 410, "feed-ended")));
         named
     }
 

@@ -1,10 +1,11 @@
-//! Floor 3: articles come in, change, are taken back, and appear when their embargo ends.
+//! Floor 3: articles come in, change, are taken back, and appear when their embargo ends; sections
+//! are renamed and moved.
 //!
 //! Each step is one transaction of the store: revision, entries, what each feed knows of its last
 //! change, and the publish sequence move together or not at all.
 
-use crate::domain::{ArticleId, Chance, Draft, FeedKey, Instant};
-use crate::store::{Acceptance, Store, StoreError};
+use crate::domain::{ArticleId, CategoryId, Chance, Draft, FeedKey, Instant, Slug};
+use crate::store::{Acceptance, Renaming, Store, StoreError};
 
 /// How many drafts go into one transaction: enough that its cost vanishes, few enough that
 /// readers of the publish sequence do not wait.
@@ -56,4 +57,26 @@ pub async fn release_due(store: &Store, now: Instant) -> Result<usize, StoreErro
         tracing::info!(articles = released.len(), "embargo ended");
     }
     Ok(released.len())
+}
+
+/// Gives a section another title, slug or both; its former slug leads to it for ever.
+pub async fn rename(
+    store: &Store,
+    id: CategoryId,
+    title: Option<&str>,
+    slug: Option<&Slug>,
+    now: Instant,
+) -> Result<Renaming, StoreError> {
+    store.rename_category(id, title, slug, now).await
+}
+
+/// Makes a section part of another, or of none. The feeds that gained or lost articles by it;
+/// `None` where it would be part of itself, or is not there.
+pub async fn place(
+    store: &Store,
+    id: CategoryId,
+    parent: Option<CategoryId>,
+    now: Instant,
+) -> Result<Option<Vec<FeedKey>>, StoreError> {
+    store.place_category(id, parent, now).await
 }

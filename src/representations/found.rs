@@ -1,6 +1,6 @@
 use super::Representations;
 use crate::domain::{
-    Directory, FeedDefinition, FeedKey, FeedName, FeedPlace, Label, LabelKind, Selection, Slug, Term,
+    Directory, FeedDefinition, FeedKey, FeedName, FeedPlace, Label, LabelKind, Lookup, Selection, Slug, Term,
 };
 use crate::store::StoreError;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ pub enum Found {
     Feed(Box<FeedDefinition>),
     /// A feed that is published under another name.
     Moved(Box<FeedDefinition>),
+    /// A feed that has ended for good.
+    Gone,
     /// Nothing.
     Nothing,
 }
@@ -20,42 +22,64 @@ impl Representations {
     /// The feed of a name: one of the directory's, or what its terms say.
     pub async fn find(&self, name: &FeedName) -> Result<Found, StoreError> {
         let directory = self.directory();
-        let mut terms = Vec::with_capacity(name.terms().len());
+        let mut feeds = Vec::with_capacity(name.terms().len());
         for term in name.terms() {
             match self.term(&directory, term).await? {
-                Some(found) => terms.push(found),
-                None => return Ok(Found::Nothing),
+                Found::Feed(feed) | Found::Moved(feed) => feeds.push(*feed),
+                nothing => return Ok(nothing),
             }
         }
-        if let ([feed], FeedName::One(Term::Named(_))) = (&terms[..], name) {
-            return Ok(Found::Feed(Box::new(feed.clone())));
+        // The terms by which the feeds go now.
+        let terms: Option<Vec<Term>> = feeds.iter().map(term_of).collect();
+        let present = terms.and_then(|terms| match name {
+            FeedName::Intersection(_) => FeedName::intersection(terms),
+            _ => FeedName::union(terms),
+        });
+        let Some(present) = present else { return Ok(Found::Nothing) };
+        let found = match (&present, feeds.first()) {
+            (FeedName::One(_), Some(feed)) => feed.clone(),
+            _ => match self.joined(&feeds, &present) {
+                Some(joined) => joined,
+                None => return Ok(Found::Nothing),
+            },
+        };
+        match directory.by_selection(&found.selection) {
+            Some(declared) if declared.place != FeedPlace::Named(name.clone()) => {
+                Ok(Found::Moved(Box::new(declared.clone())))
+            }
+            None if present != *name => Ok(Found::Moved(Box::new(found))),
+            _ => Ok(Found::Feed(Box::new(found))),
         }
-        let keys: Option<Vec<FeedKey>> = terms.iter().map(FeedDefinition::key).collect();
-        let Some(mut keys) = keys else { return Ok(Found::Nothing) };
+    }
+
+    /// Several feeds as one. `None` where one of them keeps no entries, as a search.
+    fn joined(&self, feeds: &[FeedDefinition], name: &FeedName) -> Option<FeedDefinition> {
+        let mut keys: Vec<FeedKey> = feeds.iter().map(FeedDefinition::key).collect::<Option<_>>()?;
         keys.sort_unstable();
-        keys.dedup();
-        let titles: Vec<&str> = terms.iter().map(|feed| feed.title.as_str()).collect();
+        let titles: Vec<&str> = feeds.iter().map(|feed| feed.title.as_str()).collect();
         let (selection, title) = match name {
-            _ if keys.len() == 1 => (Selection::One(keys[0]), titles[0].to_owned()),
             FeedName::Intersection(_) => (Selection::Intersection(keys), titles.join(" + ")),
             _ => (Selection::Union(keys), titles.join(", ")),
         };
-        if let Some(declared) = directory.by_selection(&selection) {
-            return Ok(Found::Moved(Box::new(declared.clone())));
-        }
         let place = FeedPlace::Named(name.clone());
-        Ok(Found::Feed(Box::new(FeedDefinition::undeclared(&self.publication, selection, place, title))))
+        Some(FeedDefinition::undeclared(&self.publication, selection, place, title))
     }
 
-    async fn term(&self, directory: &Directory, term: &Term) -> Result<Option<FeedDefinition>, StoreError> {
+    async fn term(&self, directory: &Directory, term: &Term) -> Result<Found, StoreError> {
         match term {
-            Term::Named(slug) => Ok(directory.by_slug(slug).cloned()),
+            Term::Named(slug) => Ok(match directory.lookup(slug) {
+                Lookup::Feed(feed) => Found::Feed(Box::new(feed.clone())),
+                Lookup::Moved(feed) => Found::Moved(Box::new(feed.clone())),
+                Lookup::Retired => Found::Gone,
+                Lookup::Nothing => Found::Nothing,
+            }),
             Term::Label(kind, slug) => {
-                let Some(label) = self.label(*kind, slug).await? else { return Ok(None) };
+                let Some(label) = self.label(*kind, slug).await? else { return Ok(Found::Nothing) };
                 let selection = Selection::One(FeedKey::Label(label.id));
                 let place = FeedPlace::Named(FeedName::One(term.clone()));
                 let title = label.title.clone();
-                Ok(Some(FeedDefinition::undeclared(&self.publication, selection, place, title)))
+                let feed = FeedDefinition::undeclared(&self.publication, selection, place, title);
+                Ok(Found::Feed(Box::new(feed)))
             }
         }
     }
@@ -70,5 +94,12 @@ impl Representations {
         let Some(label) = self.store.label(kind, slug).await?.map(Arc::new) else { return Ok(None) };
         self.labels.insert(key, Arc::clone(&label)).await;
         Ok(Some(label))
+    }
+}
+
+fn term_of(feed: &FeedDefinition) -> Option<Term> {
+    match &feed.place {
+        FeedPlace::Named(FeedName::One(term)) => Some(term.clone()),
+        _ => None,
     }
 }

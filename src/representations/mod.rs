@@ -104,6 +104,8 @@ pub struct Representations {
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
     seen: AtomicI64,
+    /// The version of the tree of sections that the directory was made of.
+    tree: AtomicI64,
     announced: AtomicBool,
     rendered: AtomicU64,
 }
@@ -129,9 +131,11 @@ impl Representations {
             ready,
             newest: RwLock::default(),
             seen: AtomicI64::new(0),
+            tree: AtomicI64::new(0),
             announced: AtomicBool::new(false),
             rendered: AtomicU64::new(0),
         };
+        representations.tree.store(representations.store.tree_version().await?, Ordering::Release);
         // Seen before read: what changes in between is seen again.
         let seen = representations.store.last_change().await?;
         let tree = representations.store.category_tree().await?;
@@ -252,18 +256,21 @@ impl Representations {
     pub async fn refresh(&self, now: Instant) -> Result<usize, RepresentationError> {
         let changed = self.store.feeds_changed_after(self.seen()).await?;
         let Some(last) = changed.last() else { return Ok(0) };
+        // Before what is stale is told: nobody renders the new articles under the old names.
+        let version = self.store.tree_version().await?;
+        let other_tree = version != self.tree.load(Ordering::Acquire);
+        if other_tree {
+            let tree = self.store.category_tree().await?;
+            self.read_directory(&tree);
+            self.tree.store(version, Ordering::Release);
+        }
         {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             newest.extend(changed.iter().map(|state| (state.key, state.change_number)));
         }
         let directory = self.directory();
-        let made = |key: FeedKey| matches!(key, FeedKey::Category(_)) && directory.by_key(key).is_none();
-        if changed.iter().any(|state| made(state.key)) {
-            let tree = self.store.category_tree().await?;
-            let directory = self.read_directory(&tree);
-            if self.announced.load(Ordering::Acquire) {
-                self.note_definitions(&directory, now).await?;
-            }
+        if other_tree && self.announced.load(Ordering::Acquire) {
+            self.note_definitions(&directory, now).await?;
         }
         self.seen.store(last.change_number, Ordering::Release);
         self.render_again(&self.directory()).await?;

@@ -1,10 +1,12 @@
 use super::article_rows::category_of_row;
 use super::feeds::{FeedRow, feed_rows};
+use super::sequence::advance_tree;
 use super::statement::{damaged, fetch_about, storable};
 use super::{Store, StoreError};
 use crate::domain::{
     CategoryId, CategoryName, CategoryTree, Chance, FeedKey, Instant, Slug, clean_line, fold, new_uuid,
 };
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 use std::collections::{HashMap, HashSet};
 
@@ -12,12 +14,21 @@ use std::collections::{HashMap, HashSet};
 const TITLE_CHARS: usize = 200;
 
 /// Slugs that are feeds of their own: `/feeds/all.rss`, `/feeds/search.rss`.
-const RESERVED: [&str; 2] = ["all", "search"];
+pub(super) const RESERVED: [&str; 2] = ["all", "search"];
 
 const TREE: &str = "SELECT c.id, c.slug, c.title, p.id AS parent \
     FROM categories c LEFT JOIN categories p ON p.n = c.parent ORDER BY c.n";
 
+const FORMER: &str = "SELECT f.slug, c.id FROM former_slugs f JOIN categories c ON c.n = f.category";
+
+const BY_FORMER_NAME: &str = "SELECT slug, category FROM former_slugs WHERE slug IN ({keys})";
+
 const BY_NAME: &str = "SELECT n, slug, folded FROM categories WHERE folded IN ({keys}) OR slug IN ({keys})";
+
+/// A slug that another section had leads to that one for ever.
+const MAKE: &str = "INSERT INTO categories (id, slug, title, folded) SELECT $1, $2, $3, $4 \
+    WHERE NOT EXISTS (SELECT 1 FROM former_slugs WHERE slug = $2) \
+    ON CONFLICT (slug) DO NOTHING RETURNING n";
 
 /// UNION, not UNION ALL, ends a cycle that only a hand in the database can make.
 const LINEAGE_FEEDS: &str = "WITH RECURSIVE lineage (category, ancestor) AS ( \
@@ -29,24 +40,40 @@ const LINEAGE_FEEDS: &str = "WITH RECURSIVE lineage (category, ancestor) AS ( \
     JOIN categories c ON c.n = l.ancestor JOIN feeds f ON f.key = 'category:' || c.id";
 
 impl Store {
-    /// All sections, the oldest first, and who is part of whom.
+    /// All sections, the oldest first, who is part of whom, and the slugs that they had.
     pub async fn category_tree(&self) -> Result<CategoryTree, StoreError> {
-        let rows = sqlx::query(TREE).fetch_all(self.readers()).await?;
-        Ok(CategoryTree::new(rows.iter().map(category_of_row).collect::<Result<_, _>>()?))
+        let mut tx = self.snapshot().await?;
+        let rows = sqlx::query(TREE).fetch_all(&mut *tx).await?;
+        let tree = CategoryTree::new(rows.iter().map(category_of_row).collect::<Result<_, _>>()?);
+        let former = sqlx::query(FORMER).fetch_all(&mut *tx).await?;
+        Ok(tree.with_former(former.iter().map(former_of_row).collect::<Result<_, _>>()?))
+    }
+
+    /// Moves whenever a section is made, renamed or moved: whoever keeps the tree in mind reads it
+    /// again.
+    pub async fn tree_version(&self) -> Result<i64, StoreError> {
+        let version = sqlx::query_scalar("SELECT tree_version FROM installation WHERE one = 1");
+        Ok(version.fetch_one(self.readers()).await?)
     }
 }
 
-/// A name that a draft gives a section, in the forms by which it is looked up.
-struct Wanted {
-    title: String,
-    folded: String,
-    slug: Option<Slug>,
+fn former_of_row(row: &AnyRow) -> Result<(Slug, CategoryId), StoreError> {
+    let (slug, id): (String, String) = (row.try_get("slug")?, row.try_get("id")?);
+    let category = id.parse().map_err(|_| damaged("categories", "id", id))?;
+    Ok((slug.parse().map_err(|_| damaged("former_slugs", &slug, &slug))?, category))
+}
+
+/// A name that somebody gives a section, in the forms by which it is looked up.
+pub(super) struct Wanted {
+    pub(super) title: String,
+    pub(super) folded: String,
+    pub(super) slug: Option<Slug>,
 }
 
 impl Wanted {
     /// `None` where the name is blank.
-    fn new(name: &CategoryName) -> Option<Self> {
-        let line = clean_line(&storable(&name.0));
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let line = clean_line(&storable(name));
         let title: String = line.chars().take(TITLE_CHARS).collect();
         let title = title.trim().to_owned();
         if title.is_empty() {
@@ -71,7 +98,7 @@ pub(super) async fn categories_of_names(
     let wanted: Vec<(&CategoryName, Wanted)> = names
         .iter()
         .filter(|name| seen.insert(**name))
-        .filter_map(|name| Wanted::new(name).map(|wanted| (*name, wanted)))
+        .filter_map(|name| Wanted::new(&name.0).map(|wanted| (*name, wanted)))
         .collect();
     let keys: Vec<String> = wanted
         .iter()
@@ -83,13 +110,19 @@ pub(super) async fn categories_of_names(
         by_folded.insert(row.try_get::<String, _>("folded")?, n);
         by_slug.insert(row.try_get::<String, _>("slug")?, n);
     }
+    let present = |wanted: &Wanted, by_folded: &HashMap<String, i64>, by_slug: &HashMap<String, i64>| {
+        let known = by_folded.get(&wanted.folded);
+        known.or_else(|| by_slug.get(wanted.slug.as_ref()?.as_str())).copied()
+    };
+    let absent = wanted.iter().map(|(_, w)| w).filter(|w| present(w, &by_folded, &by_slug).is_none());
+    let former = former_names(connection, absent).await?;
     let mut found = HashMap::new();
     let mut feeds = Vec::new();
     for (name, wanted) in wanted {
-        let known = by_folded.get(&wanted.folded);
-        let known = known.or_else(|| by_slug.get(wanted.slug.as_ref()?.as_str()));
+        let known = present(&wanted, &by_folded, &by_slug);
+        let known = known.or_else(|| former.get(former_name(&wanted.folded).as_str()).copied());
         let n = match known {
-            Some(n) => *n,
+            Some(n) => n,
             None => {
                 let id = CategoryId::new(new_uuid(now, chance));
                 let (n, slug) = make_category(connection, id, &wanted).await?;
@@ -102,6 +135,25 @@ pub(super) async fn categories_of_names(
         found.insert(name.clone(), n);
     }
     Ok((found, feeds))
+}
+
+/// What a title is remembered as once its section has another: the slug of its letters, which no
+/// two titles share. That of a slug is the slug itself.
+pub(super) fn former_name(folded: &str) -> Slug {
+    Slug::telling(folded)
+}
+
+/// The sections that had one of these names.
+async fn former_names(
+    connection: &mut AnyConnection,
+    wanted: impl Iterator<Item = &Wanted>,
+) -> Result<HashMap<String, i64>, StoreError> {
+    let names: Vec<String> = wanted.map(|w| former_name(&w.folded).to_string()).collect();
+    let mut former = HashMap::new();
+    for row in fetch_about(connection, BY_FORMER_NAME, &[], &names).await? {
+        former.insert(row.try_get("slug")?, row.try_get("category")?);
+    }
+    Ok(former)
 }
 
 /// The feeds in which an article of each of these sections stands, besides that of everything:
@@ -123,17 +175,15 @@ async fn make_category(
     wanted: &Wanted,
 ) -> Result<(i64, String), StoreError> {
     for slug in slugs(id, &wanted.title) {
-        let n: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO categories (id, slug, title, folded) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (slug) DO NOTHING RETURNING n",
-        )
-        .bind(id.to_string())
-        .bind(slug.clone())
-        .bind(wanted.title.clone())
-        .bind(wanted.folded.clone())
-        .fetch_optional(&mut *connection)
-        .await?;
+        let n: Option<i64> = sqlx::query_scalar(MAKE)
+            .bind(id.to_string())
+            .bind(slug.clone())
+            .bind(wanted.title.clone())
+            .bind(wanted.folded.clone())
+            .fetch_optional(&mut *connection)
+            .await?;
         if let Some(n) = n {
+            advance_tree(connection).await?;
             return Ok((n, slug));
         }
     }
@@ -180,7 +230,7 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_in_two_forms() {
-        let wanted = |name: &str| Wanted::new(&CategoryName(name.into()));
+        let wanted = |name: &str| Wanted::new(name);
         assert_eq!(wanted("Xây  dựng Đảng").unwrap().folded, "xay dung dang");
         assert_eq!(wanted("xay-dung-dang").unwrap().slug.unwrap().as_str(), "xay-dung-dang");
         assert_eq!(wanted("😀").unwrap().folded, "😀");

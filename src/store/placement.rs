@@ -1,6 +1,6 @@
 use super::categories::lineage_feeds;
 use super::feeds::{FeedRow, Touched, keys_of, touch_feeds};
-use super::sequence::hold_sequence;
+use super::sequence::{advance_tree, hold_sequence};
 use super::{Store, StoreError};
 use crate::domain::{CategoryId, FeedKey, Instant};
 use sqlx::{AnyConnection, Row};
@@ -57,6 +57,7 @@ impl Store {
             .bind(section)
             .execute(&mut *tx)
             .await?;
+        advance_tree(&mut tx).await?;
         let after = feeds_above(&mut tx, section).await?;
         let Some(own) = after.iter().find(|feed| feed.key == key).copied() else { return Ok(None) };
         let mut touched = Vec::new();

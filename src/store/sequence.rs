@@ -22,3 +22,11 @@ pub(super) async fn advance_sequence(connection: &mut AnyConnection, count: i64)
     .fetch_one(connection)
     .await?)
 }
+
+/// Marks the tree of sections as changed by this transaction.
+pub(super) async fn advance_tree(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    sqlx::query("UPDATE installation SET tree_version = tree_version + 1 WHERE one = 1")
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -51,6 +51,15 @@ impl Store {
         .collect()
     }
 
+    /// How many subscriptions to a feed run.
+    pub async fn subscriptions_to(&self, feed: FeedKey) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar(
+            "SELECT count(*) FROM subscriptions s JOIN feeds f ON f.n = s.feed
+             WHERE f.key = $1 AND s.ended_at IS NULL",
+        );
+        Ok(count.bind(feed.to_string()).fetch_one(self.readers()).await?)
+    }
+
     /// Ends what runs, all of it or on `only` these feeds, and returns how many ended now. When
     /// nothing is left, the subscriber is unsubscribed and queued editions are not sent to it.
     /// Repeatable.

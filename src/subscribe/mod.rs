@@ -5,8 +5,8 @@
 
 use crate::digest::first_mail_reaches_back_to;
 use crate::domain::{
-    Digest, Directory, EndedReason, FeedDefinition, FeedKey, Instant, Language, OptInId, Publication, Secret,
-    Slug, SubscriberId, Token, TokenError, TokenPurpose,
+    Digest, DigestFeeds, Directory, EndedReason, FeedDefinition, FeedKey, Instant, Language, OptInId,
+    Publication, Secret, SubscriberId, Token, TokenError, TokenPurpose,
 };
 use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
 use crate::wording::Templates;
@@ -146,16 +146,17 @@ pub async fn change(
 
 /// The feeds that a digest offers.
 pub fn offered(digest: &Digest, directory: &Directory) -> Vec<FeedKey> {
-    let offers = |slug: &Slug| match &digest.feeds {
-        crate::domain::DigestFeeds::Every => true,
-        crate::domain::DigestFeeds::These(slugs) => slugs.contains(slug),
+    // Also by a name that a feed had when the digest's file was written.
+    let named: Option<Vec<&FeedDefinition>> = match &digest.feeds {
+        DigestFeeds::Every => None,
+        DigestFeeds::These(slugs) => {
+            Some(slugs.iter().filter_map(|slug| directory.lookup(slug).feed()).collect())
+        }
     };
-    directory
-        .feeds()
-        .iter()
-        .filter(|feed| feed.slug().is_some_and(offers))
-        .filter_map(FeedDefinition::key)
-        .collect()
+    let offers = |feed: &&FeedDefinition| {
+        feed.slug().is_some() && named.as_ref().is_none_or(|named| named.contains(feed))
+    };
+    directory.feeds().iter().filter(offers).filter_map(FeedDefinition::key).collect()
 }
 
 /// The titles of feeds as readers choose them. The feed of everything bears the newspaper's name,

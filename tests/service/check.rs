@@ -186,8 +186,58 @@ fn a_category_that_does_not_exist() {
     );
     doubt(
         &world,
-        &["feeds/the-thao.toml", "`the-thao`", "bantin feed list", "`kinh-tee`, which is not there"],
+        &["feeds/the-thao.toml", "`the-thao`", "bantin category list", "`kinh-tee`, which is not there"],
     );
+}
+
+#[test]
+fn addresses_that_lead_nowhere_or_astray() {
+    let world = newsroom();
+    world.import(&[
+        article("2", "Tin hai", "Xã hội"),
+        article("3", "Tin ba", "Thể thao"),
+        article("4", "Tin bốn", "Thế giới"),
+    ]);
+    world.done(&["category", "rename", "xa-hoi", "--slug", "doi-song"]);
+    world.write(
+        "feeds/sang.toml",
+        "[digest]\nschedule = \"30 6 * * *\"\nfeeds = [\"xa-hoi\", \"the-thao\"]\n",
+    );
+    world.write(
+        "feeds/kinh-te.toml",
+        "[feed]\ncategory = \"kinh-te\"\naliases = [\"the-gioi\", \"doi-song\", \"xa-hoi\", \"/subscribe/x\", \"/rss/kt.rss\"]\n",
+    );
+    world.write("feeds/mat.toml", "[feed]\ncategory = \"mat\"\naliases = [\"mat-tich\"]\n");
+    world.write("feeds/xh.toml", "[feed]\ncategory = \"xa-hoi\"\naliases = [\"xhoi\"]\n");
+    world.write("feeds/hai.toml", "[feed]\nunion = [\"doi-song\", \"lac\", \"tag:lua\"]\n");
+    world.write("feeds/the-thao.toml", "[feed]\nretired = true\n");
+    doubt(
+        &world,
+        &[
+            "`the-gioi` does nothing: the feed “Thế giới”",
+            "`doi-song` hides that the category “Xã hội” has or had this slug",
+            "`xa-hoi` hides that the category “Xã hội” has or had this slug",
+            "`/subscribe/x` is never asked for",
+            "`mat-tich` leads nowhere",
+            "feeds/xh.toml: the category `xa-hoi` is called `doi-song` now",
+            "feeds/hai.toml: `lac` names no category",
+            "`the-thao`, which is retired",
+        ],
+    );
+    let told = check(&world, "doubt").1;
+    for sound in ["/rss/kt.rss", "xhoi", "tag:lua", "subscriptions by mail"] {
+        assert!(!told.contains(sound), "`{sound}` is in\n{told}");
+    }
+}
+
+#[test]
+fn a_retired_feed_that_readers_still_have_by_mail() {
+    let mut world = newsroom();
+    let wish = ["subscriber", "add", "ban.doc@songhau.example", "--feed", "kinh-te", "--consent", "giấy"];
+    world.set("BANTIN_MAIL__URL", "outbox:var/outbox");
+    world.done(&wish);
+    world.write("feeds/kinh-te.toml", "[feed]\nretired = true\n");
+    doubt(&world, &["`kinh-te` is retired, and 1 subscriptions by mail"]);
 }
 
 #[test]

@@ -448,7 +448,7 @@ fn a_feed_looks_as_its_file_says_and_a_changed_file_is_an_event() {
     world.write("feeds/kinh-te.toml", file(1));
     world.serve();
     assert_eq!(titles(&world, "lam-an"), ["Cảng mới"]);
-    assert_eq!(world.get("/feeds/kinh-te.rss").status, 404, "its name is another now");
+    assert_eq!(world.get("/feeds/kinh-te.rss").status, 301, "its name is another now");
     assert_eq!(world.get("/feeds/lam-an.atom").status, 404, "a format that it has not");
     let rss = dated(&world, "/feeds/lam-an.rss");
     let parsed = feed_rs::parser::parse(&*rss.body).unwrap();

@@ -13,7 +13,7 @@ const READER: &str = "ban.doc@songhau.example";
 const ASKED: &str = "nguoi.moi@songhau.example";
 
 /// Every path that the router knows, with what it answers to.
-fn routes() -> Vec<(String, String)> {
+pub fn routes() -> Vec<(String, String)> {
     let route = Regex::new(r#"\.route\(\s*"([^"]+)",\s*([^\n]+)\)"#).unwrap();
     let mut routes = Vec::new();
     for file in rust_files("src/http") {
