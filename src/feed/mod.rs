@@ -12,6 +12,7 @@ mod element;
 #[cfg(test)]
 mod golden;
 mod json;
+pub mod lint;
 pub mod opml;
 #[cfg(test)]
 mod promises;
