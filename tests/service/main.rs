@@ -12,6 +12,7 @@ mod gets;
 mod imports;
 mod journey;
 mod judges;
+mod lint;
 mod mailroom;
 mod newsroom;
 mod pages;
