@@ -108,7 +108,7 @@ pub enum FetchError {
         /// How many may be.
         limit: usize,
         /// Where the last one leads.
-        to: Url,
+        to: Box<Url>,
     },
     /// The certificates of the system cannot be read.
     #[error("no HTTPS is possible here: {0}; install the package `ca-certificates`")]
@@ -158,7 +158,7 @@ impl Fetcher {
                 return Err(FetchError::TooManyRedirects {
                     url: url.clone(),
                     limit: self.limits.redirects,
-                    to,
+                    to: Box::new(to),
                 });
             }
             hops.push(Hop { from: here, status: answer.status, to: to.clone() });

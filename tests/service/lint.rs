@@ -2,10 +2,12 @@
 
 use crate::served::{article, with};
 use crate::world::World;
+use bantin::feed::lint::{About, Severity, lint_document};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 
 /// What the command printed, a finding a line, and its exit code.
 fn lint(world: &World, arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
@@ -150,4 +152,80 @@ fn exit_codes_tell_errors_warnings_and_unusable_arguments_apart() {
     let first = told.lines().next().unwrap();
     assert!(first.starts_with("error xml-syntax (XML 1.0 §2.1) broken.rss:1:20: "), "{told}");
     assert!(told.ends_with("1 document: 1 error, 0 warnings, 0 notes\n"), "{told}");
+}
+
+/// What damage is made of, in places that a plain random byte would seldom hit.
+const SPLINTERS: [&[u8]; 30] = [
+    b"<",
+    b">",
+    b"&",
+    b";",
+    b"\"",
+    b"'",
+    b"</",
+    b"/>",
+    b"<!--",
+    b"-->",
+    b"--",
+    b"<![CDATA[",
+    b"]]>",
+    b"<?x",
+    b"?>",
+    b"&#0;",
+    b"&#x41;",
+    b"&lt;",
+    b"&foo;",
+    b"\x01",
+    b"\xc3",
+    b"\xef\xbf\xbe",
+    b" a=\"1\"",
+    b"=",
+    b"<1>",
+    b"<a b>",
+    b"<q:a/>",
+    b"<?xml version=\"1.0\"?>",
+    b"<!DOCTYPE a>",
+    b" ",
+];
+
+#[test]
+fn libxml_finds_the_same_feeds_broken() {
+    let world = World::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/feeds");
+    let whole: Vec<Vec<u8>> = ["all.rss", "xay-dung-dang.atom", "feeds.opml"]
+        .map(|name| std::fs::read(format!("{folder}/{name}")).unwrap())
+        .into();
+    // Marsaglia's xorshift: the same damage in every run.
+    let mut state = 2463534242_u32;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as usize % below
+    };
+    let (mut sound, mut differ) = (0, Vec::new());
+    for number in 0..300 {
+        let mut feed = whole[draw(3)].clone();
+        // Half of them near the beginning, where the declaration and the namespaces are.
+        let within = if draw(2) == 0 { 150 } else { feed.len() };
+        let at = draw(within.min(feed.len()));
+        let cut = draw(4).saturating_sub(2);
+        feed.splice(at..(at + cut).min(feed.len()), SPLINTERS[draw(30)].iter().copied());
+        let file = world.write(&format!("damaged/{number}.xml"), &feed);
+        let output = Command::new("xmllint").args(["--noout", "--nonet"]).arg(&file).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        // libxml goes on after an undeclared prefix, and succeeds.
+        let theirs = !output.status.success() || words.contains("is not defined");
+        let found = lint_document(&feed, &About::default());
+        let ours: Vec<_> = found
+            .iter()
+            .filter(|finding| finding.rule.starts_with("xml-") && finding.severity == Severity::Error)
+            .collect();
+        sound += usize::from(ours.is_empty());
+        if ours.is_empty() == theirs {
+            differ.push(format!("{}: {words}, {ours:?}", String::from_utf8_lossy(&feed[..at.min(200)])));
+        }
+    }
+    assert!(differ.is_empty(), "{differ:#?}");
+    assert!((30..270).contains(&sound), "{sound} of 300 are sound: damage that tells nothing");
 }

@@ -213,15 +213,17 @@ impl Visit {
     }
 
     fn examine(&self, answer: &fetch::Answer) -> Examined {
-        if answer.status != 200 {
-            return Examined::default();
-        }
+        let page = Page { url: answer.url.to_string(), ..Page::default() };
+        // A coding that nobody asked for is a finding about the exchange.
+        let Some(document) = uncoded(answer).filter(|_| answer.status == 200) else {
+            return Examined { page, ..Examined::default() };
+        };
         let about = About {
             url: Some(answer.url.to_string()),
             content_type: answer.header("content-type").map(str::to_owned),
             now: Some(self.now),
         };
-        let mut examined = examine(&uncoded(answer).unwrap_or_default(), &about);
+        let mut examined = examine(&document, &about);
         // Links may be relative to the document.
         let page = &mut examined.page;
         for link in [&mut page.current, &mut page.older, &mut page.newer].into_iter().flatten() {

@@ -200,6 +200,10 @@ pub fn lint(exchanges: &[Exchange], asked: Asked) -> Vec<Finding> {
     for (question, _) in exchanges.iter().filter(|(_, answer)| answer.is_none()) {
         report.add(&UNANSWERED, Place::Document, format!("nobody answered {}", words(*question)));
     }
+    if let Some(coding) = first.coding() {
+        let what = format!("the body is coded with {} unasked", quoted(&coding));
+        report.add(&UNASKED, Place::Header("Content-Encoding"), what);
+    }
     media_type(first, asked, &mut report);
     validators(first, asked, &mut report);
     caching(first, asked, &mut report);
@@ -382,9 +386,8 @@ fn repeated(first: &Answer, again: &Answer, report: &mut Report) {
 }
 
 fn coded(first: &Answer, gzip: &Answer, report: &mut Report) {
-    if let Some(coding) = first.coding() {
-        let what = format!("the body is coded with {} unasked", quoted(&coding));
-        return report.add(&UNASKED, Place::Header("Content-Encoding"), what);
+    if first.coding().is_some() {
+        return;
     }
     if gzip.coding().is_none() {
         return report.add(&PLAIN, Place::Header("Content-Encoding"), "gzip is accepted and not used");

@@ -4,6 +4,7 @@
 use super::walk::Page;
 use super::xml::{ATOM, Element, HISTORY};
 use super::{About, Report, quoted, rules};
+use std::collections::HashSet;
 
 rules! {
     COMPLETE_LINKED: "fh-complete-linked", Error, "RFC 5005 §2", "leave <fh:complete/> or the paging links out: a complete feed has no other documents";
@@ -24,8 +25,8 @@ pub(super) fn check(head: &Element, about: &About, report: &mut Report, page: &m
         .all(ATOM, "link")
         .filter_map(|link| Some((link.attribute("rel")?, link.attribute("href")?, link)))
         .collect();
-    let mut own = vec![about.url.as_deref()];
-    own.extend(links.iter().filter(|(rel, ..)| *rel == "self").map(|(_, href, _)| Some(*href)));
+    let mut own: HashSet<&str> = about.url.as_deref().into_iter().collect();
+    own.extend(links.iter().filter(|(rel, ..)| *rel == "self").map(|(_, href, _)| *href));
     for (number, (rel, href, link)) in links.iter().enumerate() {
         if !PAGED.contains(rel) && !ARCHIVED.contains(rel) {
             continue;
@@ -33,7 +34,7 @@ pub(super) fn check(head: &Element, about: &About, report: &mut Report, page: &m
         let before = links[..number].iter().any(|(other, ..)| other == rel);
         report.add_if(before, &REPEATED, link.place(), || format!("a second link says rel={}", quoted(rel)));
         let leads = matches!(*rel, "next" | "previous" | "prev-archive" | "next-archive");
-        report.add_if(leads && own.contains(&Some(*href)), &TO_ITSELF, link.place(), || {
+        report.add_if(leads && own.contains(href), &TO_ITSELF, link.place(), || {
             format!("rel={} leads to the document itself", quoted(rel))
         });
     }

@@ -287,23 +287,27 @@ pub(super) fn parameter(value: &str, name: &str) -> Option<String> {
 
 /// Whether a plain text holds markup: `<b>`, `</p>`.
 pub(super) fn has_markup(text: &str) -> bool {
-    text.match_indices('<').any(|(at, _)| {
-        let rest = text[at + 1..].trim_start_matches('/');
-        rest.starts_with(|c: char| c.is_ascii_alphabetic()) && rest.contains('>')
+    let last = text.rfind('>').unwrap_or_default();
+    text[..last].match_indices('<').any(|(at, _)| {
+        let rest = &text[at + 1..last];
+        rest.strip_prefix('/').unwrap_or(rest).starts_with(|c: char| c.is_ascii_alphabetic())
     })
 }
+
+/// The longest reference looked for, so that a text of ampersands is read once and not each time
+/// to its end.
+const LONGEST_REFERENCE: usize = 11;
 
 /// The first reference in a text that was unescaped already: it was escaped twice.
 pub(super) fn escaped_twice(text: &str) -> Option<&str> {
     text.match_indices('&').find_map(|(at, _)| {
-        let rest = &text[at..];
-        let end = rest.find(';').filter(|end| (2..=10).contains(end))?;
-        let name = &rest[1..end];
+        let near = &text.as_bytes()[at..text.len().min(at + LONGEST_REFERENCE)];
+        let reference = text.get(at..=at + near.iter().position(|b| *b == b';')?)?;
+        let name = reference.trim_start_matches('&').trim_end_matches(';');
         let digits = |d: &str| !d.is_empty() && d.bytes().all(|b| b.is_ascii_hexdigit());
         let number = name.strip_prefix('#').is_some_and(|n| digits(n.trim_start_matches(['x', 'X'])));
-        let named =
-            ["amp", "lt", "gt", "quot", "apos", "nbsp", "ndash", "mdash", "hellip", "copy"].contains(&name);
-        (number || named).then(|| &rest[..=end])
+        let known = ["amp", "lt", "gt", "quot", "apos", "nbsp", "ndash", "mdash", "hellip", "copy"];
+        (number || known.contains(&name)).then_some(reference)
     })
 }
 

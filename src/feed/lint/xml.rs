@@ -8,6 +8,7 @@ use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 pub(super) const ATOM: &str = "http://www.w3.org/2005/Atom";
 pub(super) const CONTENT: &str = "http://purl.org/rss/1.0/modules/content/";
@@ -261,13 +262,52 @@ fn is_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Production `Name`, without its rarer corners: what writers get wrong is ASCII.
+/// Production `NameStartChar` of XML 1.0 §2.3.
+fn starts_name(c: char) -> bool {
+    matches!(c,
+        ':' | '_' | 'A'..='Z' | 'a'..='z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+        | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}'
+        | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}'
+        | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
+}
+
+/// Production `QName` of Namespaces in XML §4.
 fn is_name(name: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | ':') || !c.is_ascii();
-    name.starts_with(letter)
-        && name.chars().all(|c| letter(c) || c.is_ascii_digit() || matches!(c, '-' | '.'))
-        && name.matches(':').count() < 2
-        && !name.ends_with(':')
+    let goes_on = |c| {
+        starts_name(c)
+            || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
+    };
+    let part = |part: &str| part.starts_with(starts_name) && part.chars().all(goes_on);
+    name.split(':').all(part) && name.matches(':').count() < 2
+}
+
+/// Production `S` of XML 1.0 §2.3.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+/// Production `XMLDecl` of XML 1.0 §2.8. quick-xml takes anything that begins like it.
+fn is_declaration(text: &str) -> bool {
+    let form = concat!(
+        r#"^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*("1\.[0-9]+"|'1\.[0-9]+')"#,
+        r#"([ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*("[A-Za-z][A-Za-z0-9._-]*"|'[A-Za-z][A-Za-z0-9._-]*'))?"#,
+        r#"([ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*("(yes|no)"|'(yes|no)'))?[ \t\r\n]*\?>$"#,
+    );
+    regex::Regex::new(form).is_ok_and(|form| form.is_match(text))
+}
+
+/// Whether a blank stands before each attribute (XML 1.0 §3.1), which quick-xml does not ask for.
+fn are_parted(attributes: &str) -> bool {
+    let mut rest = attributes;
+    while let Some(at) = rest.find(['"', '\'']) {
+        let quote = if rest[at..].starts_with('"') { '"' } else { '\'' };
+        let Some(end) = rest[at + 1..].find(quote) else { return false };
+        rest = &rest[at + end + 2..];
+        if !rest.is_empty() && !rest.starts_with(is_blank) {
+            return false;
+        }
+    }
+    true
 }
 
 /// The tree, or what is wrong with the text.
@@ -347,11 +387,30 @@ fn parse(text: &str, report: &mut Report) -> Option<Document> {
             Event::Decl(_) if !first => {
                 wrong(&SYNTAX, "the XML declaration is not the first thing of the document".to_owned());
             }
+            Event::Decl(_) => {
+                let end = usize::try_from(reader.buffer_position()).unwrap_or(text.len());
+                if !is_declaration(text.get(start..end).unwrap_or_default()) {
+                    wrong(&SYNTAX, "the XML declaration is malformed".to_owned());
+                }
+            }
+            Event::PI(instruction) => {
+                let target = instruction.target();
+                let parted = instruction.content().is_empty() || instruction.content().starts_with(is_blank);
+                if !is_name(target) || !parted || target.eq_ignore_ascii_case("xml") {
+                    wrong(&SYNTAX, format!("{} is no processing instruction", quoted(&instruction)));
+                }
+            }
+            Event::DocType(_) if root.is_some() || !open.is_empty() => {
+                wrong(
+                    &SYNTAX,
+                    "a document type declaration stands after the root element's start".to_owned(),
+                );
+            }
             Event::DocType(_) => {
                 report.add(&DOCTYPE, ruler.at(start), "there is a document type declaration")
             }
             Event::Eof => break,
-            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Comment(_) => {}
         }
         first = false;
     }
@@ -431,6 +490,10 @@ fn element(
         }
     };
     let mut element = Element { namespace, name: name.as_ref().to_owned(), ..Element::default() };
+    if !are_parted(tag.attributes_raw()) {
+        wrong(&SYNTAX, format!("there is no blank between the attributes of {}", quoted(&element.tag())));
+        return None;
+    }
     for (number, attribute) in tag.attributes().enumerate() {
         if number >= MAX_ATTRIBUTES {
             wrong(&SYNTAX, format!("{} has too many attributes", quoted(&element.tag())));
@@ -474,15 +537,14 @@ fn element(
 
 /// Names of vocabularies that nobody will recognise, each said once.
 fn namespaces(root: &Element, report: &mut Report) {
-    let mut said: Vec<&str> = vec![""];
+    let mut said = HashSet::from([""]);
     let mut waiting = vec![root];
     while let Some(element) = waiting.pop() {
         let attributes = element.attributes.iter().map(|a| a.namespace.as_str());
         for namespace in std::iter::once(element.namespace.as_str()).chain(attributes) {
-            if said.contains(&namespace) {
+            if !said.insert(namespace) {
                 continue;
             }
-            said.push(namespace);
             let plain = |name: &str| {
                 let name = name.to_ascii_lowercase();
                 let name = name.trim_start_matches("https").trim_start_matches("http");
