@@ -19,6 +19,8 @@ rules! {
     MODIFIED_FUTURE: "http-last-modified-future", Error, "RFC 9110 §8.8.2.1", "send when the feed last changed; readers would get 304 until that date";
     IF_NONE_MATCH: "http-if-none-match", Error, "RFC 9110 §13.1.2", "answer 304 where If-None-Match names the present ETag";
     IF_MODIFIED_SINCE: "http-if-modified-since", Warning, "RFC 9110 §13.1.3", "answer 304 where If-Modified-Since is your Last-Modified";
+    /// A server that changed the feed twice in that second must not say 304 (§8.8.2.2).
+    DATE_ALONE: "http-if-modified-since-alone", Note, "RFC 9110 §13.1.3, §8.8.2.2", "nothing, if the feed changed twice in the second of Last-Modified; else answer 304, for readers that know dates only";
     MODIFIED_WINS: "http-precondition-order", Error, "RFC 9110 §13.2.2", "where there is an If-None-Match, do not look at If-Modified-Since";
     STALE_TAG: "http-if-none-match-other", Error, "RFC 9110 §13.1.2", "answer 200 where If-None-Match names another ETag; readers would never see a change";
     BODY_304: "http-304-body", Error, "RFC 9110 §15.4.5", "send no body with 304";
@@ -207,9 +209,10 @@ pub fn lint(exchanges: &[Exchange], asked: Asked) -> Vec<Finding> {
     media_type(first, asked, &mut report);
     validators(first, asked, &mut report);
     caching(first, asked, &mut report);
+    let tags_work = answer(Question::SameTag).is_some_and(|answer| answer.status == 304);
     for question in [Question::SameTag, Question::SameDate, Question::OtherTag, Question::OtherTagSameDate] {
         if let Some(answer) = answer(question) {
-            conditional(question, first, answer, &mut report);
+            conditional(question, first, answer, tags_work, &mut report);
         }
     }
     if let Some(head) = answer(Question::Head) {
@@ -315,9 +318,10 @@ fn caching(first: &Answer, asked: Asked, report: &mut Report) {
     report.add_if(long.is_some(), &MAX_AGE, place(), || format!("max-age is {} s", long.unwrap_or_default()));
 }
 
-fn conditional(question: Question, first: &Answer, answer: &Answer, report: &mut Report) {
+fn conditional(question: Question, first: &Answer, answer: &Answer, tags_work: bool, report: &mut Report) {
     let (rule, name, wanted) = match question {
         Question::SameTag => (&IF_NONE_MATCH, "If-None-Match", 304),
+        Question::SameDate if tags_work => (&DATE_ALONE, "If-Modified-Since", 304),
         Question::SameDate => (&IF_MODIFIED_SINCE, "If-Modified-Since", 304),
         Question::OtherTagSameDate => (&MODIFIED_WINS, "If-None-Match", 200),
         _ => (&STALE_TAG, "If-None-Match", 200),
@@ -499,7 +503,11 @@ pub(super) mod tests {
             (all(&[("last-modified", "2024-04-04")]), vec!["http-last-modified-form"]),
             (all(&[("last-modified", "Wed, 04 Apr 2035 04:30:00 GMT")]), vec!["http-last-modified-future"]),
             (one(SameTag, answer(200, &[])), vec!["http-if-none-match"]),
-            (one(SameDate, answer(200, &[])), vec!["http-if-modified-since"]),
+            (one(SameDate, answer(200, &[])), vec!["http-if-modified-since-alone"]),
+            (
+                vec![(SameDate, Some(answer(200, &[]))), (SameTag, Some(answer(200, &[])))],
+                vec!["http-if-none-match", "http-if-modified-since"],
+            ),
             (one(OtherTagSameDate, answer(304, &[])), vec!["http-precondition-order"]),
             (one(OtherTag, answer(304, &[])), vec!["http-if-none-match-other"]),
             (one(SameTag, filled), vec!["http-304-body"]),
