@@ -13,6 +13,7 @@ mod element;
 #[cfg(test)]
 mod golden;
 mod json;
+pub mod lint;
 pub mod opml;
 #[cfg(test)]
 mod promises;

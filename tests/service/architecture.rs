@@ -45,12 +45,12 @@ const HANDS: [(&str, &[&str]); 22] = [
     ("tokio::net::TcpStream", &["relay"]),
     ("std::net::TcpListener", &["cli"]),
     ("tokio::net::TcpListener", &["app", "cli"]),
-    // HTTP stays above floor 3; nobody opens it outwards yet.
+    // HTTP comes in above floor 3, and goes out only where bytes, time and reach are bounded.
     ("axum", &["http", "app"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
     ("hyper", &[]),
-    ("reqwest", &[]),
+    ("reqwest", &["fetch"]),
     // Files: settings and templates; the SQLite file's folder; the outbox; what is imported.
     ("std::fs", &["config", "store", "relay", "cli"]),
     ("tokio::fs", &["relay"]),

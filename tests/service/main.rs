@@ -13,6 +13,7 @@ mod gets;
 mod imports;
 mod journey;
 mod judges;
+mod lint;
 mod mailroom;
 mod moved;
 mod newsroom;

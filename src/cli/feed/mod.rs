@@ -1,3 +1,5 @@
+mod lint;
+
 use super::{Common, print_json};
 use crate::domain::{FeedName, Format, Slug};
 use crate::representations::{Found, Wanted, Which};
@@ -21,6 +23,7 @@ pub enum FeedCommand {
         #[arg(long, default_value = "rss", value_parser = format)]
         format: Format,
     },
+    Lint(lint::Lint),
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -29,9 +32,14 @@ fn format(text: &str) -> Result<Format, String> {
 
 impl FeedCommand {
     pub async fn run(self, common: Common) -> anyhow::Result<ExitCode> {
+        // A foreign feed is looked at without any newsroom.
+        if let Self::Lint(lint) = self {
+            return lint.run(&common).await;
+        }
         let app = common.app().await?;
         let directory = app.representations.directory();
         match self {
+            Self::Lint(_) => {}
             Self::List => {
                 for feed in directory.feeds() {
                     let urls: Vec<String> = feed
