@@ -1,12 +1,11 @@
 use crate::app::SystemClock;
 use crate::cli::{Common, print_json};
-use crate::domain::{Clock as _, Instant, Slug, hex};
-use crate::feed::feed_path;
+use crate::domain::{Clock as _, FeedName, Instant, hex};
 use crate::feed::lint::exchange::{self, Asked, Exchange, Request};
 use crate::feed::lint::walk::{self, Page};
 use crate::feed::lint::{About, Examined, Finding, Kind, Place, Severity, examine, lint_document};
 use crate::fetch::{self, Fetcher, Limits, Method, Reach};
-use crate::representations::Coding;
+use crate::representations::{self, Wanted, Which};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -62,20 +61,23 @@ impl Lint {
 
     /// Every format of a feed of ours, as it would be served.
     async fn ours(&self, common: &Common, now: Instant) -> anyhow::Result<Option<Vec<Found>>> {
-        let Ok(slug) = Slug::parse(&self.what) else { return Ok(None) };
+        let Ok(name) = self.what.parse::<FeedName>() else { return Ok(None) };
         let app = common.app().await?;
-        let directory = app.representations.directory();
-        let Some(feed) = directory.by_slug(&slug) else { return Ok(None) };
+        let feed = match app.representations.find(&name).await? {
+            representations::Found::Feed(feed) | representations::Found::Moved(feed) => *feed,
+            _ => return Ok(None),
+        };
         let mut found = Vec::new();
         for format in &feed.formats {
-            let made = app.representations.render(feed.clone(), *format).await?;
-            let url = app.publication.url(&feed_path(&feed.slug, *format));
+            let wanted = Wanted { feed: feed.clone(), which: Which::Subscription, format: *format };
+            let made = app.representations.render(wanted).await?;
+            let url = app.publication.url(&feed.place.document_path(*format));
             let about = About {
                 url: Some(url.clone()),
                 content_type: Some(format.content_type().to_owned()),
                 now: Some(now),
             };
-            found.push((url, lint_document(&made.coded(Coding::Identity).bytes, &about)));
+            found.push((url, lint_document(made.bytes(), &about)));
         }
         Ok(Some(found))
     }
