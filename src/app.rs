@@ -242,12 +242,13 @@ impl App {
 
     /// A reader's link to his own pages.
     pub async fn link(&self, reader: SubscriberId, purpose: TokenPurpose) -> String {
-        let path = match purpose {
-            TokenPurpose::Unsubscribe => "unsubscribe",
-            _ => "preferences",
+        let path = |token: String| match purpose {
+            TokenPurpose::Unsubscribe => format!("/unsubscribe/{token}"),
+            TokenPurpose::Feed => format!("/my/{token}.rss"),
+            _ => format!("/preferences/{token}"),
         };
         match self.store.subscriber(reader).await {
-            Ok(Some(reader)) => self.publication.url(&format!("/{path}/{}", seal(self, &reader, purpose))),
+            Ok(Some(reader)) => self.publication.url(&path(seal(self, &reader, purpose))),
             _ => self.publication.url("/"),
         }
     }

@@ -306,6 +306,7 @@ async fn show_preferences(app: &AppState, token: &str, visitor: &Visitor, saved:
                     .map(|s| s.digest.clone())
                     .or_else(|| app.desk.digests.first().map(|digest| digest.slug.clone())),
                 action: format!("{}/preferences/{token}", app.root()),
+                feed_url: app.link(id, TokenPurpose::Feed).await,
                 unsubscribe_url: app.link(id, TokenPurpose::Unsubscribe).await,
                 saved,
             };

@@ -79,6 +79,8 @@ pub struct Preferences {
     pub chosen: Option<Slug>,
     /// Where the form goes.
     pub action: String,
+    /// His own feed of what he chose.
+    pub feed_url: String,
     /// Where the reader leaves.
     pub unsubscribe_url: String,
     /// Whether they were saved just now.

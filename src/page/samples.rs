@@ -194,6 +194,7 @@ impl Samples {
             digests: self.form.digests.clone(),
             chosen: self.form.digests.last().map(|d| d.slug.clone()),
             action: self.text("/preferences/dG9rZW4"),
+            feed_url: self.text("/my/dG9rZW4.rss"),
             unsubscribe_url: self.text("/unsubscribe/dG9rZW4"),
             saved,
         }

@@ -83,7 +83,8 @@ fn newsroom() -> World {
     let mut world = World::new();
     // Its hour never comes while the test runs.
     world.write("feeds/nam-moi.toml", "[digest]\nschedule = \"0 0 1 1 *\"\n");
-    let article = |n: usize| json!({"external_id": n.to_string(), "title": format!("Tin {n}"), "content_html": "<p>Toàn văn.</p>", "categories": ["Kinh tế"]});
+    world.write("feeds/all.toml", "[feed]\nall = true\nwindow = 2\n");
+    let article = |n: usize| json!({"external_id": n.to_string(), "title": format!("Tin {n}"), "content_html": "<p>Toàn văn.</p>", "categories": ["Kinh tế"], "authors": ["Thu Hà"]});
     world.import(&(1..=3).map(article).collect::<Vec<_>>());
     world.serve();
     for address in [READER, ASKED] {
@@ -115,9 +116,31 @@ async fn no_get_changes_anything() {
             continue;
         }
         let paths: Vec<String> = match route.as_str() {
-            "/feeds/{name}" => ["all", "all.rss", "all.atom", "all.json", "kinh-te", "kinh-te.rss"]
-                .map(|name| format!("/feeds/{name}"))
-                .to_vec(),
+            "/feeds/{name}" => [
+                "all",
+                "all.rss",
+                "all.atom",
+                "all.json",
+                "kinh-te",
+                "kinh-te.rss",
+                "all,kinh-te.atom",
+                "all+kinh-te.json",
+                "all+kinh-te",
+                "author:thu-ha.rss",
+                "author:thu-ha",
+                "search.rss?q=tin",
+                "search?q=tin",
+            ]
+            .map(|name| format!("/feeds/{name}"))
+            .to_vec(),
+            "/feeds/{name}/archive/{page}" => {
+                ["rss", "atom", "json"].map(|format| format!("/feeds/all/archive/1.{format}")).to_vec()
+            }
+            "/my/{name}" => {
+                let preferences = world.get(&link(&world, "preferences", READER)).text();
+                let start = preferences.find("/my/").unwrap();
+                vec![preferences[start..].chars().take_while(|c| *c != '<').collect()]
+            }
             "/articles/{id}" => vec![format!("/articles/{}", article["id"].as_str().unwrap())],
             "/confirm/{token}" => vec![link(&world, "confirm", READER), link(&world, "confirm", ASKED)],
             "/unsubscribe/{token}" => vec![link(&world, "unsubscribe", READER)],

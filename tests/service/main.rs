@@ -21,6 +21,7 @@ mod pages;
 mod postbox;
 mod postgres;
 mod readers;
+mod selections;
 mod served;
 mod smtp;
 mod source;
