@@ -194,6 +194,8 @@ impl App {
         let memory = config.server.feed_memory;
         let representations =
             Representations::open(store.clone(), publication.clone(), declared.feeds, memory).await?;
+        let representations =
+            if config.server.delta { representations.with_deltas() } else { representations };
         let representations = Arc::new(representations);
         let desk = Arc::new(Desk {
             publication: publication.clone(),

@@ -50,6 +50,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<IpAddr>,
     /// How many bytes of rendered feeds are kept in memory.
     pub feed_memory: u64,
+    /// Whether readers that ask for it get only what is new in a feed (RFC 3229).
+    pub delta: bool,
 }
 
 /// How mail leaves.
@@ -146,6 +148,7 @@ impl Config {
             listen: s.take("server.listen", listen_address).unwrap_or(DEFAULT_LISTEN),
             trusted_proxies: trusted_proxies(s),
             feed_memory: s.take("server.feed_memory_mb", u64::from_str).unwrap_or(256) << 20,
+            delta: s.take("server.delta", yes_or_no).unwrap_or(false),
         };
         let store = s
             .take("store.url", StoreUrl::from_str)
@@ -315,6 +318,7 @@ mod tests {
                 ("BANTIN_PUBLICATION__TIME_ZONE", "Asia/Ho_Chi_Minh"),
                 ("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example"),
                 ("BANTIN_SERVER__LISTEN", "0.0.0.0:80"),
+                ("BANTIN_SERVER__DELTA", "true"),
                 ("BANTIN_STORE__URL", "postgres://bantin:geheim@db/bantin"),
                 ("BANTIN_MAIL__URL", "smtp://127.0.0.1:2525"),
                 ("BANTIN_MAIL__FROM", "bantin@songhau.example"),
@@ -326,6 +330,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.feeds, Path::new("/srv/feeds"));
+        assert!(config.server.delta && !load("", &[]).unwrap().server.delta);
         assert!(!format!("{config:?}").contains("geheim"), "a password in {config:?}");
     }
 

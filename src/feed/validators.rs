@@ -35,7 +35,7 @@ impl EntityTag {
     }
 
     /// Weak comparison (§8.8.3.2): `W/` does not matter.
-    fn matches(&self, other: &str) -> bool {
+    pub fn matches(&self, other: &str) -> bool {
         other.strip_prefix("W/").unwrap_or(other) == self.0
     }
 }
@@ -109,7 +109,7 @@ fn names(tags: &str, validators: &Validators) -> bool {
 
 /// The members of an `If-None-Match` list. A comma may stand inside of a tag (§8.8.3 `etagc`), so
 /// the list is cut at quotes. What is no tag matches nothing and hides none of its neighbours.
-fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
+pub fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
         loop {

@@ -135,7 +135,7 @@ pub fn page_validators(bytes: &[u8], last_modified: Instant) -> Validators {
 }
 
 /// All lines of a list header as one (RFC 9110 §5.3).
-fn joined(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
+pub fn joined(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
     let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }

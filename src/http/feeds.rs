@@ -1,6 +1,6 @@
 use super::answer::{Cacheable, Problem, page_validators};
 use super::visitor::Visitor;
-use super::{AppState, moved, pages};
+use super::{AppState, deltas, moved, pages};
 use crate::domain::{
     FeedDefinition, FeedKey, FeedName, FeedPlace, Format, Selection, TokenPurpose, clean_line, excerpt, fold,
 };
@@ -188,20 +188,28 @@ fn private_feed(app: &AppState, token: &str, mut keys: Vec<FeedKey>) -> FeedDefi
 async fn serve(app: &AppState, wanted: Wanted, cache_control: &'static str, visitor: &Visitor) -> Response {
     let coding = Coding::negotiate(visitor.header("accept-encoding"));
     let made = async {
-        let made = app.representations.get(&wanted).await?;
+        let whole = app.representations.get(&wanted).await?;
+        let delta = deltas::asked(app, &wanted, &whole, visitor).await?;
+        let made = delta.as_ref().map_or(&whole, |delta| &delta.made);
         let bytes = made.coded(coding).await?.bytes.clone();
-        Ok::<_, RepresentationError>((made.validators(coding), bytes))
+        Ok::<_, RepresentationError>((made.validators(coding), bytes, delta))
     };
     match made.await {
-        Ok((validators, bytes)) => Cacheable {
-            bytes,
-            content_type: wanted.format.content_type(),
-            coding: coding.name(),
-            cache_control,
-            vary: VARY,
-            validators,
+        Ok((validators, bytes, delta)) => {
+            let answer = Cacheable {
+                bytes,
+                content_type: wanted.format.content_type(),
+                coding: coding.name(),
+                cache_control,
+                vary: VARY,
+                validators,
+            }
+            .answer(&visitor.headers, app.clock.now());
+            match delta {
+                Some(delta) => deltas::told(answer, &delta),
+                None => answer,
+            }
         }
-        .answer(&visitor.headers, app.clock.now()),
         Err(error) if error.is_absent() => nothing(),
         Err(error) => {
             tracing::error!(feed.urn = %crate::feed::feed_urn(&app.publication, &wanted.feed.selection), %error, "feed not made");

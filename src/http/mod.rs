@@ -4,6 +4,7 @@
 //! → maker; every write goes through a workflow.
 
 mod answer;
+mod deltas;
 mod feeds;
 mod forms;
 mod health;

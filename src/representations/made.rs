@@ -74,6 +74,17 @@ impl Representation {
         }
     }
 
+    /// Other bytes that lead to the same version, under its validators (RFC 3229 §10.4.1).
+    pub(super) fn manipulated(self, bytes: Vec<u8>) -> Self {
+        let entity_tag = self.identity.entity_tag;
+        Self { identity: Coded { bytes: Bytes::from(bytes), entity_tag }, coded: Default::default(), ..self }
+    }
+
+    /// The tags of all codings, in the order of [`Coding::ALL`].
+    pub(super) fn tags(&self) -> &[EntityTag; 4] {
+        &self.tags
+    }
+
     /// The bytes as they are.
     pub fn bytes(&self) -> &Bytes {
         &self.identity.bytes

@@ -4,10 +4,12 @@
 //! A cold feed is rendered on demand, once, however many ask. Memory is bounded by bytes.
 
 mod coding;
+mod delta;
 mod found;
 mod made;
 
 pub use coding::Coding;
+pub use delta::{Delta, accepts_feed};
 pub use found::Found;
 pub use made::{Coded, Representation};
 
@@ -17,6 +19,7 @@ use crate::domain::{
 };
 use crate::feed::{RenderError, Snapshot, render};
 use crate::store::{Contents, Definition, Store, StoreError};
+use delta::{Deltas, Version};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -108,6 +111,8 @@ pub struct Representations {
     tree: AtomicI64,
     announced: AtomicBool,
     rendered: AtomicU64,
+    /// Where deltas are switched on.
+    deltas: Option<Deltas>,
 }
 
 impl Representations {
@@ -134,6 +139,7 @@ impl Representations {
             tree: AtomicI64::new(0),
             announced: AtomicBool::new(false),
             rendered: AtomicU64::new(0),
+            deltas: None,
         };
         representations.tree.store(representations.store.tree_version().await?, Ordering::Release);
         // Seen before read: what changes in between is seen again.
@@ -211,6 +217,21 @@ impl Representations {
 
     /// Renders a document from the store's present state, beside the cache.
     pub async fn render(&self, wanted: Wanted) -> Result<Representation, RepresentationError> {
+        let (snapshot, contents) = self.snapshot(&wanted).await?;
+        let path = self.path_in_memory(&wanted);
+        let work = tokio::task::spawn_blocking(move || {
+            let bytes = render(&snapshot, wanted.format)?;
+            let made = Representation::of(bytes, wanted, &contents);
+            let version = path.map(|path| Version::of(path, &made, &snapshot));
+            Ok::<_, RenderError>((made, version))
+        });
+        let (made, version) = work.await??;
+        self.remember(version).await;
+        Ok(made)
+    }
+
+    /// What a document is made of, and beside it what its validators are made of.
+    async fn snapshot(&self, wanted: &Wanted) -> Result<(Snapshot, Contents), RepresentationError> {
         let contents = self.contents(&wanted.feed, wanted.which).await?;
         let feed = wanted.feed.clone();
         let snapshot = Snapshot {
@@ -225,11 +246,7 @@ impl Representations {
         };
         let contents = Contents { articles: Vec::new(), tombstones: Vec::new(), ..contents };
         self.rendered.fetch_add(1, Ordering::Relaxed);
-        let work = tokio::task::spawn_blocking(move || {
-            let bytes = render(&snapshot, wanted.format)?;
-            Ok::<_, RenderError>(Representation::of(bytes, wanted, &contents))
-        });
-        Ok(work.await??)
+        Ok((snapshot, contents))
     }
 
     async fn contents(&self, feed: &FeedDefinition, which: Which) -> Result<Contents, RepresentationError> {

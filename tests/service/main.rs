@@ -7,6 +7,7 @@ mod archives;
 mod check;
 mod commands;
 mod crash;
+mod delta;
 mod demo;
 mod feeds_http;
 mod gets;
