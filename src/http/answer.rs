@@ -95,6 +95,11 @@ impl Cacheable {
             &self.validators,
             now,
         );
+        self.told(condition)
+    }
+
+    /// The answer to a request whose preconditions were weighed.
+    pub fn told(self, condition: Precondition) -> Response {
         let mut headers = HeaderMap::with_capacity(8);
         let mut put = |name, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {

@@ -1,12 +1,13 @@
 use super::answer::{Cacheable, Problem, page_validators};
+use super::limiter::{Fetch, refusal};
 use super::visitor::Visitor;
 use super::{AppState, pages};
 use crate::domain::{FeedDefinition, Format, Slug};
 use crate::feed::{feed_path, opml, page_path};
-use crate::representations::Coding;
+use crate::representations::{Coding, Representation};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Five minutes: longer hurts readers (NetNewsWire#4478), shorter makes polling dear. Caches may
@@ -19,6 +20,7 @@ const VARY: &str = "Accept-Encoding, Sec-Fetch-Dest";
 pub async fn feed_or_page(
     State(app): State<AppState>,
     Path(name): Path<String>,
+    method: Method,
     visitor: Visitor,
 ) -> Response {
     let split = name.rsplit_once('.').and_then(|(slug, ending)| Some((slug, Format::of_extension(ending)?)));
@@ -33,27 +35,48 @@ pub async fn feed_or_page(
     if visitor.navigates() && !visitor.asks_for("raw") {
         return to_the_page(feed);
     }
-    serve(&app, feed, format, &visitor).await
+    serve(&app, feed, format, &method, &visitor).await
 }
 
-async fn serve(app: &AppState, feed: &FeedDefinition, format: Format, visitor: &Visitor) -> Response {
+async fn serve(
+    app: &AppState,
+    feed: &FeedDefinition,
+    format: Format,
+    method: &Method,
+    visitor: &Visitor,
+) -> Response {
     let coding = Coding::negotiate(visitor.header("accept-encoding"));
     match app.representations.get(feed, format).await {
-        Ok(made) => Cacheable {
-            bytes: made.coded(coding).bytes.clone(),
-            content_type: format.content_type(),
-            coding: coding.name(),
-            cache_control: CACHE_CONTROL,
-            vary: VARY,
-            validators: made.validators(coding),
+        Ok(made) => {
+            let now = app.clock.now();
+            let answer = cacheable(&made, format, coding).answer(&visitor.headers, now);
+            if answer.status() == StatusCode::OK && *method == Method::GET {
+                let fetch = Fetch::of(visitor.is_conditional(), !visitor.query.is_empty());
+                let client = visitor.address(&app.trusted_proxies);
+                if let Err(wait) = app.limiter.take(client, &feed_path(&feed.slug, format), fetch, now) {
+                    return refusal(wait);
+                }
+            }
+            answer
         }
-        .answer(&visitor.headers, app.clock.now()),
         Err(error) => {
             let path = feed_path(&feed.slug, format);
             tracing::error!(feed.slug = %feed.slug, path, %error, "feed not rendered");
             let retry = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
             (StatusCode::SERVICE_UNAVAILABLE, retry, "503: the feed cannot be made now\n").into_response()
         }
+    }
+}
+
+/// A feed's document in a coding, with everything that is told of it.
+pub fn cacheable(made: &Representation, format: Format, coding: Coding) -> Cacheable {
+    Cacheable {
+        bytes: made.coded(coding).bytes.clone(),
+        content_type: format.content_type(),
+        coding: coding.name(),
+        cache_control: CACHE_CONTROL,
+        vary: VARY,
+        validators: made.validators(coding),
     }
 }
 

@@ -4,9 +4,11 @@
 //! → maker; every write goes through a workflow.
 
 mod answer;
+pub mod express;
 mod feeds;
 mod forms;
 mod health;
+mod limiter;
 mod mailbox;
 mod pages;
 pub mod pictures;
@@ -14,6 +16,7 @@ mod readers;
 mod visitor;
 
 pub use health::Health;
+pub use limiter::Limiter;
 pub use pages::{PageShelf, shelf};
 pub use readers::seal;
 
@@ -21,7 +24,7 @@ use crate::app::App;
 use crate::page::CONTENT_POLICY;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
@@ -69,7 +72,11 @@ pub fn router(app: AppState) -> Router {
 /// The headers that every answer carries.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+    put_guards(response.headers_mut());
+    response
+}
+
+fn put_guards(headers: &mut HeaderMap) {
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -79,7 +86,6 @@ async fn guard(request: Request, next: Next) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_POLICY));
-    response
 }
 
 /// Counts the answers by kind of route and status.

@@ -83,17 +83,14 @@ impl Visitor {
     /// Whose request this is: the peer, or whom a trusted proxy names. The last address that no
     /// trusted proxy added is the one that cannot be forged.
     pub fn address(&self, trusted: &[IpAddr]) -> IpAddr {
-        if !trusted.contains(&self.peer) {
-            return self.peer;
-        }
-        self.headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .filter_map(|text| text.trim().parse::<IpAddr>().ok())
-            .rfind(|address| !trusted.contains(address))
-            .unwrap_or(self.peer)
+        let lines = self.headers.get_all("x-forwarded-for").iter();
+        address(self.peer, trusted, lines.filter_map(|line| line.to_str().ok()))
+    }
+
+    /// Whether the client says what it has already.
+    pub fn is_conditional(&self) -> bool {
+        let says = |name| self.headers.contains_key(name);
+        says(header::IF_NONE_MATCH) || says(header::IF_MODIFIED_SINCE)
     }
 
     /// Whether somebody sits at this very machine: no proxy in between, and no page of another
@@ -106,6 +103,22 @@ impl Visitor {
             && matches!(name, "localhost" | "127.0.0.1" | "[::1]")
             && forwarded.iter().all(|header| !self.headers.contains_key(*header))
     }
+}
+
+/// Whose request came from `peer` with these lines of X-Forwarded-For.
+pub fn address<'l>(
+    peer: IpAddr,
+    trusted: &[IpAddr],
+    forwarded: impl DoubleEndedIterator<Item = &'l str>,
+) -> IpAddr {
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    forwarded
+        .flat_map(|line| line.split(','))
+        .filter_map(|text| text.trim().parse::<IpAddr>().ok())
+        .rfind(|address| !trusted.contains(address))
+        .unwrap_or(peer)
 }
 
 #[cfg(test)]

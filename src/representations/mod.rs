@@ -4,8 +4,10 @@
 //! A cold feed is rendered on demand, once, however many ask. Memory is bounded by bytes.
 
 mod coding;
+mod express;
 
 pub use coding::Coding;
+pub use express::Ready;
 
 use crate::domain::{
     CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Publication,
@@ -111,6 +113,7 @@ pub struct Representations {
     /// The newest change that is known of each feed that changed since the start. Bytes of an
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
+    shelf: Arc<express::Shelf>,
     seen: AtomicI64,
     announced: AtomicBool,
     rendered: AtomicU64,
@@ -124,8 +127,11 @@ impl Representations {
         declared: Vec<DeclaredFeed>,
         memory: u64,
     ) -> Result<Self, StoreError> {
+        let shelf: Arc<express::Shelf> = Arc::default();
+        let behind = Arc::clone(&shelf);
         let ready = moka::future::Cache::builder()
             .max_capacity(memory)
+            .eviction_listener(move |slot: Arc<Slot>, made, _| behind.remove(*slot, &made))
             .weigher(|_, made: &Arc<Representation>| u32::try_from(made.size()).unwrap_or(u32::MAX))
             .build();
         let representations = Self {
@@ -135,6 +141,7 @@ impl Representations {
             directory: RwLock::default(),
             ready,
             newest: RwLock::default(),
+            shelf,
             seen: AtomicI64::new(0),
             announced: AtomicBool::new(false),
             rendered: AtomicU64::new(0),
@@ -166,8 +173,29 @@ impl Representations {
 
     fn read_directory(&self, tree: &CategoryTree) -> Arc<Directory> {
         let directory = Arc::new(Directory::new(&self.publication, tree, &self.declared));
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&directory);
+        let mut present = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        *present = Arc::clone(&directory);
+        // Under the lock, so that nothing is put on the shelf by an old name afterwards.
+        self.shelf.clear();
         directory
+    }
+
+    /// What may be copied out at once for a path; `None` where only [`Self::get`] knows.
+    pub fn ready(&self, path: &str) -> Option<Arc<Ready>> {
+        self.shelf.find(path)
+    }
+
+    /// Puts a document on the shelf if it is present, kept, and its feed's name still leads to it.
+    fn shelve(&self, feed: &FeedDefinition, format: Format, made: &Arc<Representation>) {
+        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let is_named = directory
+            .by_slug(&feed.slug)
+            .is_some_and(|named| named.key == feed.key && named.formats.contains(&format));
+        let is_present = newest.get(&feed.key).is_none_or(|newest| *newest <= made.change_number);
+        if is_named && is_present && self.ready.contains_key(&(feed.key, format)) {
+            self.shelf.put(feed, format, made);
+        }
     }
 
     /// The feeds there are.
@@ -195,9 +223,12 @@ impl Representations {
         if let Some(made) = self.ready.get(&slot).await
             && !self.is_stale(feed.key, made.change_number)
         {
+            self.shelve(feed, format, &made);
             return Ok(made);
         }
-        self.make(feed, format).await
+        let made = self.make(feed, format).await?;
+        self.shelve(feed, format, &made);
+        Ok(made)
     }
 
     fn is_stale(&self, key: FeedKey, change_number: i64) -> bool {
@@ -249,11 +280,18 @@ impl Representations {
     /// Asks the store what changed since the last time, and renders again what is in use.
     /// One indexed query when nothing did. Returns how many feeds changed.
     pub async fn refresh(&self, now: Instant) -> Result<usize, RepresentationError> {
+        for slot in self.shelf.asked_for() {
+            self.ready.get(&slot).await;
+        }
         let changed = self.store.feeds_changed_after(self.seen()).await?;
         let Some(last) = changed.last() else { return Ok(0) };
         {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             newest.extend(changed.iter().map(|state| (state.key, state.change_number)));
+            // Under the lock: whoever shelves an older document comes before, or sees the newer change.
+            for state in &changed {
+                self.shelf.remove_older(state.key, state.change_number);
+            }
         }
         let mut directory = self.directory();
         if changed.iter().any(|state| directory.by_key(state.key).is_none()) {
@@ -269,7 +307,8 @@ impl Representations {
             for format in Format::ALL {
                 if self.ready.contains_key(&(state.key, format)) {
                     let made = self.render(feed.clone(), format).await?;
-                    self.ready.insert((state.key, format), made).await;
+                    self.ready.insert((state.key, format), Arc::clone(&made)).await;
+                    self.shelve(feed, format, &made);
                 }
             }
         }

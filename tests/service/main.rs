@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod crash;
 mod demo;
+mod express;
 mod feeds_http;
 mod gets;
 mod imports;
