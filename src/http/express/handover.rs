@@ -49,7 +49,8 @@ impl Handed {
             routes.call(request.map(Body::new))
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(idle);
+        // Who has said all and only listens gets the answer, as in the express lane.
+        builder.half_close(true).timer(TokioTimer::new()).header_read_timeout(idle);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             // First, so that what was read already is answered though the stop has come.
