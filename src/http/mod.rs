@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::page::CONTENT_POLICY;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
@@ -69,14 +69,20 @@ pub fn router(app: AppState) -> Router {
         .with_state(app)
 }
 
-/// The headers that every answer carries.
+/// The headers that every answer with a body carries.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    put_guards(response.headers_mut());
+    put_guards(&mut response);
     response
 }
 
-fn put_guards(headers: &mut HeaderMap) {
+/// Not on a 304: it renews what a client has, headers included (RFC 9110 §15.4.5), and most answers
+/// are one.
+fn put_guards(response: &mut Response) {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        return;
+    }
+    let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -30,7 +30,7 @@ const UPWARD: [(&str, &[&str]); 2] = [
 ];
 
 /// What only some modules may touch. `std` and crates that are not named here are everybody's.
-const HANDS: [(&str, &[&str]); 26] = [
+const HANDS: [(&str, &[&str]); 25] = [
     // SQL.
     ("sqlx", &["store"]),
     // SMTP. The message builder and the address type are pure and lie below the purity line.
@@ -48,7 +48,6 @@ const HANDS: [(&str, &[&str]); 26] = [
     ("tokio::net::TcpListener", &["app", "cli", "http"]),
     // The express lane waits for many connections in one thread.
     ("mio", &["http"]),
-    ("rustix", &["http"]),
     // HTTP stays above floor 3; nobody opens it outwards yet.
     ("axum", &["http", "app"]),
     ("tower", &["http"]),

@@ -149,9 +149,10 @@ impl Shift {
             }
             if is_round || is_called {
                 self.look_through();
-                if self.state.load(Ordering::Acquire) != OPEN && self.free.len() == self.connections.len() {
-                    return Ok(());
-                }
+            }
+            let is_empty = self.free.len() == self.connections.len();
+            if is_empty && self.state.load(Ordering::Acquire) != OPEN {
+                return Ok(());
             }
         }
     }
@@ -180,7 +181,11 @@ impl Shift {
         match next {
             Ok(Next::Wait) => {}
             Ok(Next::Again) => self.again.push_back(at),
-            Ok(Next::Close) => drop(self.release(at)),
+            Ok(Next::Close) => {
+                if let Some(connection) = self.release(at) {
+                    connection.close(&mut self.counter);
+                }
+            }
             Ok(Next::HandOver) => self.hand_over(at),
             Err(_) => {
                 tracing::error!("a request made the express lane panic");

@@ -5,7 +5,7 @@ use super::counter::Counter;
 use super::head::{self, Reading};
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 /// How often a connection is read before the others have their turn.
@@ -95,6 +95,18 @@ impl Connection {
                 next
             }
             Err(_) => Next::Close,
+        }
+    }
+
+    /// Ends it. What was not read is read away first: the system would answer it with a reset, and
+    /// a reset takes back what the client has not read yet (RFC 9112 §9.6).
+    pub fn close(mut self, counter: &mut Counter) {
+        // Who has gone already needs no farewell.
+        drop(self.stream.shutdown(Shutdown::Write));
+        for _ in 0..TURNS {
+            if !self.has_more || !self.stream.read(&mut counter.incoming).is_ok_and(|length| length > 0) {
+                return;
+            }
         }
     }
 
@@ -208,9 +220,11 @@ impl Connection {
 
     /// Sends a head, or several, and a body; keeps what does not go. False where something is kept.
     fn send(&mut self, out: &[u8], body: Option<Rc<Copied>>) -> io::Result<bool> {
-        let parts = [IoSlice::new(out), IoSlice::new(body.as_ref().map_or(&[], |body| &body.body))];
-        let parts = &parts[..if body.is_some() { 2 } else { 1 }];
-        let sent = match self.stream.write_vectored(parts) {
+        let written = match &body {
+            Some(body) => self.stream.write_vectored(&[IoSlice::new(out), IoSlice::new(&body.body)]),
+            None => self.stream.write(out),
+        };
+        let sent = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

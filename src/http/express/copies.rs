@@ -62,8 +62,8 @@ impl Copies {
 pub fn head_of(mut response: Response) -> Vec<u8> {
     let status = response.status();
     let length = response.body().size_hint().exact();
+    put_guards(&mut response);
     let headers = response.headers_mut();
-    put_guards(headers);
     if let (Some(length), false) = (length, headers.contains_key(header::CONTENT_LENGTH)) {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
