@@ -76,6 +76,7 @@ impl Limiter {
     /// never refused: behind a proxy that nobody named, everybody is there.
     pub fn take(&self, client: IpAddr, path: &str, fetch: Fetch, now: Instant) -> Result<(), Wait> {
         let Some(one_feed) = self.one_feed else { return Ok(()) };
+        let client = client.to_canonical();
         if client.is_loopback() {
             return Ok(());
         }
@@ -90,7 +91,7 @@ impl Limiter {
     fn account(&self, client: IpAddr, what: &[u8]) -> u64 {
         let mut hash = DefaultHasher::new();
         hash.write(&self.key);
-        match client.to_canonical() {
+        match client {
             IpAddr::V4(address) => hash.write(&address.octets()),
             // A home has a /64 and may come from any address of it.
             IpAddr::V6(address) => hash.write(&address.octets()[..8]),
