@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigFault, Declared, Limits, MailSettings, read_folder, read_templates};
 use crate::dispatch::{Desk, Dispatcher, Tally};
 use crate::domain::{Chance, Clock, Instant, Publication, SubscriberId, TokenPurpose};
-use crate::http::{Health, PageShelf, seal, shelf};
+use crate::http::{Health, Limiter, PageShelf, express, seal, shelf};
 use crate::mail::Sender;
 use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
 use crate::representations::Representations;
@@ -11,7 +11,6 @@ use crate::store::{Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
 use crate::{digest, tick};
 use axum::Router;
-use axum::serve::ListenerExt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +90,8 @@ pub struct App {
     pub shelf: PageShelf,
     /// What is counted.
     pub health: Health,
+    /// Who fetched how much.
+    pub limiter: Limiter,
     /// What became of letters.
     pub tally: Arc<Tally>,
     /// What wakes the loops.
@@ -209,10 +210,12 @@ impl App {
             digests: declared.digests,
             representations: Arc::clone(&representations),
         });
+        let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
         Ok(Self {
             publication,
             templates,
             store,
+            limiter,
             clock,
             chance,
             relay,
@@ -290,21 +293,13 @@ pub async fn run(
     app.announce().await?;
     let loops = tick::start(&app, roles, &stop).await?;
     if let Some(listener) = listener {
-        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY not set");
-            }
-        });
-        let server = axum::serve(listener, service)
-            .with_graceful_shutdown(stop.clone().cancelled_owned())
-            .into_future();
+        let server = express::serve(Arc::clone(&app), routes, listener, stop.clone());
         let deadline = async {
             stop.cancelled().await;
             tokio::time::sleep(LAST_ANSWERS).await;
         };
         tokio::select! {
-            ended = server => if let Err(error) = ended { tracing::error!(%error, "server ended") },
+            () = server => {}
             () = deadline => tracing::warn!("connections were still open and are cut"),
         }
         stop.cancel();

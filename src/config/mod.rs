@@ -76,6 +76,11 @@ pub struct Limits {
     pub mail_connections: usize,
     /// How long no second confirmation goes to an address that did not answer the first.
     pub confirmation_quiet: Duration,
+    /// How many whole copies of one feed a client may fetch at once without saying what it has.
+    /// 0: as many as it likes.
+    pub feed_burst: u32,
+    /// After how long it may fetch one more. Zero: as many as it likes.
+    pub feed_refill: Duration,
 }
 
 /// How the program tells of itself.
@@ -169,6 +174,10 @@ impl Config {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(4),
             confirmation_quiet: seconds(s, "limits.confirmation_quiet_seconds", 600),
+            feed_burst: s.take("limits.feed_burst", u32::from_str).unwrap_or(60),
+            feed_refill: s
+                .take("limits.feed_refill_seconds", u32::from_str)
+                .map_or(Duration::from_secs(60), |n| Duration::from_secs(n.into())),
         };
         let log = LogSettings {
             json: s.take("log.format", log_format).unwrap_or(false),

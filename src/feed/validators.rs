@@ -70,6 +70,11 @@ impl Validators {
         second + TimeDelta::seconds(i64::from(self.twice_in_one_second))
     }
 
+    /// From when on answers have a Last-Modified.
+    pub fn last_modified_from(&self) -> Instant {
+        self.second()
+    }
+
     /// The Last-Modified of an answer; none while its second is still to come (§8.8.2.1).
     pub fn last_modified(&self, now: Instant) -> Option<Instant> {
         let second = self.second();

@@ -6,9 +6,13 @@ use crate::feed::validators::{EntityTag, Precondition, Validators, evaluate, htt
 use crate::http::AppState;
 use crate::page;
 use crate::wording::TemplateFault;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// Something a visitor is told instead of what he asked for.
 #[derive(Debug)]
@@ -98,6 +102,11 @@ impl Cacheable {
             &self.validators,
             now,
         );
+        self.told(condition, now)
+    }
+
+    /// The answer to a request whose preconditions were weighed.
+    pub fn told(self, condition: Precondition, now: Instant) -> Response {
         let mut headers = HeaderMap::with_capacity(8);
         let mut put = |name, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -111,16 +120,29 @@ impl Cacheable {
         put(header::CACHE_CONTROL, self.cache_control);
         put(header::VARY, self.vary);
         if matches!(condition, Precondition::NotModified) {
-            // Left alone, axum writes the length of the empty body, and §8.6 forbids any but that
-            // of the 200.
-            put(header::CONTENT_LENGTH, &self.bytes.len().to_string());
-            return (StatusCode::NOT_MODIFIED, headers, Body::empty()).into_response();
+            return (StatusCode::NOT_MODIFIED, headers, Body::new(Nothing)).into_response();
         }
         put(header::CONTENT_TYPE, self.content_type);
         if let Some(coding) = self.coding {
             put(header::CONTENT_ENCODING, coding);
         }
         (StatusCode::OK, headers, self.bytes).into_response()
+    }
+}
+
+/// No body, and no length either. Of an empty body axum writes the length, and §8.6 forbids any
+/// but that of the 200; that one makes some parsers wait for a body (wrk's among them).
+struct Nothing;
+
+impl HttpBody for Nothing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
     }
 }
 

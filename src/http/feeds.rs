@@ -1,11 +1,12 @@
 use super::answer::{Cacheable, Problem, page_validators};
+use super::limiter::{Fetch, refusal};
 use super::visitor::Visitor;
 use super::{AppState, deltas, moved, pages};
 use crate::domain::{
     FeedDefinition, FeedKey, FeedName, FeedPlace, Format, Selection, TokenPurpose, clean_line, excerpt, fold,
 };
-use crate::feed::opml;
-use crate::representations::{Coding, Found, RepresentationError, Wanted, Which};
+use crate::feed::{feed_urn, opml};
+use crate::representations::{Coding, Found, Representation, RepresentationError, Wanted, Which};
 use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -52,7 +53,7 @@ pub async fn feed_or_page(
             if visitor.navigates() && !visitor.asks_for("raw") {
                 return to_the_page(&app, &feed);
             }
-            serve(&app, Wanted { feed, which: Which::Subscription, format }, CACHE_CONTROL, &visitor).await
+            serve(&app, Wanted { feed, which: Which::Subscription, format }, &visitor).await
         }
     }
 }
@@ -75,7 +76,7 @@ pub async fn archive(
     if visitor.navigates() && !visitor.asks_for("raw") {
         return to_the_page(&app, &feed);
     }
-    serve(&app, Wanted { feed, which: Which::Archive(number), format }, ARCHIVE_CACHE_CONTROL, &visitor).await
+    serve(&app, Wanted { feed, which: Which::Archive(number), format }, &visitor).await
 }
 
 /// The archive document of a feed that has another name by now.
@@ -120,9 +121,7 @@ async fn search(app: &AppState, format: Format, visitor: &Visitor) -> Response {
     }
     let page = visitor.asked("page").map_or(Some(1), |page| page.parse().ok());
     match page.filter(|page| (1..=LAST_PAGE).contains(page)) {
-        Some(number) => {
-            serve(app, Wanted { feed, which: Which::Page(number), format }, CACHE_CONTROL, visitor).await
-        }
+        Some(number) => serve(app, Wanted { feed, which: Which::Page(number), format }, visitor).await,
         None => nothing(),
     }
 }
@@ -158,7 +157,7 @@ pub async fn private(State(app): State<AppState>, Path(name): Path<String>, visi
     // What the reader chooses changes the feed too, and leaves no date: his tag alone decides.
     visitor.headers.remove(header::IF_MODIFIED_SINCE);
     let wanted = Wanted { feed, which: Which::Subscription, format };
-    let mut answer = serve(&app, wanted, PRIVATE_CACHE_CONTROL, &visitor).await;
+    let mut answer = serve(&app, wanted, &visitor).await;
     let headers = answer.headers_mut();
     headers.remove(header::LAST_MODIFIED);
     headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
@@ -185,26 +184,27 @@ fn private_feed(app: &AppState, token: &str, mut keys: Vec<FeedKey>) -> FeedDefi
     FeedDefinition::undeclared(&app.publication, selection, place, app.publication.title.clone())
 }
 
-async fn serve(app: &AppState, wanted: Wanted, cache_control: &'static str, visitor: &Visitor) -> Response {
+async fn serve(app: &AppState, wanted: Wanted, visitor: &Visitor) -> Response {
     let coding = Coding::negotiate(visitor.header("accept-encoding"));
     let made = async {
         let whole = app.representations.get(&wanted).await?;
         let delta = deltas::asked(app, &wanted, &whole, visitor).await?;
         let made = delta.as_ref().map_or(&whole, |delta| &delta.made);
-        let bytes = made.coded(coding).await?.bytes.clone();
-        Ok::<_, RepresentationError>((made.validators(coding), bytes, delta))
+        let body = made.coded(coding).await?.bytes.clone();
+        Ok::<_, RepresentationError>((cacheable(made, coding, body), delta))
     };
     match made.await {
-        Ok((validators, bytes, delta)) => {
-            let answer = Cacheable {
-                bytes,
-                content_type: wanted.format.content_type(),
-                coding: coding.name(),
-                cache_control,
-                vary: VARY,
-                validators,
+        Ok((cacheable, delta)) => {
+            let now = app.clock.now();
+            let answer = cacheable.answer(&visitor.headers, now);
+            if answer.status() == StatusCode::OK && !visitor.is_head {
+                let fetch = Fetch::of(visitor.is_conditional(), !visitor.query.is_empty());
+                let client = visitor.address(&app.trusted_proxies);
+                let path = wanted.feed.place.document_path(wanted.format);
+                if let Err(wait) = app.limiter.take(client, &path, fetch, now) {
+                    return refusal(wait);
+                }
             }
-            .answer(&visitor.headers, app.clock.now());
             match delta {
                 Some(delta) => deltas::told(answer, &delta),
                 None => answer,
@@ -212,9 +212,27 @@ async fn serve(app: &AppState, wanted: Wanted, cache_control: &'static str, visi
         }
         Err(error) if error.is_absent() => nothing(),
         Err(error) => {
-            tracing::error!(feed.urn = %crate::feed::feed_urn(&app.publication, &wanted.feed.selection), %error, "feed not made");
+            let urn = feed_urn(&app.publication, &wanted.feed.selection);
+            tracing::error!(feed.urn = urn, %error, "feed not made");
             later()
         }
+    }
+}
+
+/// A document in a coding, with everything that is told of it.
+pub fn cacheable(made: &Representation, coding: Coding, bytes: Bytes) -> Cacheable {
+    let wanted = made.wanted();
+    Cacheable {
+        bytes,
+        content_type: wanted.format.content_type(),
+        coding: coding.name(),
+        cache_control: match (&wanted.feed.place, wanted.which) {
+            (FeedPlace::Private { .. }, _) => PRIVATE_CACHE_CONTROL,
+            (_, Which::Archive(_)) => ARCHIVE_CACHE_CONTROL,
+            _ => CACHE_CONTROL,
+        },
+        vary: VARY,
+        validators: made.validators(coding),
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Health {
     registry: Mutex<Registry>,
     answers: Family<Answer, Counter>,
     seconds: Histogram,
+    handovers: Counter,
     deliveries: Family<Kind, Gauge>,
     outcomes: Family<Kind, Gauge>,
     subscribers: Family<Kind, Gauge>,
@@ -46,6 +47,7 @@ impl Default for Health {
             answers: Family::default(),
             // 0.1 ms to 3 s: a feed takes some 0.1 ms, a page some ms.
             seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
+            handovers: Counter::default(),
             deliveries: Family::default(),
             outcomes: Family::default(),
             subscribers: Family::default(),
@@ -58,6 +60,11 @@ impl Default for Health {
             "Time from request to answer",
             Unit::Seconds,
             health.seconds.clone(),
+        );
+        registry.register(
+            "http_handovers",
+            "Connections that asked for more than ready feeds and left the express lane",
+            health.handovers.clone(),
         );
         registry.register("deliveries", "Deliveries in the store by state", health.deliveries.clone());
         registry.register(
@@ -82,7 +89,47 @@ impl Default for Health {
     }
 }
 
+/// The counters of one route's answers, for whoever counts a hundred thousand a second.
+pub struct FeedAnswers {
+    whole: Counter,
+    unchanged: Counter,
+    refused: Counter,
+    seconds: Histogram,
+}
+
+impl FeedAnswers {
+    /// Counts an answer: 200, 304 or 429.
+    pub fn answered(&self, status: u16, took: Duration) {
+        match status {
+            200 => &self.whole,
+            304 => &self.unchanged,
+            _ => &self.refused,
+        }
+        .inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+}
+
 impl Health {
+    /// Counts a connection that left the express lane.
+    pub fn handed_over(&self) {
+        self.handovers.inc();
+    }
+
+    /// The counters of a route.
+    pub fn answers_of(&self, route: &str) -> FeedAnswers {
+        let counter = |status| {
+            let answer = Answer { route: route.to_owned(), status };
+            self.answers.get_or_create(&answer).clone()
+        };
+        FeedAnswers {
+            whole: counter(200),
+            unchanged: counter(304),
+            refused: counter(429),
+            seconds: self.seconds.clone(),
+        }
+    }
+
     /// Counts an answer.
     pub fn answered(&self, route: &str, status: u16, took: Duration) {
         self.answers.get_or_create(&Answer { route: route.to_owned(), status }).inc();

@@ -5,9 +5,11 @@
 
 mod answer;
 mod deltas;
+pub mod express;
 mod feeds;
 mod forms;
 mod health;
+mod limiter;
 mod mailbox;
 mod moved;
 mod pages;
@@ -16,6 +18,7 @@ mod readers;
 mod visitor;
 
 pub use health::Health;
+pub use limiter::Limiter;
 pub use moved::OWN_PATHS;
 pub use pages::{PageShelf, shelf};
 pub use readers::seal;
@@ -71,9 +74,19 @@ pub fn router(app: AppState) -> Router {
         .with_state(app)
 }
 
-/// The headers that every answer carries.
+/// The headers that every answer with a body carries.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    put_guards(&mut response);
+    response
+}
+
+/// Not on a 304: it renews what a client has, headers included (RFC 9110 §15.4.5), and most answers
+/// are one.
+fn put_guards(response: &mut Response) {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        return;
+    }
     let headers = response.headers_mut();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -84,7 +97,6 @@ async fn guard(request: Request, next: Next) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_POLICY));
-    response
 }
 
 /// Counts the answers by kind of route and status.

@@ -88,7 +88,8 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
     shelved(&app, &visitor, "/", async || {
         let directory = app.representations.directory();
         let all = directory.by_key(FeedKey::All).ok_or(Problem::NotFound)?;
-        let categories: Vec<FeedLink> = directory.of_categories().map(link_of).collect();
+        let others = directory.feeds().iter().filter(|feed| feed.key() != Some(FeedKey::All));
+        let categories: Vec<FeedLink> = others.map(link_of).collect();
         let articles = latest(&app, FeedKey::All).await?;
         let form = subscribe_form_of(&app, &visitor, None);
         Ok(page::home(&visitor.desk(&app), &categories, &link_of(all), &articles, &form)?)

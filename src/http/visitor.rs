@@ -5,7 +5,7 @@ use crate::domain::Language;
 use crate::page::Desk;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -22,6 +22,8 @@ pub struct Visitor {
     pub headers: HeaderMap,
     /// The query.
     pub query: String,
+    /// HEAD, which wants no body.
+    pub is_head: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {
@@ -43,6 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
             peer,
             headers: parts.headers.clone(),
             query,
+            is_head: parts.method == Method::HEAD,
         })
     }
 }
@@ -89,17 +92,14 @@ impl Visitor {
     /// Whose request this is: the peer, or whom a trusted proxy names. The last address that no
     /// trusted proxy added is the one that cannot be forged.
     pub fn address(&self, trusted: &[IpAddr]) -> IpAddr {
-        if !trusted.contains(&self.peer) {
-            return self.peer;
-        }
-        self.headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .filter_map(|text| text.trim().parse::<IpAddr>().ok())
-            .rfind(|address| !trusted.contains(address))
-            .unwrap_or(self.peer)
+        let lines = self.headers.get_all("x-forwarded-for").iter();
+        address(self.peer, trusted, lines.filter_map(|line| line.to_str().ok()))
+    }
+
+    /// Whether the client says what it has already.
+    pub fn is_conditional(&self) -> bool {
+        let says = |name| self.headers.contains_key(name);
+        says(header::IF_NONE_MATCH) || says(header::IF_MODIFIED_SINCE)
     }
 
     /// Whether somebody sits at this very machine: no proxy in between, and no page of another
@@ -112,6 +112,22 @@ impl Visitor {
             && matches!(name, "localhost" | "127.0.0.1" | "[::1]")
             && forwarded.iter().all(|header| !self.headers.contains_key(*header))
     }
+}
+
+/// Whose request came from `peer` with these lines of X-Forwarded-For.
+pub fn address<'l>(
+    peer: IpAddr,
+    trusted: &[IpAddr],
+    forwarded: impl DoubleEndedIterator<Item = &'l str>,
+) -> IpAddr {
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    forwarded
+        .flat_map(|line| line.split(','))
+        .filter_map(|text| text.trim().parse::<IpAddr>().ok())
+        .rfind(|address| !trusted.contains(address))
+        .unwrap_or(peer)
 }
 
 #[cfg(test)]
@@ -130,6 +146,7 @@ mod tests {
             peer: peer.parse().unwrap(),
             headers: map,
             query: String::new(),
+            is_head: false,
         }
     }
 

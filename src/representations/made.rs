@@ -111,8 +111,13 @@ impl Representation {
     }
 
     /// The kept feeds whose events change it.
-    pub(super) fn keys(&self) -> &[FeedKey] {
+    pub fn keys(&self) -> &[FeedKey] {
         self.wanted.feed.selection.keys()
+    }
+
+    /// What it was asked for as.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Notes that somebody asked for it: only then is it made again when its feed changes.

@@ -5,17 +5,19 @@
 
 mod coding;
 mod delta;
+mod express;
 mod found;
 mod made;
 
 pub use coding::Coding;
 pub use delta::{Delta, accepts_feed};
+pub use express::Ready;
 pub use found::Found;
 pub use made::{Coded, Representation};
 
 use crate::domain::{
-    CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, Format, Instant, Label, LabelKind,
-    Publication, Selection, Slug,
+    CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, FeedPlace, Format, Instant, Label,
+    LabelKind, Lookup, Publication, Selection, Slug, Term,
 };
 use crate::feed::{RenderError, Snapshot, render};
 use crate::store::{Contents, Definition, Store, StoreError};
@@ -24,6 +26,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+/// Each so many looks at the store, the cache is told what was asked for past it.
+const LOOKS: u64 = 64;
 /// How many labels are kept in mind, so that a request for one's feed need not look it up.
 const LABELS_IN_MIND: u64 = 50_000;
 
@@ -106,10 +110,12 @@ pub struct Representations {
     /// The newest change that is known of each feed that changed since the start. Bytes of an
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
+    shelf: Arc<express::Shelf>,
     seen: AtomicI64,
     /// The version of the tree of sections that the directory was made of.
     tree: AtomicI64,
     announced: AtomicBool,
+    looks: AtomicU64,
     rendered: AtomicU64,
     /// Where deltas are switched on.
     deltas: Option<Deltas>,
@@ -123,8 +129,11 @@ impl Representations {
         declared: Vec<DeclaredFeed>,
         memory: u64,
     ) -> Result<Self, StoreError> {
+        let shelf: Arc<express::Shelf> = Arc::default();
+        let behind = Arc::clone(&shelf);
         let ready = moka::future::Cache::builder()
             .max_capacity(memory)
+            .eviction_listener(move |path: Arc<String>, made, _| behind.remove(&path, &made))
             .weigher(|_, made: &Arc<Representation>| made.weight())
             .build();
         let representations = Self {
@@ -135,9 +144,11 @@ impl Representations {
             labels: moka::future::Cache::new(LABELS_IN_MIND),
             ready,
             newest: RwLock::default(),
+            shelf,
             seen: AtomicI64::new(0),
             tree: AtomicI64::new(0),
             announced: AtomicBool::new(false),
+            looks: AtomicU64::new(0),
             rendered: AtomicU64::new(0),
             deltas: None,
         };
@@ -173,8 +184,37 @@ impl Representations {
 
     fn read_directory(&self, tree: &CategoryTree) -> Arc<Directory> {
         let directory = Arc::new(Directory::new(&self.publication, tree, &self.declared));
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&directory);
+        let mut present = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        *present = Arc::clone(&directory);
+        // Under the lock, so that nothing is put on the shelf by an old name afterwards.
+        self.shelf.clear();
         directory
+    }
+
+    /// What may be copied out at once for a path; `None` where only [`Self::get`] knows.
+    pub fn ready(&self, path: &str) -> Option<Arc<Ready>> {
+        self.shelf.find(path)
+    }
+
+    /// Puts a document on the shelf if it is present, kept, and its feed's name still leads to it.
+    fn shelve(&self, path: &str, made: &Arc<Representation>) {
+        if self.shelf.holds(path, made) {
+            return;
+        }
+        // A search and a reader's own feed are asked for by few.
+        let FeedPlace::Named(name) = &made.wanted.feed.place else { return };
+        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let is_present =
+            made.keys().iter().all(|key| newest.get(key).is_none_or(|newest| *newest <= made.change_number));
+        let leads = |term: &Term| match term {
+            Term::Named(slug) => matches!(directory.lookup(slug), Lookup::Feed(feed)
+                if feed.selection.keys().iter().all(|key| made.keys().contains(key))),
+            Term::Label(..) => true,
+        };
+        if is_present && name.terms().iter().all(leads) && self.ready.contains_key(path) {
+            self.shelf.put(path, made);
+        }
     }
 
     /// The feeds there are.
@@ -199,6 +239,7 @@ impl Representations {
             // A reader's own feed keeps its place when he chooses other sections.
             if made.wanted.feed == wanted.feed && self.is_fresh(&made) {
                 made.note_use();
+                self.shelve(&path, &made);
                 return Ok(made);
             }
             self.ready.invalidate(&path).await;
@@ -207,6 +248,7 @@ impl Representations {
         let made =
             self.ready.try_get_with_by_ref(&path, render).await.map_err(RepresentationError::Shared)?;
         made.note_use();
+        self.shelve(&path, &made);
         Ok(made)
     }
 
@@ -271,6 +313,11 @@ impl Representations {
     /// Asks the store what changed since the last time, and renders again what is in use. One
     /// indexed query when nothing did. Returns how many feeds changed.
     pub async fn refresh(&self, now: Instant) -> Result<usize, RepresentationError> {
+        if self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKS) {
+            for path in self.shelf.asked_for() {
+                self.ready.get(&path).await;
+            }
+        }
         let changed = self.store.feeds_changed_after(self.seen()).await?;
         let Some(last) = changed.last() else { return Ok(0) };
         // Before what is stale is told: nobody renders the new articles under the old names.
@@ -284,6 +331,10 @@ impl Representations {
         {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             newest.extend(changed.iter().map(|state| (state.key, state.change_number)));
+            // Under the lock: whoever shelves an older document comes before, or sees the newer change.
+            for state in &changed {
+                self.shelf.remove_older(state.key, state.change_number);
+            }
         }
         let directory = self.directory();
         if other_tree && self.announced.load(Ordering::Acquire) {
@@ -327,6 +378,9 @@ impl Representations {
         // Only when everything is to be had again: compressing takes longer than rendering.
         for (made, old) in fresh {
             made.code_like(&old).await?;
+            if let Some(path) = made.wanted.path() {
+                self.shelve(&path, &made);
+            }
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ const UPWARD: [(&str, &[&str]); 2] = [
 ];
 
 /// What only some modules may touch. `std` and crates that are not named here are everybody's.
-const HANDS: [(&str, &[&str]); 22] = [
+const HANDS: [(&str, &[&str]); 25] = [
     // SQL.
     ("sqlx", &["store"]),
     // SMTP. The message builder and the address type are pure and lie below the purity line.
@@ -40,16 +40,21 @@ const HANDS: [(&str, &[&str]); 22] = [
     ("lettre::Transport", &[]),
     ("lettre::AsyncTransport", &[]),
     ("tokio_rustls", &["relay"]),
-    // Connections: to the mail server; the listener; `check` tries whether the port is free.
-    ("std::net::TcpStream", &["relay"]),
-    ("tokio::net::TcpStream", &["relay"]),
+    // Connections: to the mail server; the listener and what it accepts; `check` tries whether the
+    // port is free.
+    ("std::net::TcpStream", &["relay", "http"]),
+    ("tokio::net::TcpStream", &["relay", "http"]),
     ("std::net::TcpListener", &["cli"]),
-    ("tokio::net::TcpListener", &["app", "cli"]),
+    ("tokio::net::TcpListener", &["app", "cli", "http"]),
+    // The express lane waits for many connections in one thread.
+    ("mio", &["http"]),
     // HTTP comes in above floor 3, and goes out only where bytes, time and reach are bounded.
     ("axum", &["http", "app"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
-    ("hyper", &[]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("httparse", &["http"]),
     ("reqwest", &["fetch"]),
     // Files: settings and templates; the SQLite file's folder; the outbox; what is imported.
     ("std::fs", &["config", "store", "relay", "cli"]),

@@ -138,6 +138,7 @@ async fn no_get_changes_anything() {
             }
             "/my/{name}" => {
                 let preferences = world.get(&link(&world, "preferences", READER)).text();
+                let preferences = preferences.replace("&#x2f;", "/");
                 let start = preferences.find("/my/").unwrap();
                 vec![preferences[start..].chars().take_while(|c| *c != '<').collect()]
             }

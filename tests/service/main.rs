@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod delta;
 mod demo;
+mod express;
 mod feeds_http;
 mod gets;
 mod imports;
