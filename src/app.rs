@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigFault, Declared, Limits, MailSettings, read_folder, read_templates};
 use crate::dispatch::{Desk, Dispatcher, Tally};
 use crate::domain::{Chance, Clock, Instant, Publication, SubscriberId, TokenPurpose};
-use crate::http::{Health, PageShelf, seal, shelf};
+use crate::http::{Health, ListingShelf, PageShelf, seal, shelf};
 use crate::mail::Sender;
 use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
 use crate::representations::Representations;
@@ -89,6 +89,8 @@ pub struct App {
     pub representations: Arc<Representations>,
     /// Pages that everybody gets.
     pub shelf: PageShelf,
+    /// Sitemaps and the list of feeds.
+    pub listings: ListingShelf,
     /// What is counted.
     pub health: Health,
     /// What became of letters.
@@ -218,6 +220,7 @@ impl App {
             desk,
             representations,
             shelf: shelf(),
+            listings: ListingShelf::default(),
             health: Health::default(),
             tally: Arc::default(),
             wake: Wake::default(),

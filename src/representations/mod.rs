@@ -5,10 +5,12 @@
 
 mod coding;
 mod found;
+mod listings;
 mod made;
 
 pub use coding::Coding;
 pub use found::Found;
+pub use listings::{Listed, Listing};
 pub use made::{Coded, Representation};
 
 use crate::domain::{
