@@ -119,6 +119,7 @@ async fn no_get_changes_anything() {
                 .map(|name| format!("/feeds/{name}"))
                 .to_vec(),
             "/articles/{id}" => vec![format!("/articles/{}", article["id"].as_str().unwrap())],
+            "/{file}" => vec!["/sitemap-articles-1.xml".to_owned()],
             "/confirm/{token}" => vec![link(&world, "confirm", READER), link(&world, "confirm", ASKED)],
             "/unsubscribe/{token}" => vec![link(&world, "unsubscribe", READER)],
             "/preferences/{token}" => vec![link(&world, "preferences", READER)],
