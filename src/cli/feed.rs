@@ -1,3 +1,4 @@
+use super::export::Export;
 use super::{Common, print_json};
 use crate::domain::{FeedName, Format, Slug};
 use crate::representations::{Found, Wanted, Which};
@@ -21,6 +22,8 @@ pub enum FeedCommand {
         #[arg(long, default_value = "rss", value_parser = format)]
         format: Format,
     },
+    /// Write a static tree that any web server or CDN can serve
+    Export(Export),
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -29,9 +32,13 @@ fn format(text: &str) -> Result<Format, String> {
 
 impl FeedCommand {
     pub async fn run(self, common: Common) -> anyhow::Result<ExitCode> {
+        if let Self::Export(export) = self {
+            return export.run(common).await;
+        }
         let app = common.app().await?;
         let directory = app.representations.directory();
         match self {
+            Self::Export(_) => {}
             Self::List => {
                 for feed in directory.feeds() {
                     let urls: Vec<String> = feed

@@ -8,6 +8,7 @@ mod article;
 mod check;
 mod demo;
 mod digest;
+mod export;
 mod feed;
 mod import;
 mod serve;

@@ -151,8 +151,7 @@ impl Representations {
             states.iter().map(|state| (state.key, state.changed_at)).collect();
         let of = |keys: &[FeedKey]| keys.iter().filter_map(|key| changed.get(key)).max().copied();
         let directory = self.directory();
-        let mut pages =
-            vec![self.location("/", of(&[FeedKey::All])), self.location("/subscribe", None)];
+        let mut pages = vec![self.location("/", of(&[FeedKey::All])), self.location("/subscribe", None)];
         let page = |feed: &FeedDefinition| self.location(&feed.place.page_path(), of(feed.selection.keys()));
         pages.extend(directory.published().map(page));
         Ok(Listing::since(Change::of(&states), sitemap::urls(&self.publication, &pages)))

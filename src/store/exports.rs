@@ -22,7 +22,11 @@ impl Store {
     }
 
     /// How many archive pages a kept feed has, and which of them changed after a change.
-    pub async fn pages_changed_after(&self, key: FeedKey, number: i64) -> Result<(i64, Vec<i64>), StoreError> {
+    pub async fn pages_changed_after(
+        &self,
+        key: FeedKey,
+        number: i64,
+    ) -> Result<(i64, Vec<i64>), StoreError> {
         let mut tx = self.snapshot().await?;
         let pages: Option<i64> =
             sqlx::query_scalar(PAGES).bind(key.to_string()).fetch_optional(&mut *tx).await?;

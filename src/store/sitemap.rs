@@ -17,7 +17,8 @@ const NEWS: &str = "SELECT n FROM articles WHERE state = 'visible' AND published
     AND (url IS NULL OR substr(url, 1, length($2)) = $2) ORDER BY published_at DESC, n DESC LIMIT $3";
 
 /// When the newest article went that is too old: the other end of the same walk.
-const LAST_NEWS: &str = "SELECT max(published_at) FROM articles WHERE state = 'visible' AND published_at <= $1";
+const LAST_NEWS: &str =
+    "SELECT max(published_at) FROM articles WHERE state = 'visible' AND published_at <= $1";
 
 /// A range of the primary key.
 const IN_ROWS: &str = "SELECT n, id, url, updated_at FROM articles \

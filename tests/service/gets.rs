@@ -83,6 +83,7 @@ fn newsroom() -> World {
     let mut world = World::new();
     // Its hour never comes while the test runs.
     world.write("feeds/nam-moi.toml", "[digest]\nschedule = \"0 0 1 1 *\"\n");
+    world.write("feeds/all.toml", "[feed]\nall = true\nwindow = 2\n");
     let article = |n: usize| json!({"external_id": n.to_string(), "title": format!("Tin {n}"), "content_html": "<p>Toàn văn.</p>", "categories": ["Kinh tế"]});
     world.import(&(1..=3).map(article).collect::<Vec<_>>());
     world.serve();
@@ -119,6 +120,9 @@ async fn no_get_changes_anything() {
                 .map(|name| format!("/feeds/{name}"))
                 .to_vec(),
             "/articles/{id}" => vec![format!("/articles/{}", article["id"].as_str().unwrap())],
+            "/feeds/{name}/archive/{page}" => vec!["/feeds/all/archive/1.atom".to_owned()],
+            // No page tells a reader its address yet.
+            "/my/{name}" => continue,
             "/{file}" => vec!["/sitemap-articles-1.xml".to_owned()],
             "/confirm/{token}" => vec![link(&world, "confirm", READER), link(&world, "confirm", ASKED)],
             "/unsubscribe/{token}" => vec![link(&world, "unsubscribe", READER)],

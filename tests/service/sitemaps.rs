@@ -68,9 +68,16 @@ fn sitemaps_lead_to_everything_that_is_public() {
     }
     let robots = world.get("/robots.txt");
     assert_eq!(robots.header("content-type"), Some("text/plain; charset=utf-8"));
-    let told: Vec<String> = robots.text().lines().filter_map(|line| line.strip_prefix("Sitemap: ")).map(str::to_owned).collect();
+    let told: Vec<String> =
+        robots.text().lines().filter_map(|line| line.strip_prefix("Sitemap: ")).map(str::to_owned).collect();
     assert_eq!(told, [world.url("/sitemap.xml"), world.url("/sitemap-news.xml")]);
-    for nowhere in ["/sitemap-articles-2.xml", "/sitemap-articles-0.xml", "/sitemap-articles-01.xml", "/sitemap-articles-x.xml", "/favicon.ico"] {
+    for nowhere in [
+        "/sitemap-articles-2.xml",
+        "/sitemap-articles-0.xml",
+        "/sitemap-articles-01.xml",
+        "/sitemap-articles-x.xml",
+        "/favicon.ico",
+    ] {
         for method in ["GET", "HEAD", "POST"] {
             assert_eq!(world.request(method, nowhere, &[], b"").status, 404, "{method} {nowhere}");
         }
@@ -130,5 +137,7 @@ fn what_is_taken_back_is_gone_at_once_and_the_rest_is_not_fetched_again() {
         LISTS.iter().all(|list| !world.get(list).text().contains(&id))
     });
     world.done(&["article", "publish", &id]);
-    world.wait_at_most(AT_ONCE, "it is back", |world| world.get("/sitemap-articles-1.xml").text().contains(&id));
+    world.wait_at_most(AT_ONCE, "it is back", |world| {
+        world.get("/sitemap-articles-1.xml").text().contains(&id)
+    });
 }
