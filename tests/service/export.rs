@@ -244,3 +244,49 @@ fn a_kill_leaves_whole_files_and_the_next_export_ends_it() {
         assert!(now.iter().all(|(name, (bytes, _))| name == LIST || *bytes == whole[name].0));
     }
 }
+
+#[test]
+fn what_is_left_alone_is_what_would_be_written() {
+    let world = newsroom();
+    let numbered = |n: usize, section: &str, fields: Value| {
+        let published = format!("2026-11-02T07:{n:02}:00+07:00");
+        let own = json!({ "published": published, "tags": ["đại hội"] });
+        with(with(article(&format!("so-{n}"), &format!("Tin số {n}"), section), own), fields)
+    };
+    let id = |title: &str| {
+        let found = world.done(&["article", "list", "--search", title, "--json", "--limit", "1"]);
+        let found: Value = serde_json::from_str(&found).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let withdrawn = id("Tin số 1");
+    let events: [(&str, &dyn Fn()); 8] = [
+        ("the first", &|| {}),
+        ("an article", &|| drop(world.import(&[numbered(10, "Kinh tế", json!({}))]))),
+        ("a correction in an archive", &|| {
+            world.import(&[numbered(0, "Kinh tế", json!({ "title": "Tin số không" }))]);
+        }),
+        ("a withdrawal from an archive", &|| drop(world.done(&["article", "withdraw", &withdrawn]))),
+        ("a return", &|| drop(world.done(&["article", "publish", &withdrawn]))),
+        ("a move", &|| drop(world.import(&[numbered(2, "Văn hóa", json!({}))]))),
+        ("a wider window", &|| {
+            world.write("feeds/kinh-te.toml", "[feed]\ncategory = \"kinh-te\"\nwindow = 4\n");
+        }),
+        ("another combination", &|| {
+            world.write(
+                "feeds/ca-hai.toml",
+                "[feed]\nslug = \"ca-hai\"\nintersection = [\"all\", \"tag:dai-hoi\"]\n",
+            );
+        }),
+    ];
+    for (at, (what, event)) in events.iter().enumerate() {
+        event();
+        export(&world, &["--labels"]);
+        let fresh = format!("fresh-{at}");
+        world.done(&["feed", "export", &fresh, "--labels"]);
+        let (kept, fresh) = (files(&world.path("www")), files(&world.path(&fresh)));
+        assert_eq!(kept.keys().collect::<Vec<_>>(), fresh.keys().collect::<Vec<_>>(), "{what}");
+        for (name, (bytes, _)) in &kept {
+            assert!(*bytes == fresh[name].0, "{what}: {name} was left as it was before");
+        }
+    }
+}

@@ -86,10 +86,13 @@ impl Exporter<'_> {
         for feed in directory.published() {
             self.feed(feed).await?;
         }
+        if !labels {
+            return Ok(());
+        }
         let mut row = 0;
-        while labels {
+        loop {
             let batch = self.app.store.labels_behind(row, LABELS).await?;
-            let Some((last, _)) = batch.last() else { break };
+            let Some((last, _)) = batch.last() else { return Ok(()) };
             row = *last;
             for (_, label) in batch {
                 let name = FeedName::One(Term::Label(label.kind, label.slug));
@@ -99,7 +102,6 @@ impl Exporter<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// A feed's documents in its formats. What did not change since the last export is not made.
