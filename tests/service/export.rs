@@ -227,22 +227,28 @@ fn a_kill_leaves_whole_files_and_the_next_export_ends_it() {
     let mut world = newsroom();
     export(&world, &[]);
     let whole = files(&world.path("www"));
-    for milliseconds in [150, 250, 400] {
+    let mut interrupted = 0;
+    for lines in [2, 20, 60, 100] {
         std::fs::remove_dir_all(world.path("www")).unwrap();
         world.start(&["feed", "export", "www"]);
-        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        let told = |world: &World| std::fs::read_to_string(world.path("www").join(LIST)).unwrap_or_default();
+        let started = std::time::Instant::now();
+        while told(&world).lines().count() < lines && started.elapsed().as_secs() < 30 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         world.kill();
-        if world.path("www").exists() {
-            for (name, (bytes, _)) in files(&world.path("www")) {
-                let part = name == LIST || name.ends_with(".part");
-                assert!(part || bytes == whole[&name].0, "{name} is half written");
-            }
+        let left = files(&world.path("www"));
+        interrupted += usize::from(left.len() < whole.len());
+        for (name, (bytes, _)) in left {
+            let part = name == LIST || name.ends_with(".part");
+            assert!(part || bytes == whole[&name].0, "{name} is half written");
         }
         export(&world, &[]);
         let now = files(&world.path("www"));
         assert_eq!(now.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
         assert!(now.iter().all(|(name, (bytes, _))| name == LIST || *bytes == whole[name].0));
     }
+    assert!(interrupted > 0, "every kill came too late");
 }
 
 #[test]
