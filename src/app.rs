@@ -2,9 +2,10 @@
 
 use crate::config::{Config, ConfigFault, Declared, Limits, MailSettings, read_folder, read_templates};
 use crate::dispatch::{Desk, Dispatcher, Tally};
-use crate::domain::{Chance, Clock, Instant, Publication, SubscriberId, TokenPurpose};
-use crate::http::{Health, Limiter, PageShelf, express, seal, shelf};
+use crate::domain::{Chance, Clock, FeedKey, Instant, Publication, SubscriberId, TokenPurpose};
+use crate::http::{Health, Limiter, ListingShelf, PageShelf, express, seal, shelf};
 use crate::mail::Sender;
+use crate::page::FeedLink;
 use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
 use crate::representations::Representations;
 use crate::store::{Store, StoreError};
@@ -86,8 +87,12 @@ pub struct App {
     pub desk: Arc<Desk>,
     /// The finished bytes of every feed.
     pub representations: Arc<Representations>,
+    /// The feed of everything, as every page names it.
+    pub everything: Option<FeedLink>,
     /// Pages that everybody gets.
     pub shelf: PageShelf,
+    /// Sitemaps and the list of feeds.
+    pub listings: ListingShelf,
     /// What is counted.
     pub health: Health,
     /// Who fetched how much.
@@ -198,6 +203,7 @@ impl App {
         let representations =
             if config.server.delta { representations.with_deltas() } else { representations };
         let representations = Arc::new(representations);
+        let everything = representations.directory().by_key(FeedKey::All).map(FeedLink::of);
         let desk = Arc::new(Desk {
             publication: publication.clone(),
             sender: Sender {
@@ -221,8 +227,10 @@ impl App {
             relay,
             outbox,
             desk,
+            everything,
             representations,
             shelf: shelf(),
+            listings: ListingShelf::default(),
             health: Health::default(),
             tally: Arc::default(),
             wake: Wake::default(),

@@ -9,6 +9,7 @@ mod category;
 mod check;
 mod demo;
 mod digest;
+mod export;
 mod feed;
 mod import;
 mod serve;

@@ -178,6 +178,14 @@ impl Directory {
         &self.feeds
     }
 
+    /// Those that have an address: of two with one name, the first has it.
+    pub fn published(&self) -> impl Iterator<Item = &FeedDefinition> {
+        let first = |at: usize, feed: &FeedDefinition| {
+            feed.slug().is_none_or(|slug| self.by_slug.get(slug) == Some(&at))
+        };
+        self.feeds.iter().enumerate().filter(move |(at, feed)| first(*at, feed)).map(|(_, feed)| feed)
+    }
+
     /// The feeds of categories.
     pub fn of_categories(&self) -> impl Iterator<Item = &FeedDefinition> {
         self.feeds.iter().filter(|feed| matches!(feed.selection, Selection::One(FeedKey::Category(_))))

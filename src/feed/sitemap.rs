@@ -21,7 +21,7 @@ pub const NEWS_PATH: &str = "/sitemap-news.xml";
 pub const NEWS_DAYS: i64 = 2;
 
 /// Addresses of one news sitemap (Google).
-const MOST_NEWS: usize = 1_000;
+pub const MOST_NEWS: usize = 1_000;
 
 /// Addresses of one sitemap or index (sitemaps.org).
 const MOST_LOCATIONS: usize = 50_000;

@@ -1,11 +1,11 @@
-use super::answer::{Cacheable, Problem, page_validators};
+use super::answer::Cacheable;
 use super::limiter::{Fetch, refusal};
 use super::visitor::Visitor;
 use super::{AppState, deltas, moved, pages};
 use crate::domain::{
     FeedDefinition, FeedKey, FeedName, FeedPlace, Format, Selection, TokenPurpose, clean_line, excerpt, fold,
 };
-use crate::feed::{feed_urn, opml};
+use crate::feed::feed_urn;
 use crate::representations::{Coding, Found, Representation, RepresentationError, Wanted, Which};
 use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
@@ -255,27 +255,4 @@ fn to_the_page(app: &AppState, feed: &FeedDefinition) -> Response {
         (header::VARY, HeaderValue::from_static(VARY)),
     ];
     (StatusCode::SEE_OTHER, headers).into_response()
-}
-
-/// All feeds as one subscription list.
-pub async fn opml(State(app): State<AppState>, visitor: Visitor) -> Response {
-    let directory = app.representations.directory();
-    let changed_at = match app.store.feed_states().await {
-        Ok(states) => states.iter().map(|state| state.changed_at).max().unwrap_or_default(),
-        Err(error) => {
-            return Problem::from(error).page(&app, &visitor);
-        }
-    };
-    match opml::render(&app.publication, directory.feeds(), changed_at) {
-        Ok(bytes) => Cacheable {
-            validators: page_validators(&bytes, changed_at),
-            bytes: Bytes::from(bytes),
-            content_type: opml::CONTENT_TYPE,
-            coding: None,
-            cache_control: CACHE_CONTROL,
-            vary: "Accept-Encoding",
-        }
-        .answer(&visitor.headers, app.clock.now()),
-        Err(error) => Problem::from(error).page(&app, &visitor),
-    }
 }

@@ -15,6 +15,7 @@ mod moved;
 mod pages;
 pub mod pictures;
 mod readers;
+mod sitemaps;
 mod visitor;
 
 pub use health::Health;
@@ -22,6 +23,7 @@ pub use limiter::Limiter;
 pub use moved::OWN_PATHS;
 pub use pages::{PageShelf, shelf};
 pub use readers::seal;
+pub use sitemaps::ListingShelf;
 
 use crate::app::App;
 use crate::page::CONTENT_POLICY;
@@ -52,7 +54,13 @@ pub fn router(app: AppState) -> Router {
         .route("/feeds/{name}/archive/{page}", get(feeds::archive))
         .route("/my/{name}", get(feeds::private))
         .route("/articles/{id}", get(pages::article))
-        .route("/opml", get(feeds::opml))
+        .route("/opml", get(sitemaps::listing))
+        .route("/sitemap.xml", get(sitemaps::listing))
+        .route("/sitemap-news.xml", get(sitemaps::listing))
+        .route("/sitemap-pages.xml", get(sitemaps::listing))
+        .route("/robots.txt", get(sitemaps::robots))
+        // `/sitemap-articles-{n}.xml`: the router knows no endings.
+        .route("/{file}", get(sitemaps::listing).fallback(pages::nowhere))
         .route("/style.css", get(pages::style))
         .route("/subscribe", get(readers::subscribe_form).post(readers::subscribe))
         .route("/confirm/{token}", get(readers::confirm_ask).post(readers::confirm))

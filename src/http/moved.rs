@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The first parts of the paths that are this program's own: an alias below one is never asked for.
-pub const OWN_PATHS: [&str; 14] = [
+pub const OWN_PATHS: [&str; 18] = [
     "",
     "articles",
     "confirm",
@@ -23,6 +23,10 @@ pub const OWN_PATHS: [&str; 14] = [
     "opml",
     "preferences",
     "readyz",
+    "robots.txt",
+    "sitemap-news.xml",
+    "sitemap-pages.xml",
+    "sitemap.xml",
     "style.css",
     "subscribe",
     "unsubscribe",

@@ -69,15 +69,6 @@ where
     .answer(&visitor.headers, app.clock.now())
 }
 
-fn link_of(feed: &FeedDefinition) -> FeedLink {
-    FeedLink {
-        title: feed.title.clone(),
-        place: feed.place.clone(),
-        description: feed.description.clone(),
-        formats: feed.formats.clone(),
-    }
-}
-
 async fn latest(app: &AppState, feed: FeedKey) -> Result<Vec<crate::domain::Article>, Problem> {
     let selection = ArticleSelection { feed: Some(feed), state: Some(ArticleState::Visible) };
     Ok(app.store.articles(&selection, LATEST).await?)
@@ -89,10 +80,10 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
         let directory = app.representations.directory();
         let all = directory.by_key(FeedKey::All).ok_or(Problem::NotFound)?;
         let others = directory.feeds().iter().filter(|feed| feed.key() != Some(FeedKey::All));
-        let categories: Vec<FeedLink> = others.map(link_of).collect();
+        let categories: Vec<FeedLink> = others.map(FeedLink::of).collect();
         let articles = latest(&app, FeedKey::All).await?;
         let form = subscribe_form_of(&app, &visitor, None);
-        Ok(page::home(&visitor.desk(&app), &categories, &link_of(all), &articles, &form)?)
+        Ok(page::home(&visitor.desk(&app), &categories, &FeedLink::of(all), &articles, &form)?)
     })
     .await
 }
@@ -117,7 +108,7 @@ pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
             }
         };
         let form = subscribe_form_of(app, visitor, feed.key());
-        Ok(page::feed(&visitor.desk(app), &link_of(&feed), &articles, &form)?)
+        Ok(page::feed(&visitor.desk(app), &FeedLink::of(&feed), &articles, &form)?)
     })
     .await
 }

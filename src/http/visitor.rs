@@ -61,6 +61,7 @@ impl Visitor {
         Desk {
             publication: &app.publication,
             templates: &app.templates,
+            everything: app.everything.as_ref(),
             language: self.language(app),
             language_picked: self.picked.is_some(),
         }

@@ -1,3 +1,4 @@
+use super::FeedLink;
 use crate::domain::{Language, Publication};
 use crate::wording::{BUILT_IN, TemplateFault, Templates};
 use minijinja::context;
@@ -11,6 +12,8 @@ pub struct Desk<'a> {
     pub publication: &'a Publication,
     /// Layout and words.
     pub templates: &'a Templates,
+    /// The feed of everything, which every page leads to.
+    pub everything: Option<&'a FeedLink>,
     /// The language in which the reader is spoken to.
     pub language: Language,
     /// Whether the reader picked the language himself (`?lang=` stood in the address). Links to
@@ -33,6 +36,7 @@ impl Desk<'_> {
             logo => self.publication.logo.as_ref().map(|url| url.as_str()),
         };
         let sheet = context! {
+            everything => Serde(self.everything.map(|feed| feed.listed(self))),
             lang => self.language.code(),
             zone => self.publication.time_zone.name(),
             root => self.root(),

@@ -1,6 +1,6 @@
 use super::article::Card;
 use super::{Desk, SubscribeForm};
-use crate::domain::{Article, FeedPlace, Format};
+use crate::domain::{Article, FeedDefinition, FeedPlace, Format};
 use crate::wording::TemplateFault;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct FeedLink {
 
 /// A feed with its addresses spelled out.
 #[derive(Serialize)]
-struct Listed<'a> {
+pub(super) struct Listed<'a> {
     title: &'a str,
     path: String,
     description: &'a str,
@@ -35,7 +35,17 @@ struct Address {
 }
 
 impl FeedLink {
-    fn listed(&self, desk: &Desk<'_>) -> Listed<'_> {
+    /// How a feed is named.
+    pub fn of(feed: &FeedDefinition) -> Self {
+        Self {
+            title: feed.title.clone(),
+            place: feed.place.clone(),
+            description: feed.description.clone(),
+            formats: feed.formats.clone(),
+        }
+    }
+
+    pub(super) fn listed(&self, desk: &Desk<'_>) -> Listed<'_> {
         let address = |format: &Format| Address {
             name: format.name(),
             media_type: format.media_type(),

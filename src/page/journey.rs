@@ -7,7 +7,8 @@ use serde::Serialize;
 
 /// `GET /subscribe`, and the answer to a form with a fault.
 pub fn subscribe(desk: &Desk<'_>, form: &SubscribeForm) -> Result<String, TemplateFault> {
-    desk.render("page/subscribe.html", context! { form => Serde(form) })
+    let canonical = desk.publication.url("/subscribe");
+    desk.render("page/subscribe.html", context! { canonical, form => Serde(form) })
 }
 
 /// The answer to a subscription: look into your mailbox. It is the same whether the address is

@@ -142,7 +142,13 @@ impl Samples {
     }
 
     fn pages(&self, templates: &Templates, language: Language) -> Vec<Sample> {
-        let desk = Desk { publication: &self.publication, templates, language, language_picked: true };
+        let desk = Desk {
+            publication: &self.publication,
+            templates,
+            everything: Some(&self.all),
+            language,
+            language_picked: true,
+        };
         let feeds: Vec<String> = self.form.feeds.iter().take(3).map(|f| f.title.clone()).collect();
         let (digest, action) = (self.text("Bản tin sáng"), self.text("/unsubscribe/dG9rZW4"));
         let hint = self.text("m…@example.vn");
@@ -302,8 +308,13 @@ fn articles(categories: &[Category]) -> Option<Vec<Article>> {
 pub(super) fn crowded(templates: &Templates) -> Option<String> {
     let mut samples = Samples::ordinary()?;
     samples.articles = samples.articles.iter().cycle().take(500).cloned().collect();
-    let desk =
-        Desk { publication: &samples.publication, templates, language: Language::Vi, language_picked: false };
+    let desk = Desk {
+        publication: &samples.publication,
+        templates,
+        everything: Some(&samples.all),
+        language: Language::Vi,
+        language_picked: false,
+    };
     home(&desk, &samples.categories, &samples.all, &samples.articles, &samples.form).ok()
 }
 

@@ -137,12 +137,28 @@ fn machines_find_the_bait_and_people_do_not() {
 
 #[test]
 fn feeds_are_discovered_under_distinct_titles() {
-    for name in ["vi-home", "vi-feed", "en-home", "en-feed"] {
-        let page = page(name);
+    // Empty samples have no feeds in any format.
+    for (name, page, _) in pages().into_iter().filter(|(name, ..)| !name.contains("-empty-")) {
         let links = all(&page, "head link[rel=alternate]");
-        let titles: BTreeSet<_> = links.iter().map(|l| l.attr("title").unwrap()).collect();
-        assert_eq!(titles.len(), links.len(), "{name}");
-        assert_eq!(links.len(), if name.ends_with("home") { 18 } else { 3 }, "{name}");
+        // Hostile samples call every feed the same.
+        if !name.contains("-hostile-") {
+            let titles: BTreeSet<_> = links.iter().map(|l| l.attr("title").unwrap()).collect();
+            assert_eq!(titles.len(), links.len(), "{name}");
+        }
+        let hrefs: BTreeSet<_> = links.iter().map(|l| l.attr("href").unwrap()).collect();
+        assert_eq!(hrefs.len(), links.len(), "{name}: none is named twice");
+        for ending in ["/feeds/all.rss", "/feeds/all.atom", "/feeds/all.json", "/opml"] {
+            assert!(hrefs.iter().any(|href| href.ends_with(ending)), "{name}: {ending}");
+        }
+        // The feed of everything, one of each section, and the list.
+        let feeds = match &name[3..] {
+            "home" => 18,
+            "feed" => 6,
+            _ => 3,
+        };
+        if !name.contains("-hostile-") {
+            assert_eq!(links.len(), feeds + 1, "{name}");
+        }
     }
     let page = page("vi-feed");
     let first = all(&page, "head link[rel=alternate]")[0];

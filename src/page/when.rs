@@ -88,6 +88,7 @@ mod tests {
                 let desk = Desk {
                     publication: &publication,
                     templates: &templates,
+                    everything: None,
                     language,
                     language_picked: false,
                 };

@@ -90,6 +90,11 @@ impl Representation {
         &self.identity.bytes
     }
 
+    /// When it last changed.
+    pub fn changed_at(&self) -> Instant {
+        self.last_modified
+    }
+
     /// What conditional requests are judged by.
     pub fn validators(&self, coding: Coding) -> Validators {
         let own = coding as usize;

@@ -7,12 +7,14 @@ mod coding;
 mod delta;
 mod express;
 mod found;
+mod listings;
 mod made;
 
 pub use coding::Coding;
 pub use delta::{Delta, accepts_feed};
 pub use express::Ready;
 pub use found::Found;
+pub use listings::{Listed, Listing};
 pub use made::{Coded, Representation};
 
 use crate::domain::{
@@ -294,6 +296,7 @@ impl Representations {
     async fn contents(&self, feed: &FeedDefinition, which: Which) -> Result<Contents, RepresentationError> {
         let selection = &feed.selection;
         let found = match (which, selection) {
+            (Which::Archive(_), Selection::Search(_)) => None,
             (Which::Archive(number), _) => self.store.archive_document(selection, number).await?,
             (Which::Page(number), Selection::Search(words)) => {
                 self.store.search_document(words, feed.window, number).await?

@@ -42,7 +42,8 @@ const ALL_STATES: &str = "SELECT n, key, changed_at, change_number, same_second 
 const CHANGED_AFTER: &str = "SELECT n, key, changed_at, change_number, same_second FROM feeds \
     WHERE change_number > $1 ORDER BY change_number, n";
 
-const STATE: &str = "SELECT n, key, changed_at, change_number, same_second FROM feeds WHERE key = $1";
+pub(super) const STATE: &str =
+    "SELECT n, key, changed_at, change_number, same_second FROM feeds WHERE key = $1";
 
 /// Read off the index entries_by_age alone: as many steps as rows, however large the feed.
 const NEWEST: &str = "SELECT article FROM entries WHERE feed = $1 \

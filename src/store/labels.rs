@@ -19,7 +19,7 @@ impl Store {
     }
 }
 
-fn label_of_row(row: &AnyRow) -> Result<Label, StoreError> {
+pub(super) fn label_of_row(row: &AnyRow) -> Result<Label, StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let (id, kind, slug) = (text("id")?, text("kind")?, text("slug")?);
     Ok(Label {

@@ -143,6 +143,7 @@ async fn no_get_changes_anything() {
                 vec![preferences[start..].chars().take_while(|c| *c != '<').collect()]
             }
             "/articles/{id}" => vec![format!("/articles/{}", article["id"].as_str().unwrap())],
+            "/{file}" => vec!["/sitemap-articles-1.xml".to_owned()],
             "/confirm/{token}" => vec![link(&world, "confirm", READER), link(&world, "confirm", ASKED)],
             "/unsubscribe/{token}" => vec![link(&world, "unsubscribe", READER)],
             "/preferences/{token}" => vec![link(&world, "preferences", READER)],

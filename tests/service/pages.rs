@@ -95,11 +95,17 @@ fn feeds_are_found_from_the_pages_that_show_them() {
     ]);
     for (page, slugs) in [
         ("/", &["all", "xay-dung-dang", "kinh-te", "van-hoa"][..]),
-        ("/feeds/kinh-te", &["kinh-te"]),
+        ("/feeds/kinh-te", &["kinh-te", "all"]),
         ("/feeds/all", &["all"]),
+        ("/subscribe", &["all"]),
+        (&format!("/articles/{}", id_of(&world, "van-hoa", "Lễ hội Óc Om Bóc")), &["all"]),
+        ("/nowhere", &["all"]),
+        ("/mailbox", &["all"]),
     ] {
         let answer = world.get(page);
-        let selector = "head link[rel=alternate]";
+        let list = "head link[rel=alternate][type='text/x-opml']";
+        assert_eq!(all(&answer, list, "href"), ["/opml"], "{page}");
+        let selector = "head link[rel=alternate]:not([type='text/x-opml'])";
         let [hrefs, kinds, names] = ["href", "type", "title"].map(|name| all(&answer, selector, name));
         let expected: BTreeSet<String> = slugs
             .iter()

@@ -1,5 +1,6 @@
 mod lint;
 
+use super::export::Export;
 use super::{Common, print_json};
 use crate::domain::{FeedName, Format, Slug};
 use crate::representations::{Found, Wanted, Which};
@@ -24,6 +25,8 @@ pub enum FeedCommand {
         format: Format,
     },
     Lint(lint::Lint),
+    /// Write a static tree that any web server or CDN can serve
+    Export(Export),
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -36,10 +39,13 @@ impl FeedCommand {
         if let Self::Lint(lint) = self {
             return lint.run(&common).await;
         }
+        if let Self::Export(export) = self {
+            return export.run(common).await;
+        }
         let app = common.app().await?;
         let directory = app.representations.directory();
         match self {
-            Self::Lint(_) => {}
+            Self::Lint(_) | Self::Export(_) => {}
             Self::List => {
                 for feed in directory.feeds() {
                     let urls: Vec<String> = feed
