@@ -90,6 +90,8 @@ pub fn home(
 #[derive(Serialize)]
 struct FeedPage<'a> {
     canonical: String,
+    /// What stands before `lang=` in the query, where the page has one of its own.
+    query: String,
     feed: Listed<'a>,
     readers: Vec<Reader>,
     articles: Vec<Card>,
@@ -124,8 +126,10 @@ pub fn feed(
         }
         None => Vec::new(),
     };
+    let path = feed.place.page_path();
     let page = FeedPage {
-        canonical: desk.publication.url(&feed.place.page_path()),
+        query: path.split_once('?').map(|(_, query)| format!("{query}&")).unwrap_or_default(),
+        canonical: desk.publication.url(&path),
         feed: listed,
         readers,
         articles: articles.iter().map(|a| Card::of(desk, a)).collect(),

@@ -118,7 +118,9 @@ impl Store {
         let state = latest(&kept);
         Ok(Some(Contents {
             changed_at: match selection {
-                Selection::Intersection(_) => newest_event(&articles, &tombstones).unwrap_or_default(),
+                Selection::Intersection(_) => {
+                    newest_event(&articles, &tombstones).unwrap_or(state.changed_at)
+                }
                 _ => state.changed_at,
             },
             last_modified: state.changed_at,
@@ -185,7 +187,7 @@ impl Store {
         let articles: Vec<Article> = articles.into_iter().map(|(_, article)| article).collect();
         let last_modified = state.map(|state| state.changed_at).unwrap_or_default();
         Ok(Some(Contents {
-            changed_at: newest_event(&articles, &[]).unwrap_or_default(),
+            changed_at: newest_event(&articles, &[]).unwrap_or(last_modified),
             last_modified,
             change_number: state.map(|state| state.change_number).unwrap_or_default(),
             twice_in_one_second: state.is_some_and(|state| state.twice_in_one_second),

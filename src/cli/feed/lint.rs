@@ -74,6 +74,7 @@ impl Lint {
             let url = app.publication.url(&feed.place.document_path(*format));
             let about = About {
                 url: Some(url.clone()),
+                part_of: None,
                 content_type: Some(format.content_type().to_owned()),
                 now: Some(now),
             };
@@ -157,7 +158,7 @@ impl Visit {
                 to: hop.to.to_string(),
             })
             .collect();
-        let examined = self.examine(&first);
+        let examined = self.examine(&first, None);
         let mut exchanges: Vec<Exchange> = vec![(exchange::plain().question, Some(weighed(&first)))];
         if first.status == 200 {
             for request in exchange::questions(&weighed(&first)) {
@@ -191,7 +192,7 @@ impl Visit {
             if let Ok(answer) = self.ask(&next, &exchange::plain()).await {
                 page.status = answer.status;
                 if answer.status == 200 {
-                    let examined = self.examine(&answer);
+                    let examined = self.examine(&answer, Some(&chain[0].url));
                     let asked = Asked { kind: examined.kind, is_archive: true, now: self.now };
                     findings = exchange::lint(&[(exchange::plain().question, Some(weighed(&answer)))], asked);
                     findings.extend(examined.findings);
@@ -214,7 +215,7 @@ impl Visit {
         self.fetcher.ask(method, url, &request.headers).await
     }
 
-    fn examine(&self, answer: &fetch::Answer) -> Examined {
+    fn examine(&self, answer: &fetch::Answer, part_of: Option<&str>) -> Examined {
         let page = Page { url: answer.url.to_string(), ..Page::default() };
         // A coding that nobody asked for is a finding about the exchange.
         let Some(document) = uncoded(answer).filter(|_| answer.status == 200) else {
@@ -222,6 +223,7 @@ impl Visit {
         };
         let about = About {
             url: Some(answer.url.to_string()),
+            part_of: part_of.map(str::to_owned),
             content_type: answer.header("content-type").map(str::to_owned),
             now: Some(self.now),
         };

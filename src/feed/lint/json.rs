@@ -181,7 +181,7 @@ impl Reading<'_> {
         let own = words("feed_url");
         match (own, &self.about.url) {
             (None, _) => self.say(&SELF_MISSING, "feed_url", "the feed does not name its own address"),
-            (Some(own), Some(url)) if own != url => {
+            (Some(own), Some(url)) if own != url && self.about.part_of.as_deref() != Some(own) => {
                 let what = format!("it says {} and was found at {}", quoted(own), quoted(url));
                 self.say(&SELF_DIFFERS, "feed_url", what);
             }

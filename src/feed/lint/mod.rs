@@ -106,6 +106,8 @@ pub struct Finding {
 pub struct About {
     /// The address it was fetched from.
     pub url: Option<String>,
+    /// The address of the feed that it is an older part of: the name that JSON Feed has for all parts.
+    pub part_of: Option<String>,
     /// The `Content-Type` it came with.
     pub content_type: Option<String>,
     /// The time, to know dates that have not come yet.

@@ -364,6 +364,7 @@ const OF_OPML: &[Case] = &[
 fn about(ending: &str, content_type: &str) -> About {
     About {
         url: Some(format!("https://bao.example/feed.{ending}")),
+        part_of: None,
         content_type: Some(content_type.to_owned()),
         now: "2026-11-01T00:00:00Z".parse().ok(),
     }
