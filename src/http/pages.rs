@@ -12,7 +12,7 @@ use crate::store::ArticleSelection;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use std::sync::Arc;
 
 /// How many of the latest articles a page lists.
@@ -92,6 +92,10 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
 pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
     let feed = match found(app, name, visitor).await {
         Ok(feed) => feed,
+        // Nothing to look for: back to where one says what.
+        Err(Problem::NotFound) if name == "search" => {
+            return Redirect::to(&format!("{}/#sections", app.root())).into_response();
+        }
         Err(problem) => return problem.page(app, visitor),
     };
     let path = feed.place.page_path();

@@ -1,5 +1,5 @@
 use super::Desk;
-use crate::domain::{Article, Image, excerpt, micros};
+use crate::domain::{Article, FeedName, FeedPlace, Image, Label, LabelKind, Term, excerpt, micros, person};
 use crate::wording::TemplateFault;
 use serde::Serialize;
 
@@ -83,11 +83,26 @@ struct Whole {
     summary: String,
     /// Cleaned when it came in, so it is not escaped again.
     body: String,
-    authors: Vec<String>,
-    tags: Vec<String>,
+    authors: Vec<Gathered>,
+    tags: Vec<Gathered>,
     updated: Option<i64>,
     source: Option<(String, Option<String>)>,
     files: Vec<File>,
+}
+
+/// A tag or byline, and the page of its feed.
+#[derive(Serialize)]
+struct Gathered {
+    title: String,
+    path: Option<String>,
+}
+
+impl Gathered {
+    fn of(kind: LabelKind, title: &str) -> Self {
+        let place = |label: Label| FeedPlace::Named(FeedName::One(Term::Label(kind, label.slug)));
+        let path = Label::of(kind, title).map(|label| place(label).page_path());
+        Self { title: title.to_owned(), path }
+    }
 }
 
 #[derive(Serialize)]
@@ -110,8 +125,8 @@ pub fn article(desk: &Desk<'_>, article: &Article) -> Result<String, TemplateFau
         canonical: desk.publication.url(&format!("/articles/{}", article.id)),
         summary: article.summary.clone().filter(|lead| !article.body.says(lead)).unwrap_or_default(),
         body: below_our_headline(article.body.as_str()),
-        authors: article.authors.clone(),
-        tags: article.tags.clone(),
+        authors: article.authors.iter().map(|name| Gathered::of(LabelKind::Author, person(name))).collect(),
+        tags: article.tags.iter().map(|tag| Gathered::of(LabelKind::Tag, tag)).collect(),
         updated: (article.updated > article.published).then(|| micros(article.updated)),
         source: article
             .source
