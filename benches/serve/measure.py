@@ -1,20 +1,38 @@
 """Bản Tin beside nginx: the same bytes, the same machine, the same load, in turns.
 
-Usage: measure.py PROGRAM   (cargo bench --bench serve calls it with the release program)
-Needs nginx and wrk. BANTIN_BENCH_ROUNDS=5, BANTIN_BENCH_SECONDS=3, BANTIN_BENCH_CONNECTIONS=1,32,128
+Usage: measure.py PROGRAM [--quick]   (cargo bench --bench serve -- --quick; some 2 minutes instead of 20)
+Needs nginx and wrk. BANTIN_BENCH_ROUNDS=5, BANTIN_BENCH_SECONDS=3, BANTIN_BENCH_CONNECTIONS=1,32,128,
+BANTIN_BENCH_WRK_THREADS=1
+
+The last columns say whose limit a rate is: the share of all cores that the server took and that other
+programs took, and the share of its threads' time that wrk worked. "wrk" behind a line: wrk had no time
+left, the rate is wrk's, and only CPU/req compares the servers. "busy": other programs took the cores.
 """
 
-import gzip, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, gzip, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 import urllib.error, urllib.request
 
-PROGRAM = os.path.abspath(sys.argv[1])
+ARGUMENTS = argparse.ArgumentParser()
+ARGUMENTS.add_argument("program")
+ARGUMENTS.add_argument("--quick", action="store_true")
+# cargo bench says --bench to every benchmark.
+ARGUMENTS.add_argument("--bench", action="store_true", help=argparse.SUPPRESS)
+ARGUMENTS = ARGUMENTS.parse_args()
+QUICK = ARGUMENTS.quick
+PROGRAM = os.path.abspath(ARGUMENTS.program)
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROUNDS = int(os.environ.get("BANTIN_BENCH_ROUNDS", 5))
-SECONDS = int(os.environ.get("BANTIN_BENCH_SECONDS", 3))
-CONNECTIONS = [int(c) for c in os.environ.get("BANTIN_BENCH_CONNECTIONS", "1,32,128").split(",")]
+ROUNDS = int(os.environ.get("BANTIN_BENCH_ROUNDS", 3 if QUICK else 5))
+SECONDS = int(os.environ.get("BANTIN_BENCH_SECONDS", 1 if QUICK else 3))
+CONNECTIONS = [int(c) for c in os.environ.get("BANTIN_BENCH_CONNECTIONS", "1,32" if QUICK else "1,32,128").split(",")]
 CONTENDERS = os.environ.get("BANTIN_BENCH_CONTENDERS", "nginx,bantin").split(",")
 KINDS = os.environ.get("BANTIN_BENCH_KINDS", "304,gzip,identity").split(",")
 SIZES = os.environ.get("BANTIN_BENCH_SIZES", "large,small").split(",")
+WRK_THREADS = int(os.environ.get("BANTIN_BENCH_WRK_THREADS", 1))
+CORES = os.cpu_count()
+# A share of its threads' time from which on wrk is the bound; it waits a little at each turn.
+WRK_IS_FULL = 0.9
+# A share of all cores from which on other programs are part of what is measured.
+OTHERS_ARE_HEARD = 0.05
 TICK = os.sysconf("SC_CLK_TCK")
 # Body lengths that make 50 articles a document of some 330 KB and of some 61 KB.
 LENGTHS = {"large": 5_600, "small": 450}
@@ -78,6 +96,12 @@ def cpu(pids):
     return total / TICK
 
 
+def machine():
+    """Seconds of CPU that everything on this machine took, and what the host took from it."""
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, open("/proc/stat").readline().split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / TICK
+
+
 def memory(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1])
 
@@ -122,14 +146,28 @@ def micros(text):
     return float(number) * {"us": 1, "ms": 1_000, "s": 1_000_000}[unit]
 
 
-def load(address, path, headers, connections, pids):
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency"]
+def wrk(address, path, headers, connections, seconds):
+    threads = min(WRK_THREADS, connections)
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
-    before = cpu(pids)
-    told = subprocess.run([*command, f"http://127.0.0.1:{address}{path}"], capture_output=True, text=True, check=True).stdout
-    used = cpu(pids) - before
+    return subprocess.run([*command, f"http://127.0.0.1:{address}{path}"], capture_output=True, text=True, check=True).stdout
+
+
+def warm_up(address, path, headers):
+    """Makes the document and its coding, and fills what the server keeps; nothing is measured."""
+    wrk(address, path, headers, 8, 1)
+
+
+def load(address, path, headers, connections, pids):
+    before, began, all_before = cpu(pids), time.monotonic(), machine()
+    own = os.times()
+    told = wrk(address, path, headers, connections, SECONDS)
+    took, used, ended = time.monotonic() - began, cpu(pids) - before, os.times()
+    by_wrk = ended.children_user + ended.children_system - own.children_user - own.children_system
+    others = max(machine() - all_before - used - by_wrk, 0)
     requests = int(re.search(r"(\d+) requests in", told)[1])
+    # Another answer than the first, or none, is another race.
     if "Non-2xx" in told or "Socket errors" in told:
         print("UNSOUND:", told, flush=True)
     return {
@@ -137,7 +175,15 @@ def load(address, path, headers, connections, pids):
         "p50": micros(re.search(r"(?m)^ +50% +(\S+)", told)[1]),
         "p99": micros(re.search(r"(?m)^ +99% +(\S+)", told)[1]),
         "cpu": used / requests * 1_000_000,
+        "wrk": by_wrk / took / min(WRK_THREADS, connections),
+        "server": used / took / CORES,
+        "others": others / took / CORES,
     }
+
+
+def handovers(address):
+    metrics = fetch(address, "/metrics")[0].decode()
+    return int(re.search(r"(?m)^bantin_http_handovers_total (\d+)", metrics)[1])
 
 
 def main():
@@ -155,31 +201,52 @@ def main():
             "axum": (bantin_port, lambda: [bantin.pid], {"TE": "trailers"}),
         }
         contenders = {name: contenders[name] for name in CONTENDERS}
-        print(f"{'':34}{'':10}{'req/s':>9} {'x nginx':>8} {'(spread)':>14} {'p50':>8} {'p99':>8} {'CPU/req':>8}")
+        print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}, wrk -t{WRK_THREADS}, {ROUNDS} rounds of {SECONDS} s")
+        print(
+            f"{'':25}{'':8}{'req/s':>9} {'x nginx':>8} {'(spread)':>14} {'p50':>8} {'p99':>8} {'CPU/req':>8}"
+            f" {'less':>6} {'server':>7} {'others':>7} {'wrk':>5}"
+        )
+        bound_by_wrk, busy, lines = 0, 0, 0
         for size in SIZES:
             path = f"/feeds/{size}.rss"
             for kind in KINDS:
                 coding = {"304": "gzip"}.get(kind, kind)
+                headers_of = {}
+                for name, (address, _, more) in contenders.items():
+                    headers_of[name] = {"Accept-Encoding": coding, **more}
+                    warm_up(address, path, headers_of[name])
+                    if kind == "304":
+                        tag = fetch(address, path, **{"Accept-Encoding": coding})[1]["ETag"]
+                        headers_of[name]["If-None-Match"] = tag
+                        warm_up(address, path, headers_of[name])
                 for connections in CONNECTIONS:
                     runs = {name: [] for name in contenders}
                     for turn in range(ROUNDS):
                         order = list(contenders.items())
-                        for name, (address, pids, more) in order if turn % 2 == 0 else order[::-1]:
-                            headers = {"Accept-Encoding": coding, **more}
-                            if kind == "304":
-                                tag = fetch(address, path, **{"Accept-Encoding": coding})[1]["ETag"]
-                                headers["If-None-Match"] = tag
-                            runs[name].append(load(address, path, headers, connections, pids()))
+                        for name, (address, pids, _) in order if turn % 2 == 0 else order[::-1]:
+                            left = handovers(bantin_port)
+                            runs[name].append(load(address, path, headers_of[name], connections, pids()))
+                            # Each question is one; nothing else may leave the lane that is measured.
+                            if name == "bantin" and handovers(bantin_port) != left + 1:
+                                print("UNSOUND: connections left the express lane", flush=True)
                     base = [run["rate"] for run in runs.get("nginx", next(iter(runs.values())))]
+                    base_cpu = statistics.median(run["cpu"] for run in runs.get("nginx", next(iter(runs.values()))))
                     for name, measured in runs.items():
                         middle = {key: statistics.median(run[key] for run in measured) for key in measured[0]}
                         ratios = sorted(run["rate"] / other for run, other in zip(measured, base))
                         ratio = statistics.median(ratios)
+                        less = base_cpu / middle["cpu"] if middle["cpu"] else 0
+                        is_bound = middle["wrk"] >= WRK_IS_FULL
+                        is_busy = middle["others"] >= OTHERS_ARE_HEARD
+                        bound_by_wrk, busy, lines = bound_by_wrk + is_bound, busy + is_busy, lines + 1
                         print(
-                            f"{size + ' ' + kind + ' c=' + str(connections):34}{name:10}{middle['rate']:9.0f} {ratio:8.2f}"
-                            f" {f'({ratios[0]:.2f}-{ratios[-1]:.2f})':>14} {middle['p50']:7.0f}u {middle['p99']:7.0f}u {middle['cpu']:7.2f}u",
+                            f"{size + ' ' + kind + ' c=' + str(connections):25}{name:8}{middle['rate']:9.0f} {ratio:8.2f}"
+                            f" {f'({ratios[0]:.2f}-{ratios[-1]:.2f})':>14} {middle['p50']:7.0f}u {middle['p99']:7.0f}u"
+                            f" {middle['cpu']:7.2f}u {less:6.2f} {middle['server']:7.2f} {middle['others']:7.2f} {middle['wrk']:5.2f}{' wrk' * is_bound}{' busy' * is_busy}",
                             flush=True,
                         )
+        print(f"{bound_by_wrk} of {lines} rates are wrk's: its threads had no time left; there only CPU/req compares.")
+        print(f"{busy} of {lines} rates were taken while other programs took {OTHERS_ARE_HEARD:.0%} of the cores or more.")
         print(f"memory of bantin: {empty} kB before the first feed, {memory(bantin.pid)} kB now")
     finally:
         for process in filter(None, (nginx, bantin)):

@@ -32,6 +32,7 @@ pub struct Health {
     answers: Family<Answer, Counter>,
     seconds: Histogram,
     handovers: Counter,
+    house_asks: Counter,
     deliveries: Family<Kind, Gauge>,
     outcomes: Family<Kind, Gauge>,
     subscribers: Family<Kind, Gauge>,
@@ -48,6 +49,7 @@ impl Default for Health {
             // 0.1 ms to 3 s: a feed takes some 0.1 ms, a page some ms.
             seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             handovers: Counter::default(),
+            house_asks: Counter::default(),
             deliveries: Family::default(),
             outcomes: Family::default(),
             subscribers: Family::default(),
@@ -63,8 +65,13 @@ impl Default for Health {
         );
         registry.register(
             "http_handovers",
-            "Connections that asked for more than ready feeds and left the express lane",
+            "Connections that asked for more than feeds and left the express lane",
             health.handovers.clone(),
+        );
+        registry.register(
+            "http_house_asks",
+            "Requests in the express lane for feeds that did not lie ready",
+            health.house_asks.clone(),
         );
         registry.register("deliveries", "Deliveries in the store by state", health.deliveries.clone());
         registry.register(
@@ -114,6 +121,11 @@ impl Health {
     /// Counts a connection that left the express lane.
     pub fn handed_over(&self) {
         self.handovers.inc();
+    }
+
+    /// Counts a request of the express lane that the routes answer.
+    pub fn house_asked(&self) {
+        self.house_asks.inc();
     }
 
     /// The counters of a route.

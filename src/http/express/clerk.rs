@@ -5,6 +5,7 @@ use super::Patience;
 use super::connection::{Connection, Next, Waiting};
 use super::counter::Counter;
 use super::handover::Handed;
+use super::house::{House, Reply, Routes};
 use crate::http::AppState;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::collections::VecDeque;
@@ -39,6 +40,7 @@ impl Clerk {
     /// Starts the thread.
     pub fn start(
         app: AppState,
+        routes: Routes,
         patience: Patience,
         state: Arc<AtomicU8>,
         handed: UnboundedSender<Handed>,
@@ -46,13 +48,16 @@ impl Clerk {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (inbox, arrivals) = channel();
+        let (reply, replies) = channel();
+        let house = House::new(routes, reply, Arc::clone(&waker));
         let open = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&open);
         let work = move || {
             let mut shift = Shift {
-                counter: Counter::new(app),
+                counter: Counter::new(app, house),
                 poll,
                 arrivals,
+                replies,
                 handed,
                 state,
                 patience,
@@ -95,6 +100,7 @@ struct Shift {
     counter: Counter,
     poll: Poll,
     arrivals: Receiver<(std::net::TcpStream, SocketAddr)>,
+    replies: Receiver<Reply>,
     handed: UnboundedSender<Handed>,
     state: Arc<AtomicU8>,
     patience: Patience,
@@ -131,6 +137,9 @@ impl Shift {
                 }
                 let Token(at) = event.token();
                 if let Some(Some(connection)) = self.connections.get_mut(at) {
+                    if event.is_error() || event.is_write_closed() {
+                        connection.note_gone();
+                    }
                     if event.is_readable() || event.is_error() {
                         connection.note_readable(event.is_read_closed() || event.is_error());
                     }
@@ -146,12 +155,17 @@ impl Shift {
                 while let Ok((stream, peer)) = self.arrivals.try_recv() {
                     self.welcome(stream, peer);
                 }
+                while let Ok(reply) = self.replies.try_recv() {
+                    self.pass_on(reply);
+                }
             }
-            if is_round || is_called {
+            let is_open = self.state.load(Ordering::Acquire) == OPEN;
+            // Being called with an answer says nothing of the other connections.
+            if is_round || is_called && !is_open {
                 self.look_through();
             }
             let is_empty = self.free.len() == self.connections.len();
-            if is_empty && self.state.load(Ordering::Acquire) != OPEN {
+            if is_empty && !is_open {
                 return Ok(());
             }
         }
@@ -170,7 +184,7 @@ impl Shift {
             self.free.push(at);
             return;
         }
-        self.connections[at] = Some(Connection::new(stream, peer, self.counter.seconds));
+        self.connections[at] = Some(Connection::new(stream, peer, at, self.counter.seconds));
         self.attend(at);
     }
 
@@ -192,6 +206,15 @@ impl Shift {
                 self.counter.recover();
                 drop(self.release(at));
             }
+        }
+    }
+
+    /// Gives an answer of the routes to the connection that asked, if it is still there.
+    fn pass_on(&mut self, Reply { place, number, told }: Reply) {
+        self.counter.house_replied();
+        let waits = self.connections.get_mut(place).and_then(Option::as_mut);
+        if waits.is_some_and(|connection| connection.note_told(number, told)) {
+            self.attend(place);
         }
     }
 
@@ -224,6 +247,7 @@ impl Shift {
                 Waiting::Idle => self.patience.idle,
                 Waiting::Head => self.patience.head,
                 Waiting::Taking => self.patience.taking,
+                Waiting::House => self.patience.house,
             };
             let waited = Duration::from_secs(self.counter.seconds.saturating_sub(connection.since));
             if state == CUT || waited > patience || patience.is_zero() {

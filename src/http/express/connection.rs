@@ -2,7 +2,9 @@
 
 use super::copies::Copied;
 use super::counter::Counter;
-use super::head::{self, Reading};
+use super::head::{self, Ask, Reading};
+use super::house::Told;
+use axum::body::Bytes;
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
@@ -33,6 +35,31 @@ pub enum Waiting {
     Head,
     /// That the client takes what it asked for.
     Taking,
+    /// The routes' answer.
+    House,
+}
+
+/// A question to the routes. Its head stays unanswered in what was read until the answer is there.
+struct Question {
+    number: u64,
+    /// How many bytes its head has.
+    length: usize,
+    closes: bool,
+    told: Option<Told>,
+}
+
+enum Body {
+    Copied(Rc<Copied>),
+    Told(Bytes),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copied(copied) => copied.body(),
+            Self::Told(bytes) => bytes,
+        }
+    }
 }
 
 /// A connection.
@@ -47,27 +74,34 @@ pub struct Connection {
     pub since: u64,
     /// What it waits for.
     pub waiting: Waiting,
+    /// Where its clerk has it.
+    place: usize,
     unsent: Vec<u8>,
-    body: Option<(Rc<Copied>, usize)>,
+    body: Option<(Body, usize)>,
+    question: Option<Question>,
     /// The system may hold bytes that were not read.
     has_more: bool,
     is_at_end: bool,
+    is_gone: bool,
     then: Next,
 }
 
 impl Connection {
     /// A fresh one.
-    pub fn new(stream: TcpStream, peer: SocketAddr, now: u64) -> Self {
+    pub fn new(stream: TcpStream, peer: SocketAddr, place: usize, now: u64) -> Self {
         Self {
             stream,
             peer,
             read: Vec::new(),
             since: now,
             waiting: Waiting::Idle,
+            place,
             unsent: Vec::new(),
             body: None,
+            question: None,
             has_more: true,
             is_at_end: false,
+            is_gone: false,
             then: Next::Wait,
         }
     }
@@ -78,17 +112,42 @@ impl Connection {
         self.is_at_end |= ends;
     }
 
+    /// The system says that nothing can be sent any more.
+    pub fn note_gone(&mut self) {
+        self.is_gone = true;
+    }
+
+    /// The routes answered a question. Whether it is the one that waits.
+    pub fn note_told(&mut self, number: u64, told: Option<Told>) -> bool {
+        let Some(question) = self.question.as_mut().filter(|question| question.number == number) else {
+            return false;
+        };
+        match told {
+            Some(told) => question.told = Some(told),
+            // Hyper asks again, as if nobody had asked before: it is a GET.
+            None => {
+                self.question = None;
+                self.then = Next::HandOver;
+            }
+        }
+        true
+    }
+
     /// Does everything that can be done without waiting.
     pub fn attend(&mut self, counter: &mut Counter) -> Next {
+        let is_answered = self.question.as_ref().is_some_and(|question| question.told.is_some());
         match self.converse(counter) {
             Ok(next) => {
-                let waiting = match (self.is_sending(), self.read.is_empty()) {
-                    (true, _) => Waiting::Taking,
-                    (false, false) => Waiting::Head,
-                    (false, true) => Waiting::Idle,
+                let waiting = match (self.is_sending(), &self.question, self.read.is_empty()) {
+                    (true, ..) => Waiting::Taking,
+                    (false, Some(_), _) => Waiting::House,
+                    (false, None, false) => Waiting::Head,
+                    (false, None, true) => Waiting::Idle,
                 };
-                // A head that comes byte by byte has one patience for all of them.
-                if waiting != Waiting::Head || self.waiting != Waiting::Head {
+                // A head that comes byte by byte has one patience for all of them, and so has an
+                // answer behind which other requests come.
+                let goes_on = matches!(waiting, Waiting::Head | Waiting::House) && waiting == self.waiting;
+                if !goes_on || is_answered {
                     self.since = counter.seconds;
                 }
                 self.waiting = waiting;
@@ -120,18 +179,22 @@ impl Connection {
                 return Ok(Next::Wait);
             }
             // Requests that came behind the one whose answer was not taken.
-            if !self.read.is_empty() && self.then == Next::Wait {
-                self.answer_read(counter)?;
-            }
-            if self.is_sending() {
-                return Ok(Next::Wait);
-            }
+            self.go_on(counter)?;
+        }
+        if !self.is_sending() && self.tell(counter)? {
+            self.go_on(counter)?;
+        }
+        if self.is_gone && self.question.is_some() {
+            return Ok(Next::Close);
+        }
+        if self.is_sending() {
+            return Ok(Next::Wait);
         }
         for _ in 0..TURNS {
             if self.then != Next::Wait {
                 return Ok(self.then);
             }
-            if !self.has_more {
+            if self.question.is_some() || !self.has_more {
                 return Ok(Next::Wait);
             }
             let mut fresh = std::mem::take(&mut counter.incoming);
@@ -161,6 +224,31 @@ impl Connection {
         Ok(if self.then == Next::Wait { Next::Again } else { self.then })
     }
 
+    /// Tells what the routes answered. Whether the client took it whole.
+    fn tell(&mut self, counter: &mut Counter) -> io::Result<bool> {
+        let Some(Question { told: Some(_), .. }) = self.question else { return Ok(false) };
+        let Some(Question { length, closes, told: Some(told), .. }) = self.question.take() else {
+            return Ok(false);
+        };
+        self.read.drain(..length);
+        let closes = closes || counter.is_draining;
+        if closes {
+            self.then = Next::Close;
+        }
+        let Told { mut head, body } = told;
+        counter.end_head(&mut head, closes);
+        self.send(&head, Some(Body::Told(body)))
+    }
+
+    /// Answers what was read already, where nothing stands before it.
+    fn go_on(&mut self, counter: &mut Counter) -> io::Result<()> {
+        let is_next = self.question.is_none() && self.then == Next::Wait;
+        if is_next && !self.is_sending() && !self.read.is_empty() {
+            self.answer_read(counter)?;
+        }
+        Ok(())
+    }
+
     fn take_in(&mut self, fresh: &[u8], counter: &mut Counter) -> io::Result<()> {
         if self.read.is_empty() {
             let rest = self.answer_all(fresh, counter)?;
@@ -187,7 +275,7 @@ impl Connection {
         let mut out = std::mem::take(&mut counter.outgoing);
         out.clear();
         let mut sent = Ok(true);
-        while at < bytes.len() && self.then == Next::Wait && matches!(sent, Ok(true)) {
+        while at < bytes.len() && self.is_free() && matches!(sent, Ok(true)) {
             let mut ask = match head::read(&bytes[at..]) {
                 Reading::Plain(ask) => ask,
                 Reading::Partial => break,
@@ -198,7 +286,7 @@ impl Connection {
             };
             ask.closes |= counter.is_draining;
             let Some(body) = counter.answer(&ask, self.peer.ip(), &mut out) else {
-                self.then = Next::HandOver;
+                self.ask_house(&ask, &bytes[at..at + ask.length], counter);
                 break;
             };
             at += ask.length;
@@ -207,7 +295,7 @@ impl Connection {
             }
             // Small answers to requests that came together leave together.
             if body.is_some() || out.len() > head::LONGEST {
-                sent = self.send(&out, body);
+                sent = self.send(&out, body.map(Body::Copied));
                 out.clear();
             }
         }
@@ -218,10 +306,25 @@ impl Connection {
         sent.map(|_| at)
     }
 
+    /// Whether the next request may be answered.
+    fn is_free(&self) -> bool {
+        self.then == Next::Wait && self.question.is_none()
+    }
+
+    fn ask_house(&mut self, ask: &Ask<'_>, head: &[u8], counter: &mut Counter) {
+        match counter.ask_house(ask, head, self.peer, self.place) {
+            Some(number) => {
+                let Ask { length, closes, .. } = *ask;
+                self.question = Some(Question { number, length, closes, told: None });
+            }
+            None => self.then = Next::HandOver,
+        }
+    }
+
     /// Sends a head, or several, and a body; keeps what does not go. False where something is kept.
-    fn send(&mut self, out: &[u8], body: Option<Rc<Copied>>) -> io::Result<bool> {
+    fn send(&mut self, out: &[u8], body: Option<Body>) -> io::Result<bool> {
         let written = match &body {
-            Some(body) => self.stream.write_vectored(&[IoSlice::new(out), IoSlice::new(body.body())]),
+            Some(body) => self.stream.write_vectored(&[IoSlice::new(out), IoSlice::new(body.bytes())]),
             None => self.stream.write(out),
         };
         let sent = match written {
@@ -235,14 +338,14 @@ impl Connection {
             self.unsent.extend_from_slice(&out[sent..]);
         }
         let sent_of_body = sent.saturating_sub(out.len());
-        self.body = body.filter(|body| sent_of_body < body.body().len()).map(|body| (body, sent_of_body));
+        self.body = body.filter(|body| sent_of_body < body.bytes().len()).map(|body| (body, sent_of_body));
         if self.is_sending() { self.send_rest() } else { Ok(true) }
     }
 
     /// Sends what was kept. False where the client does not take it now.
     fn send_rest(&mut self) -> io::Result<bool> {
         while self.is_sending() {
-            let body = self.body.as_ref().map_or(&[][..], |(body, at)| &body.body()[*at..]);
+            let body = self.body.as_ref().map_or(&[][..], |(body, at)| &body.bytes()[*at..]);
             match self.stream.write_vectored(&[IoSlice::new(&self.unsent), IoSlice::new(body)]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => {
@@ -250,7 +353,7 @@ impl Connection {
                     self.unsent.drain(..of_head);
                     if let Some((body, at)) = &mut self.body {
                         *at += sent - of_head;
-                        if *at == body.body().len() {
+                        if *at == body.bytes().len() {
                             self.body = None;
                         }
                     }

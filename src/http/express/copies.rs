@@ -8,7 +8,7 @@ use crate::feed::validators::{Precondition, Validators, http_date};
 use crate::http::{feeds, put_guards};
 use crate::representations::{Coding, Ready, Representation};
 use axum::body::{Bytes, HttpBody as _};
-use axum::http::header;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,19 +86,23 @@ impl Copies {
     }
 }
 
-/// A response's head as hyper writes it, up to the date.
+/// The head of a response that has not passed the layers, as hyper writes it, up to the date.
 pub fn head_of(mut response: Response) -> Vec<u8> {
-    let status = response.status();
     let length = response.body().size_hint().exact();
     put_guards(&mut response);
     let headers = response.headers_mut();
     if let (Some(length), false) = (length, headers.contains_key(header::CONTENT_LENGTH)) {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
+    written(response.status(), response.headers())
+}
+
+/// A head as hyper writes it, up to the date.
+pub fn written(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     let mut head = Vec::with_capacity(768);
     let reason = status.canonical_reason().unwrap_or_default();
     head.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).as_bytes());
-    for (name, value) in response.headers() {
+    for (name, value) in headers {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(part);
         }

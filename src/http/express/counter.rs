@@ -2,6 +2,7 @@
 
 use super::copies::{Copied, Copies, DateLine, head_of};
 use super::head::{Ask, LONGEST};
+use super::house::House;
 use crate::domain::Instant;
 use crate::feed::validators::{Precondition, evaluate};
 use crate::http::AppState;
@@ -10,7 +11,7 @@ use crate::http::limiter::{Fetch, REFUSAL, Wait, refusal};
 use crate::http::visitor::address;
 use crate::representations::Coding;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Instant as StopWatch;
 
@@ -24,6 +25,7 @@ pub struct Counter {
     refusals: HashMap<Wait, Vec<u8>>,
     date: DateLine,
     answers: FeedAnswers,
+    house: House,
     now: Instant,
     watch: StopWatch,
     /// Whether every connection is to end with its present answer.
@@ -38,12 +40,13 @@ pub struct Counter {
 
 impl Counter {
     /// With nothing copied yet.
-    pub fn new(app: AppState) -> Self {
+    pub fn new(app: AppState, house: House) -> Self {
         Self {
             copies: HashMap::new(),
             refusals: HashMap::new(),
             date: DateLine::new(),
             answers: app.health.answers_of("/feeds/{name}"),
+            house,
             now: app.clock.now(),
             watch: StopWatch::now(),
             is_draining: false,
@@ -106,10 +109,7 @@ impl Counter {
                 }
             }
         };
-        if ask.closes {
-            out.extend_from_slice(b"connection: close\r\n");
-        }
-        out.extend_from_slice(self.date.at(self.now));
+        self.end_head(out, ask.closes);
         if refused.is_some() {
             out.extend_from_slice(REFUSAL.as_bytes());
         }
@@ -117,6 +117,26 @@ impl Counter {
         self.answers.answered(status, watch - self.watch);
         self.watch = watch;
         Some(body)
+    }
+
+    /// Writes what stands at the end of every head.
+    pub fn end_head(&mut self, out: &mut Vec<u8>, closes: bool) {
+        if closes {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        out.extend_from_slice(self.date.at(self.now));
+    }
+
+    /// Asks the routes, and gives the question's number; `None` where the request is hyper's.
+    pub fn ask_house(&mut self, ask: &Ask<'_>, head: &[u8], peer: SocketAddr, place: usize) -> Option<u64> {
+        let number = self.house.ask(ask, head, peer, place)?;
+        self.app.health.house_asked();
+        Some(number)
+    }
+
+    /// Notes that an answer of the routes has come.
+    pub fn house_replied(&mut self) {
+        self.house.replied();
     }
 
     fn copied(&mut self, ask: &Ask<'_>) -> Option<&Rc<Copied>> {

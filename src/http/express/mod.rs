@@ -1,8 +1,9 @@
 //! The express lane: what is asked for most is answered by threads that do nothing else.
 //!
 //! A clerk reads a request's head. Where it asks plainly for a document that lies ready, the clerk
-//! copies out the answer that a handler would have given, byte for byte. Everything else goes to
-//! hyper and the routes, with the bytes that were read, and stays there.
+//! copies out the answer that a handler would have given, byte for byte. Where the document has to be
+//! made first, the routes are asked for this one answer. Everything else goes to hyper and the
+//! routes, with the bytes that were read, and stays there.
 
 mod clerk;
 mod connection;
@@ -10,17 +11,20 @@ mod copies;
 mod counter;
 mod handover;
 mod head;
+mod house;
 
 use super::AppState;
 use axum::Router;
 use clerk::{CUT, Clerk, DRAINING, OPEN};
 use handover::Handed;
+use house::Routes;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +38,8 @@ pub struct Patience {
     pub idle: Duration,
     /// Until it takes more of an answer.
     pub taking: Duration,
+    /// For an answer of the routes, which have a patience of their own.
+    pub house: Duration,
 }
 
 impl Default for Patience {
@@ -43,6 +49,7 @@ impl Default for Patience {
             // Longer than the 60 s of nginx's upstream keepalive: the proxy lets go first.
             idle: Duration::from_secs(75),
             taking: Duration::from_secs(60),
+            house: super::PATIENCE + Duration::from_secs(5),
         }
     }
 }
@@ -94,7 +101,10 @@ pub async fn serve_patiently(
     // finds more of them ready each time it is woken, and being woken costs more than answering
     // (benches/README.md, serve).
     let count = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
-    let start = |_| Clerk::start(Arc::clone(&app), patience, Arc::clone(&state), hand.clone());
+    let cut = CancellationToken::new();
+    let _cut_at_the_end = cut.clone().drop_guard();
+    let house = Routes { all: routes.clone(), runtime: Handle::current(), cut: cut.clone() };
+    let start = |_| Clerk::start(Arc::clone(&app), house.clone(), patience, Arc::clone(&state), hand.clone());
     let all = (0..count).map(start).filter_map(|started| match started {
         Ok(clerk) => Some(clerk),
         Err(error) => {
@@ -105,8 +115,6 @@ pub async fn serve_patiently(
     let clerks = Clerks { all: all.collect(), state: Arc::clone(&state) };
     drop(hand);
     let talks = TaskTracker::new();
-    let cut = CancellationToken::new();
-    let _cut_at_the_end = cut.clone().drop_guard();
     let talk = |handed: Handed| {
         app.health.handed_over();
         let talk = handed.serve(routes.clone(), patience.idle, stop.clone());
