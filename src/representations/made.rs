@@ -39,7 +39,7 @@ impl Representation {
     pub(super) fn of(bytes: Vec<u8>, wanted: Wanted, contents: &Contents) -> Self {
         // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
         // does not make every reader fetch every feed again.
-        let tags = Coding::ALL.map(|coding| EntityTag::of(&bytes, coding.name().unwrap_or("identity")));
+        let tags = EntityTag::of_each(&bytes, Coding::ALL.map(|coding| coding.name().unwrap_or("identity")));
         Self {
             identity: Coded { bytes: Bytes::from(bytes), entity_tag: tags[0].clone() },
             tags,
