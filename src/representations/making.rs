@@ -74,6 +74,9 @@ impl Representations {
             self.remember(version).await;
             let made = Arc::new(made);
             if let Some(path) = made.wanted.path() {
+                if let Some(former) = self.ready.get(&path).await {
+                    made.follow(&former);
+                }
                 self.ready.insert(path, Arc::clone(&made)).await;
             }
             set.push(made);

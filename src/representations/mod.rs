@@ -10,6 +10,7 @@ mod found;
 mod listings;
 mod made;
 mod making;
+mod pieces;
 
 pub use coding::Coding;
 pub use delta::{Delta, accepts_feed};
