@@ -4,6 +4,7 @@ use crate::domain::{FeedPlace, Format, Publication};
 use std::borrow::Cow;
 
 /// Where the documents of a feed are, and which of them lead on from this one (RFC 5005).
+#[derive(Clone)]
 pub(super) struct Addresses<'s> {
     publication: &'s Publication,
     place: Cow<'s, FeedPlace>,

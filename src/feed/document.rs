@@ -9,6 +9,7 @@ use chrono::{DateTime, FixedOffset, SubsecRound};
 use std::collections::HashSet;
 
 /// What every format of a feed says, cleaned once.
+#[derive(Clone)]
 pub(super) struct Document<'s> {
     pub urn: String,
     pub title: String,
@@ -40,6 +41,7 @@ pub(super) struct Withdrawn {
     pub when: DateTime<FixedOffset>,
 }
 
+#[derive(Clone)]
 pub(super) struct Publisher {
     pub name: String,
     pub mail: Option<String>,
@@ -54,6 +56,7 @@ pub(super) struct Label {
 }
 
 /// An article as it stands in the feed. Text is plain and one line, but for `content`.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub id: String,
     pub link: String,
@@ -74,6 +77,7 @@ pub(super) struct Entry {
     pub language: Option<String>,
 }
 
+#[derive(Clone)]
 pub(super) struct Picture {
     pub url: String,
     /// Where the address tells it.
@@ -84,6 +88,7 @@ pub(super) struct Picture {
     pub credit: Option<String>,
 }
 
+#[derive(Clone)]
 pub(super) struct File {
     pub url: String,
     pub media_type: String,
@@ -91,6 +96,7 @@ pub(super) struct File {
     pub length: u64,
 }
 
+#[derive(Clone)]
 pub(super) struct Origin {
     pub title: String,
     pub url: Option<String>,

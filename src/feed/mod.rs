@@ -109,7 +109,16 @@ pub enum RenderError {
 
 /// The feed's document in a format, in UTF-8.
 pub fn render(snapshot: &Snapshot, format: Format) -> Result<Vec<u8>, RenderError> {
+    written(Document::of(snapshot), format)
+}
+
+/// The feed's documents in several formats. What they all say is made once.
+pub fn render_each(snapshot: &Snapshot, formats: &[Format]) -> Result<Vec<Vec<u8>>, RenderError> {
     let document = Document::of(snapshot);
+    formats.iter().map(|format| written(document.clone(), *format)).collect()
+}
+
+fn written(document: Document<'_>, format: Format) -> Result<Vec<u8>, RenderError> {
     match format {
         Format::Rss => rss::render(document),
         Format::Atom => atom::render(document),

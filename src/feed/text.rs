@@ -14,7 +14,10 @@ fn is_readable(c: char) -> bool {
 /// Markup of readable characters. Line ends become what an XML parser makes of them (XML 1.0
 /// §2.11), so that every format carries the same text.
 pub(super) fn scrub(markup: &str) -> Cow<'_, str> {
-    if markup.chars().all(|c| is_readable(c) && c != '\r') {
+    // Most of a text is told by its bytes: what is not readable begins with C2 (U+0080 to U+009F), EF or
+    // F0 to F4 (noncharacters), or is a control character.
+    let is_plain = |byte: u8| matches!(byte, b'\t' | b'\n' | b' '..=0x7e | 0x80..=0xc1 | 0xc3..=0xee);
+    if markup.bytes().all(is_plain) || markup.chars().all(|c| is_readable(c) && c != '\r') {
         return Cow::Borrowed(markup);
     }
     markup.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_readable(*c)).collect()

@@ -21,7 +21,17 @@ impl EntityTag {
     /// The coding is in the tag because a strong one must differ between codings (§8.8.3.3). So
     /// the bytes may be those before coding, which do not change with the compressor's version.
     pub fn of(bytes: &[u8], coding: &str) -> Self {
+        let [tag] = Self::of_each(bytes, [coding]);
+        tag
+    }
+
+    /// The same in each of several codings; the bytes are gone through once.
+    pub fn of_each<const N: usize>(bytes: &[u8], codings: [&str; N]) -> [Self; N] {
         let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..TAG_BYTES]);
+        codings.map(|coding| Self::named(&digest, coding))
+    }
+
+    fn named(digest: &str, coding: &str) -> Self {
         let suffix: String = coding.chars().filter(char::is_ascii_alphanumeric).collect();
         match suffix.as_str() {
             "" | "identity" => Self(format!("\"{digest}\"")),

@@ -11,6 +11,7 @@ use crate::feed::{RenderError, Snapshot, Tombstone, render};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How many versions of a document are remembered beside the present one: a newsroom publishes
 /// fewer pieces between two polls of a living reader.
@@ -218,6 +219,7 @@ impl Representations {
         base: Arc<Version>,
     ) -> Result<Option<Arc<Representation>>, RepresentationError> {
         let (snapshot, contents) = self.snapshot(&wanted).await?;
+        self.rendered.fetch_add(1, Ordering::Relaxed);
         let work = tokio::task::spawn_blocking(move || {
             let format = wanted.format;
             let whole = Representation::of(render(&snapshot, format)?, wanted, &contents);

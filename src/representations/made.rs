@@ -1,9 +1,11 @@
+use super::pieces::{Pieces, gzip};
 use super::{Coding, Wanted};
 use crate::domain::{FeedKey, Instant};
 use crate::feed::validators::{EntityTag, Validators};
 use crate::store::Contents;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::OnceCell;
 
 /// What the codings of a document weigh beside the document itself: gzip, zstd and brotli make a
@@ -26,6 +28,10 @@ pub struct Representation {
     identity: Coded,
     tags: [EntityTag; 4],
     coded: [OnceCell<Coded>; 4],
+    /// What its gzip is made of, for the version that comes after it.
+    pieces: OnceLock<Arc<Pieces>>,
+    /// The pieces of the version before it, until they are used.
+    former: Mutex<Option<Arc<Pieces>>>,
     /// What was asked for: enough to make it again.
     pub(super) wanted: Wanted,
     /// The publish sequence up to which it shows everything.
@@ -41,11 +47,13 @@ impl Representation {
         bytes.shrink_to_fit();
         // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
         // does not make every reader fetch every feed again.
-        let tags = Coding::ALL.map(|coding| EntityTag::of(&bytes, coding.name().unwrap_or("identity")));
+        let tags = EntityTag::of_each(&bytes, Coding::ALL.map(|coding| coding.name().unwrap_or("identity")));
         Self {
             identity: Coded { bytes: Bytes::from(bytes), entity_tag: tags[0].clone() },
             tags,
             coded: Default::default(),
+            pieces: OnceLock::new(),
+            former: Mutex::default(),
             wanted,
             change_number: contents.change_number,
             last_modified: contents.last_modified,
@@ -60,13 +68,34 @@ impl Representation {
             return Ok(&self.identity);
         }
         let make = async || {
-            let bytes = self.identity.bytes.clone();
-            let work = tokio::task::spawn_blocking(move || coding.encode(&bytes));
-            let mut bytes = work.await.map_err(std::io::Error::other)??;
-            bytes.shrink_to_fit();
-            Ok(Coded { bytes: Bytes::from(bytes), entity_tag: self.tags[coding as usize].clone() })
+            let bytes = match coding {
+                Coding::Gzip => self.zipped().await?,
+                coding => {
+                    let bytes = self.identity.bytes.clone();
+                    let work = tokio::task::spawn_blocking(move || coding.encode(&bytes));
+                    let mut bytes = work.await.map_err(std::io::Error::other)??;
+                    bytes.shrink_to_fit();
+                    Bytes::from(bytes)
+                }
+            };
+            Ok(Coded { bytes, entity_tag: self.tags[coding as usize].clone() })
         };
         self.coded[coding as usize].get_or_try_init(make).await
+    }
+
+    async fn zipped(&self) -> std::io::Result<Bytes> {
+        let former = self.former.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let bytes = self.identity.bytes.clone();
+        let work = tokio::task::spawn_blocking(move || gzip(&bytes, former.as_deref()));
+        let pieces = work.await.map_err(std::io::Error::other)??;
+        let bytes = pieces.bytes().clone();
+        let _ = self.pieces.set(Arc::new(pieces));
+        Ok(bytes)
+    }
+
+    /// Lets it take over what it has in common with its former version.
+    pub(super) fn follow(&self, former: &Self) {
+        *self.former.lock().unwrap_or_else(PoisonError::into_inner) = former.pieces.get().cloned();
     }
 
     /// The bytes in a coding, where they are made already.
@@ -80,7 +109,8 @@ impl Representation {
     /// Other bytes that lead to the same version, under its validators (RFC 3229 §10.4.1).
     pub(super) fn manipulated(self, bytes: Vec<u8>) -> Self {
         let entity_tag = self.identity.entity_tag;
-        Self { identity: Coded { bytes: Bytes::from(bytes), entity_tag }, coded: Default::default(), ..self }
+        let identity = Coded { bytes: Bytes::from(bytes), entity_tag };
+        Self { identity, coded: Default::default(), pieces: OnceLock::new(), ..self }
     }
 
     /// The tags of all codings, in the order of [`Coding::ALL`].

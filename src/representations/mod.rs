@@ -9,6 +9,8 @@ mod express;
 mod found;
 mod listings;
 mod made;
+mod making;
+mod pieces;
 
 pub use coding::Coding;
 pub use delta::{Delta, accepts_feed};
@@ -109,6 +111,7 @@ pub struct Representations {
     directory: RwLock<Arc<Directory>>,
     labels: moka::future::Cache<(LabelKind, Slug), Arc<Label>>,
     ready: moka::future::Cache<String, Arc<Representation>>,
+    making: making::Making,
     /// The newest change that is known of each feed that changed since the start. Bytes of an
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
@@ -145,6 +148,7 @@ impl Representations {
             directory: RwLock::default(),
             labels: moka::future::Cache::new(LABELS_IN_MIND),
             ready,
+            making: making::making(),
             newest: RwLock::default(),
             shelf,
             seen: AtomicI64::new(0),
@@ -244,11 +248,8 @@ impl Representations {
                 self.shelve(&path, &made);
                 return Ok(made);
             }
-            self.ready.invalidate(&path).await;
         }
-        let render = async { self.render(wanted.clone()).await.map(Arc::new) };
-        let made =
-            self.ready.try_get_with_by_ref(&path, render).await.map_err(RepresentationError::Shared)?;
+        let made = self.make(&path, wanted).await?;
         made.note_use();
         self.shelve(&path, &made);
         Ok(made)
@@ -262,6 +263,7 @@ impl Representations {
     /// Renders a document from the store's present state, beside the cache.
     pub async fn render(&self, wanted: Wanted) -> Result<Representation, RepresentationError> {
         let (snapshot, contents) = self.snapshot(&wanted).await?;
+        self.rendered.fetch_add(1, Ordering::Relaxed);
         let path = self.path_in_memory(&wanted);
         let work = tokio::task::spawn_blocking(move || {
             let bytes = render(&snapshot, wanted.format)?;
@@ -289,7 +291,6 @@ impl Representations {
             hub: None,
         };
         let contents = Contents { articles: Vec::new(), tombstones: Vec::new(), ..contents };
-        self.rendered.fetch_add(1, Ordering::Relaxed);
         Ok((snapshot, contents))
     }
 
@@ -346,45 +347,5 @@ impl Representations {
         self.seen.store(last.change_number, Ordering::Release);
         self.render_again(&self.directory()).await?;
         Ok(changed.len())
-    }
-
-    /// Renders what is old and was asked for since it was made; what nobody asked for goes.
-    async fn render_again(&self, directory: &Directory) -> Result<(), RepresentationError> {
-        let mut old: Vec<(Arc<String>, Arc<Representation>)> =
-            self.ready.iter().filter(|(_, made)| !self.is_fresh(made)).collect();
-        // Documents of one kept feed before those that are made of several.
-        old.sort_by_cached_key(|(path, made)| (made.keys().len(), Arc::clone(path)));
-        let mut again = Vec::new();
-        for (path, made) in old {
-            if made.wanted.which == Which::Subscription && made.was_asked_for() {
-                let mut wanted = made.wanted.clone();
-                if let Some(feed) = directory.by_selection(&wanted.feed.selection)
-                    && feed.place == wanted.feed.place
-                {
-                    wanted.feed = feed.clone();
-                }
-                again.push((path, wanted, made));
-            } else {
-                self.ready.invalidate(&*path).await;
-            }
-        }
-        let mut fresh = Vec::with_capacity(again.len());
-        for (path, wanted, old) in again {
-            // A request may have been quicker.
-            if self.ready.get(&*path).await.is_some_and(|made| self.is_fresh(&made)) {
-                continue;
-            }
-            let made = Arc::new(self.render(wanted).await?);
-            self.ready.insert(path.to_string(), Arc::clone(&made)).await;
-            fresh.push((made, old));
-        }
-        // Only when everything is to be had again: compressing takes longer than rendering.
-        for (made, old) in fresh {
-            made.code_like(&old).await?;
-            if let Some(path) = made.wanted.path() {
-                self.shelve(&path, &made);
-            }
-        }
-        Ok(())
     }
 }
