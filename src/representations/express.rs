@@ -265,11 +265,14 @@ mod tests {
         ]
     }
 
+    /// What lies at a path, of which feeds it is made, and how the shelf gave it.
+    type Lying = (u8, Vec<u8>, Arc<Representation>, Arc<Ready>);
+
     proptest! {
         #[test]
         fn the_shelf_is_a_plain_list_with_an_index(events in proptest::collection::vec(event(), 0..60)) {
             let shelf = Shelf::default();
-            let mut list: Vec<(u8, Vec<u8>, Arc<Representation>, Arc<Ready>)> = Vec::new();
+            let mut list: Vec<Lying> = Vec::new();
             let mut retired: Vec<Arc<Ready>> = Vec::new();
             for event in events {
                 let goes = |at: u8, keys: &[u8], made: &Representation| match &event {

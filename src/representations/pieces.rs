@@ -56,7 +56,6 @@ pub(super) fn gzip(text: &[u8], former: Option<&Pieces>) -> std::io::Result<Piec
     let ranges = cut(text);
     let digests: Vec<Fingerprint> =
         ranges.iter().map(|range| Sha256::digest(&text[range.clone()]).into()).collect();
-    let mut deflate = Compress::new(Compression::new(LEVEL), false);
     let mut pieces = Vec::with_capacity(ranges.len());
     for (at, range) in ranges.iter().enumerate() {
         let window = range.start.saturating_sub(WINDOW)..range.start;
@@ -65,7 +64,8 @@ pub(super) fn gzip(text: &[u8], former: Option<&Pieces>) -> std::io::Result<Piec
         match former.and_then(|former| former.find(&fingerprint)) {
             Some(known) => bytes.extend_from_slice(known),
             None => {
-                deflate.reset();
+                // A compressor that was used before, though reset, gives other bytes now and then.
+                let mut deflate = Compress::new(Compression::new(LEVEL), false);
                 if !window.is_empty() {
                     deflate.set_dictionary(&text[window]).map_err(std::io::Error::other)?;
                 }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn pieces_make_one_member_of_any_bytes(
             seeds in proptest::collection::vec((0_u64..40, 0_usize..20_000), 0..12),
