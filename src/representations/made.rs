@@ -36,9 +36,7 @@ pub struct Representation {
 }
 
 impl Representation {
-    pub(super) fn of(mut bytes: Vec<u8>, wanted: Wanted, contents: &Contents) -> Self {
-        // What a growing vector holds in reserve would be held as long as the document.
-        bytes.shrink_to_fit();
+    pub(super) fn of(bytes: Vec<u8>, wanted: Wanted, contents: &Contents) -> Self {
         // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
         // does not make every reader fetch every feed again.
         let tags = Coding::ALL.map(|coding| EntityTag::of(&bytes, coding.name().unwrap_or("identity")));
@@ -62,8 +60,7 @@ impl Representation {
         let make = async || {
             let bytes = self.identity.bytes.clone();
             let work = tokio::task::spawn_blocking(move || coding.encode(&bytes));
-            let mut bytes = work.await.map_err(std::io::Error::other)??;
-            bytes.shrink_to_fit();
+            let bytes = work.await.map_err(std::io::Error::other)??;
             Ok(Coded { bytes: Bytes::from(bytes), entity_tag: self.tags[coding as usize].clone() })
         };
         self.coded[coding as usize].get_or_try_init(make).await
