@@ -255,6 +255,8 @@ mod tests {
         Clear,
     }
 
+    type Listed = (u8, Vec<u8>, Arc<Representation>, Arc<Ready>);
+
     fn event() -> impl Strategy<Value = Event> {
         let keys = proptest::collection::vec(0_u8..3, 1..4);
         prop_oneof![
@@ -265,14 +267,11 @@ mod tests {
         ]
     }
 
-    /// What lies at a path, of which feeds it is made, and how the shelf gave it.
-    type Lying = (u8, Vec<u8>, Arc<Representation>, Arc<Ready>);
-
     proptest! {
         #[test]
         fn the_shelf_is_a_plain_list_with_an_index(events in proptest::collection::vec(event(), 0..60)) {
             let shelf = Shelf::default();
-            let mut list: Vec<Lying> = Vec::new();
+            let mut list: Vec<Listed> = Vec::new();
             let mut retired: Vec<Arc<Ready>> = Vec::new();
             for event in events {
                 let goes = |at: u8, keys: &[u8], made: &Representation| match &event {

@@ -367,6 +367,7 @@ fn who_goes_while_the_answer_is_made_costs_nothing() {
             expected.body,
             "who asks for what is ready waits for nobody"
         );
+        talk.say(get("/feeds/all.json", ""));
     }
     let mut waiting = Talk::with(&world);
     waiting.say(format!("{cold}{ready}"));
@@ -378,6 +379,8 @@ fn who_goes_while_the_answer_is_made_costs_nothing() {
     assert!(waiting.ends());
     for talk in &mut others {
         talk.say(&ready);
+        let own = talk.next(false).unwrap();
+        assert_eq!((own.status, own.body[0]), (200, b'{'), "that is somebody else's answer");
         assert_eq!(talk.next(false).unwrap().body, expected.body);
         assert!(talk.read.is_empty());
     }

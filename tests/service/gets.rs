@@ -21,7 +21,9 @@ pub fn routes() -> Vec<(String, String)> {
         for hidden in [".nest(", ".nest_service(", ".merge(", ".route_service("] {
             assert!(!code.contains(hidden), "{}: teach this test to read `{hidden}`", file.display());
         }
-        routes.extend(route.captures_iter(&code).map(|found| (found[1].to_owned(), found[2].to_owned())));
+        // What a unit test routes is nobody's address.
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        routes.extend(route.captures_iter(code).map(|found| (found[1].to_owned(), found[2].to_owned())));
     }
     let written = text("src/http/mod.rs").matches(".route(").count();
     assert!(routes.len() >= written && written > 10, "{} of {written} routes were read", routes.len());
