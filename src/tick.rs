@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 /// Every second. A slot is cut at most this late, plus the scheduler's poll of 500 ms.
 const EVERY_SECOND: &str = "* * * * * *";
 /// How often the store is asked whether a feed changed. One look at the end of an index, some 50 µs;
-/// so what another process publishes shows within 50 ms, rendering included (benches/README.md).
-const REFRESH: Duration = Duration::from_millis(20);
+/// so what another process publishes is noticed within 10 ms (benches/README.md, visible).
+const REFRESH: Duration = Duration::from_millis(10);
 /// How often the store is asked for the next embargo to end.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often idle connections to the mail server are looked after.

@@ -79,7 +79,9 @@ impl SafeHtml {
     /// is not shown before the text once more.
     pub fn says(&self, lead: &str) -> bool {
         let lead = super::clean_line(lead);
-        super::clean_line(&self.text()).contains(lead.trim_end_matches(['…', '.', ' ']))
+        // The text is clean already, but for its line breaks.
+        let text = self.text().replace("\n\n", " ").replace('\n', " ");
+        text.contains(lead.trim_end_matches(['…', '.', ' ']))
     }
 }
 

@@ -60,6 +60,9 @@ fn is_plainly_clean(c: char) -> bool {
 /// One line of clean text: NFC, no control or invisible characters, blanks folded into one.
 pub fn clean_line(text: &str) -> String {
     // A twentieth of the time: every body is looked through whenever a feed is rendered.
+    if text.chars().all(is_plainly_clean) && !text.contains("  ") {
+        return text.trim_matches(' ').to_owned();
+    }
     if text.chars().all(|c| is_plainly_clean(c) || matches!(c, '\n' | '\r' | '\t')) {
         return folded_line(text.chars(), text.len());
     }
