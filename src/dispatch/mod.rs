@@ -9,7 +9,7 @@ mod letter;
 pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
 
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryKind, Instant, Outcome, SubscriberState, fraction, retry_delay,
+    Attempt, Chance, Clock, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberState, fraction,
 };
 use crate::mail::Message;
 use crate::relay::{Parcel, Relay};
@@ -199,7 +199,7 @@ impl Dispatcher {
 
 /// What a try's outcome means for the delivery.
 fn settlement(attempt: Attempt, since: Instant, now: Instant, jitter: f64, outcome: Outcome) -> Settlement {
-    let next = || retry_delay(attempt, since, now, jitter).map(|delay| now + delay);
+    let next = || MAIL_BACKOFF.delay(attempt, since, now, jitter).map(|delay| now + delay);
     match outcome {
         Outcome::Accepted(reply) => Settlement::Accepted(reply),
         Outcome::Refused(reply) => Settlement::Bounced(reply),

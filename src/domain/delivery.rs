@@ -1,4 +1,4 @@
-use super::Instant;
+use super::Backoff;
 use chrono::Duration;
 
 /// What a mail is for. Mail that somebody waits for overtakes digests.
@@ -94,25 +94,18 @@ pub enum Outcome {
     Suppressed(String),
 }
 
-/// How long after a failed try the next one is, or `None` when it is time to give up.
+/// How mail that was deferred is tried again.
 ///
 /// RFC 5321 §4.5.4.1: at least 30 minutes after the first retries, give up after 4 to 5 days.
 /// The first tries come sooner, since most 4xx are greylisting, which lets a second try pass
-/// after a few minutes. `jitter` in 0.0 to 1.0 spreads what was deferred together by up to a fifth.
-pub fn retry_delay(attempt: Attempt, since: Instant, now: Instant, jitter: f64) -> Option<Duration> {
-    const MINUTES: [i64; 8] = [1, 5, 15, 30, 60, 120, 180, 240];
-    if now - since > Duration::days(5) {
-        return None;
-    }
-    let index = usize::try_from(attempt.0.max(1) - 1).unwrap_or(usize::MAX).min(MINUTES.len() - 1);
-    let seconds = MINUTES[index] * 60;
-    let spread = (seconds as f64 * 0.2 * jitter.clamp(0.0, 1.0)) as i64;
-    Some(Duration::seconds(seconds + spread))
-}
+/// after a few minutes.
+pub const MAIL_BACKOFF: Backoff =
+    Backoff { seconds: &[60, 300, 900, 1_800, 3_600, 7_200, 10_800, 14_400], patience: Duration::days(5) };
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Instant;
 
     #[test]
     fn tries_grow_apart_and_end_after_five_days() {
@@ -121,7 +114,7 @@ mod tests {
         let mut last = Duration::zero();
         let mut attempts = 0;
         for n in 1.. {
-            let Some(delay) = retry_delay(Attempt(n), since, now, 0.0) else { break };
+            let Some(delay) = MAIL_BACKOFF.delay(Attempt(n), since, now, 0.0) else { break };
             assert!(delay >= last);
             last = delay;
             now += delay;

@@ -86,3 +86,19 @@ row_id!(
     /// One request to subscribe, waiting for its confirmation.
     OptInId
 );
+row_id!(
+    /// A feed's document that callbacks are subscribed to.
+    TopicId
+);
+row_id!(
+    /// A callback that is subscribed to a topic.
+    CallbackId
+);
+row_id!(
+    /// A wish to subscribe or unsubscribe a callback. Later ones have higher numbers.
+    RequestId
+);
+row_id!(
+    /// An external hub or a webhook that the newsroom declared.
+    EndpointId
+);

@@ -7,6 +7,7 @@
 mod address;
 mod alias;
 mod article;
+mod backoff;
 mod bounded;
 mod category;
 mod chance;
@@ -18,6 +19,7 @@ mod feed;
 mod feed_name;
 mod fold;
 mod html;
+mod hub;
 mod ids;
 mod label;
 mod language;
@@ -32,18 +34,26 @@ mod token;
 pub use address::{AddressError, EmailAddress};
 pub use alias::{Alias, AliasError, Lookup, OldAddress, OldPath};
 pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
+pub use backoff::Backoff;
 pub(crate) use bounded::{bounded_document, bounded_fragment};
 pub use category::{Category, CategoryTree};
 pub use chance::{Chance, fraction, new_uuid};
 pub use clock::{Clock, Instant, from_micros, micros};
-pub use delivery::{Attempt, DeliveryKind, DeliveryState, Outcome, retry_delay};
+pub use delivery::{Attempt, DeliveryKind, DeliveryState, MAIL_BACKOFF, Outcome};
 pub use digest::{Digest, DigestFeeds, Slot};
 pub use directory::{ALL_SLUG, DEFAULT_WINDOW, DeclaredFeed, Directory, Selected};
 pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format, Selection};
 pub use feed_name::{FeedName, FeedNameError, FeedPlace, Term};
 pub use fold::fold;
 pub use html::SafeHtml;
-pub use ids::{ArticleId, CategoryId, DeliveryId, EditionId, LabelId, OptInId, SubscriberId};
+pub use hub::{
+    Callback, CallbackError, CallbackSecret, HubMode, Lease, LeaseRules, PUSH_BACKOFF, SecretError,
+    SignatureMethod, TopicPath, VERIFICATION_BACKOFF,
+};
+pub use ids::{
+    ArticleId, CallbackId, CategoryId, DeliveryId, EditionId, EndpointId, LabelId, OptInId, RequestId,
+    SubscriberId, TopicId,
+};
 pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};
 pub use locator::{WebUrl, WebUrlError};
