@@ -2,9 +2,7 @@ use super::answer::Cacheable;
 use super::limiter::{Fetch, refusal};
 use super::visitor::Visitor;
 use super::{AppState, deltas, moved, pages};
-use crate::domain::{
-    FeedDefinition, FeedKey, FeedName, FeedPlace, Format, Selection, TokenPurpose, clean_line, excerpt, fold,
-};
+use crate::domain::{FeedDefinition, FeedKey, FeedName, FeedPlace, Format, TokenPurpose};
 use crate::feed::feed_urn;
 use crate::representations::{Coding, Found, Representation, RepresentationError, Wanted, Which};
 use crate::subscribe::{self, SubscribeError};
@@ -25,8 +23,6 @@ const ARCHIVE_CACHE_CONTROL: &str =
 const PRIVATE_CACHE_CONTROL: &str = "private, max-age=300";
 /// A browser that navigates gets the page for people, so the answer depends on that too.
 const VARY: &str = "Accept-Encoding, Sec-Fetch-Dest";
-/// The longest search, in characters.
-const SEARCH_CHARS: usize = 200;
 /// The last page of a search: nobody reads so far, and each costs a look at all before it.
 const LAST_PAGE: u32 = 200;
 
@@ -112,7 +108,7 @@ async fn published(app: &AppState, text: &str, format: Format) -> Result<FeedDef
 
 /// `/feeds/search.rss?q=…&page=…`: what is found, in pages (RFC 5005 §3).
 async fn search(app: &AppState, format: Format, visitor: &Visitor) -> Response {
-    let Some(feed) = visitor.asked("q").and_then(|typed| search_of(app, &typed)) else {
+    let Some(feed) = visitor.asked("q").and_then(|typed| app.representations.search_feed(&typed)) else {
         let words = "400: say what to look for, as in /feeds/search.rss?q=xay+dung+dang\n";
         return (StatusCode::BAD_REQUEST, words).into_response();
     };
@@ -124,16 +120,6 @@ async fn search(app: &AppState, format: Format, visitor: &Visitor) -> Response {
         Some(number) => serve(app, Wanted { feed, which: Which::Page(number), format }, visitor).await,
         None => nothing(),
     }
-}
-
-/// The feed of what a visitor looks for: `None` where there is no word.
-pub fn search_of(app: &AppState, typed: &str) -> Option<FeedDefinition> {
-    let words = excerpt(&clean_line(typed), SEARCH_CHARS);
-    let folded = fold(&words);
-    let title = format!("“{words}”");
-    let selection = Selection::Search(folded.clone());
-    let place = FeedPlace::Search(words);
-    (!folded.is_empty()).then(|| FeedDefinition::undeclared(&app.publication, selection, place, title))
 }
 
 /// `/my/{token}.rss`: the feeds that a reader has by mail, as one feed.
@@ -152,7 +138,7 @@ pub async fn private(State(app): State<AppState>, Path(name): Path<String>, visi
             return later();
         }
     };
-    let feed = private_feed(&app, token, keys);
+    let feed = app.representations.private_feed(token, keys);
     let mut visitor = visitor;
     // What the reader chooses changes the feed too, and leaves no date: his tag alone decides.
     visitor.headers.remove(header::IF_MODIFIED_SINCE);
@@ -162,26 +148,6 @@ pub async fn private(State(app): State<AppState>, Path(name): Path<String>, visi
     headers.remove(header::LAST_MODIFIED);
     headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
     answer
-}
-
-fn private_feed(app: &AppState, token: &str, mut keys: Vec<FeedKey>) -> FeedDefinition {
-    let directory = app.representations.directory();
-    if keys.contains(&FeedKey::All) {
-        keys = vec![FeedKey::All];
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    let terms = keys.iter().filter_map(|key| match &directory.by_key(*key)?.place {
-        FeedPlace::Named(FeedName::One(term)) => Some(term.clone()),
-        _ => None,
-    });
-    let public = FeedName::union(terms.collect());
-    let selection = match keys[..] {
-        [key] => Selection::One(key),
-        _ => Selection::Union(keys),
-    };
-    let place = FeedPlace::Private { token: token.to_owned(), public };
-    FeedDefinition::undeclared(&app.publication, selection, place, app.publication.title.clone())
 }
 
 async fn serve(app: &AppState, wanted: Wanted, visitor: &Visitor) -> Response {

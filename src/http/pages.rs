@@ -1,5 +1,4 @@
 use super::answer::{Cacheable, Problem, page_validators};
-use super::feeds::search_of;
 use super::visitor::Visitor;
 use super::{AppState, moved};
 use crate::domain::{
@@ -121,7 +120,7 @@ pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
 async fn found(app: &AppState, name: &str, visitor: &Visitor) -> Result<FeedDefinition, Problem> {
     if name == "search" {
         let words = visitor.asked("q").unwrap_or_default();
-        return search_of(app, &words).ok_or(Problem::NotFound);
+        return app.representations.search_feed(&words).ok_or(Problem::NotFound);
     }
     let name: FeedName = name.parse().map_err(|_| Problem::NotFound)?;
     match app.representations.find(&name).await? {

@@ -1,9 +1,13 @@
 use super::Representations;
 use crate::domain::{
     Directory, FeedDefinition, FeedKey, FeedName, FeedPlace, Label, LabelKind, Lookup, Selection, Slug, Term,
+    clean_line, excerpt, fold,
 };
 use crate::store::StoreError;
 use std::sync::Arc;
+
+/// The longest search, in characters.
+const SEARCH_CHARS: usize = 200;
 
 /// What a name in a URL leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +54,37 @@ impl Representations {
             None if present != *name => Ok(Found::Moved(Box::new(found))),
             _ => Ok(Found::Feed(Box::new(found))),
         }
+    }
+
+    /// The feed of what somebody looks for: `None` where there is no word.
+    pub fn search_feed(&self, typed: &str) -> Option<FeedDefinition> {
+        let words = excerpt(&clean_line(typed), SEARCH_CHARS);
+        let folded = fold(&words);
+        let title = format!("“{words}”");
+        let selection = Selection::Search(folded.clone());
+        let place = FeedPlace::Search(words);
+        (!folded.is_empty()).then(|| FeedDefinition::undeclared(&self.publication, selection, place, title))
+    }
+
+    /// The feed of what a reader has by mail, for his eyes alone.
+    pub fn private_feed(&self, token: &str, mut keys: Vec<FeedKey>) -> FeedDefinition {
+        let directory = self.directory();
+        if keys.contains(&FeedKey::All) {
+            keys = vec![FeedKey::All];
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let terms = keys.iter().filter_map(|key| match &directory.by_key(*key)?.place {
+            FeedPlace::Named(FeedName::One(term)) => Some(term.clone()),
+            _ => None,
+        });
+        let public = FeedName::union(terms.collect());
+        let selection = match keys[..] {
+            [key] => Selection::One(key),
+            _ => Selection::Union(keys),
+        };
+        let place = FeedPlace::Private { token: token.to_owned(), public };
+        FeedDefinition::undeclared(&self.publication, selection, place, self.publication.title.clone())
     }
 
     /// Several feeds as one. `None` where one of them keeps no entries, as a search.

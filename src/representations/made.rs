@@ -118,6 +118,11 @@ impl Representation {
         &self.tags
     }
 
+    /// The tag of the bytes as they are.
+    pub fn entity_tag(&self) -> &EntityTag {
+        &self.identity.entity_tag
+    }
+
     /// The bytes as they are.
     pub fn bytes(&self) -> &Bytes {
         &self.identity.bytes

@@ -255,7 +255,8 @@ impl Representations {
         Ok(made)
     }
 
-    fn is_fresh(&self, made: &Representation) -> bool {
+    /// Whether no change is known that it does not show.
+    pub fn is_fresh(&self, made: &Representation) -> bool {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         made.keys().iter().all(|key| newest.get(key).is_none_or(|newest| *newest <= made.change_number))
     }
