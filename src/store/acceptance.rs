@@ -3,6 +3,7 @@ use super::acceptance_rows::{
     revise_articles,
 };
 use super::categories::{categories_of_names, lineage_feeds};
+use super::endpoints::{EventKind, note_article_events};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, touch_feeds};
 use super::labels::label_feeds;
 use super::sequence::{advance_sequence, hold_sequence};
@@ -223,6 +224,7 @@ impl Desk<'_> {
         self.number_entries(connection, &mut new, &mut revised).await?;
         let rows = insert_articles(connection, self.engine, &new, self.mailable, self.now).await?;
         revise_articles(connection, self.engine, &revised, self.now).await?;
+        self.note_events(connection, &rows, &new, &revised).await?;
 
         let new = new_at.into_iter().zip(rows).zip(new).map(|((at, n), article)| {
             (at, n, Acceptance { id: article.id, what: Accepted::New, feeds: keys_of(&article.touched()) })
@@ -236,6 +238,24 @@ impl Desk<'_> {
             (at, article.present.n, Acceptance { id: article.present.id, what, feeds })
         });
         Ok(new.chain(revised).collect())
+    }
+
+    async fn note_events(
+        &self,
+        connection: &mut AnyConnection,
+        rows: &[i64],
+        new: &[NewArticle<'_>],
+        revised: &[RevisedArticle<'_>],
+    ) -> Result<(), StoreError> {
+        let out = rows.iter().zip(new).filter(|(_, article)| article.times.is_visible()).map(|(n, _)| *n);
+        let mut published: Vec<i64> = out.collect();
+        let mut changed = Vec::new();
+        for article in revised.iter().filter(|article| article.times.is_visible()) {
+            let was_out = article.present.state == ArticleState::Visible;
+            if was_out { &mut changed } else { &mut published }.push(article.present.n);
+        }
+        note_article_events(connection, EventKind::Published, &published, self.now).await?;
+        note_article_events(connection, EventKind::Changed, &changed, self.now).await
     }
 
     /// Gives each article that enters a feed its place in the order of publishing, the new ones

@@ -1,6 +1,7 @@
 use super::acceptance_rows::{Entry, write_entries};
 use super::article_rows::{Bodies, articles_by_row};
 use super::categories::lineage_feeds;
+use super::endpoints::{EventKind, note_article_events};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, newest_entries, touch_feeds};
 use super::labels::{label_feeds, labels_of_articles};
 use super::sequence::{advance_sequence, hold_sequence};
@@ -113,6 +114,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         touch_feeds(&mut tx, &touched, None, now).await?;
+        if standing.state == ArticleState::Visible {
+            note_article_events(&mut tx, EventKind::Withdrawn, &[standing.n], now).await?;
+        }
         tx.commit().await?;
         Ok(Some(keys_of(&touched.feeds)))
     }
@@ -278,5 +282,6 @@ async fn bring_out(
     }
     write_entries(connection, entries).await?;
     touch_feeds(connection, &Touched::feeds(touched.iter().copied()), Some(last), now).await?;
+    note_article_events(connection, EventKind::Published, &rows, now).await?;
     Ok(touched.into_iter().collect())
 }

@@ -1,12 +1,13 @@
+use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
-use super::statement::{KEYS, damaged, places};
+use super::statement::damaged;
 use super::subscribers::{Subscriber, SubscriberRow, subscriber_columns, subscriber_of};
 use super::{Engine, Store, StoreError};
 use crate::domain::{
     Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, SubscriberId, clean_line,
     from_micros, micros,
 };
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, Row, Transaction};
 
 /// A mail that one worker may send, until its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,9 +128,8 @@ impl Store {
                 }
             }
         }
-        for held in claimed.chunks(KEYS) {
-            hold(&mut transaction, held, worker, until).await?;
-        }
+        let held: Vec<i64> = claimed.iter().map(|delivery| delivery.id.0).collect();
+        hold(&mut transaction, Claimed::Deliveries, &held, worker, until).await?;
         // One row that a hand in the database broke must not hold up all the others.
         suppress_broken(&mut transaction, &broken, now).await?;
         transaction.commit().await?;
@@ -192,15 +192,7 @@ impl Store {
     /// how many that are.
     pub async fn extend_claims(&self, worker: &str, until: Instant) -> Result<u64, StoreError> {
         let mut transaction = self.write().await?;
-        let held = sqlx::query(
-            "UPDATE deliveries SET due_at = $2
-             WHERE settled_at IS NULL AND state = 'claimed' AND claimed_by = $1",
-        )
-        .bind(worker.to_owned())
-        .bind(micros(until))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+        let held = extend(&mut transaction, Claimed::Deliveries, worker, until).await?;
         transaction.commit().await?;
         Ok(held)
     }
@@ -209,15 +201,7 @@ impl Store {
     /// not count. Returns how many. Looks through what is open, once at the end of a worker.
     pub async fn give_back_claims(&self, worker: &str, now: Instant) -> Result<u64, StoreError> {
         let mut transaction = self.write().await?;
-        let given_back = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', due_at = $2, attempts = attempts - 1, claimed_by = NULL
-             WHERE settled_at IS NULL AND state = 'claimed' AND claimed_by = $1",
-        )
-        .bind(worker.to_owned())
-        .bind(micros(now))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+        let given_back = give_back(&mut transaction, Claimed::Deliveries, worker, now).await?;
         transaction.commit().await?;
         Ok(given_back)
     }
@@ -252,36 +236,12 @@ impl Store {
     }
 }
 
-/// Writes the claim into the rows. The last number is repeated up to a power of two, so that a
-/// handful of prepared statements serve every batch.
-async fn hold(
-    transaction: &mut Transaction<'static, Any>,
-    held: &[ClaimedDelivery],
-    worker: &str,
-    until: Instant,
-) -> Result<(), StoreError> {
-    let count = held.len().next_power_of_two();
-    let text = format!(
-        "UPDATE deliveries SET state = 'claimed', attempts = attempts + 1, claimed_by = $1, due_at = $2
-         WHERE n IN ({})",
-        places(3, count)
-    );
-    let padding = std::iter::repeat_n(held.last(), count - held.len()).flatten();
-    let statement = sqlx::query(AssertSqlSafe(text)).bind(worker.to_owned()).bind(micros(until));
-    held.iter()
-        .chain(padding)
-        .fold(statement, |statement, delivery| statement.bind(delivery.id.0))
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
 pub(super) fn state_of(word: &str) -> Result<DeliveryState, StoreError> {
     DeliveryState::parse(word).ok_or_else(|| damaged("deliveries", "of a state", word))
 }
 
 /// What a stranger's server said, fit for a log and a page: one line, of bounded length.
-fn storable_reply(reply: &str) -> String {
+pub(super) fn storable_reply(reply: &str) -> String {
     clean_line(reply).chars().take(REPLY_CHARS).collect()
 }
 

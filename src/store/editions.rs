@@ -1,5 +1,6 @@
 use super::article_rows::{Bodies, articles_at_revision};
 use super::deliveries::state_of;
+use super::endpoints::note_edition_event;
 use super::statement::damaged;
 use super::subscriptions::frequency_of;
 use super::{Engine, Store, StoreError};
@@ -334,7 +335,7 @@ pub(super) async fn complete_editions(
                 .await?;
         }
         // A probe for each open state in deliveries_by_state, not a count of the edition.
-        sqlx::query(
+        let completed = sqlx::query(
             "UPDATE editions SET completed_at = $2 WHERE n = $1 AND completed_at IS NULL AND NOT EXISTS (
                  SELECT 1 FROM deliveries d WHERE d.edition = $1 AND d.settled_at IS NULL
                    AND d.state IN ('pending', 'claimed', 'deferred', 'uncertain'))",
@@ -342,7 +343,11 @@ pub(super) async fn complete_editions(
         .bind(edition)
         .bind(micros(now))
         .execute(&mut **transaction)
-        .await?;
+        .await?
+        .rows_affected();
+        if completed > 0 {
+            note_edition_event(transaction, engine, edition, now).await?;
+        }
     }
     Ok(())
 }

@@ -10,10 +10,13 @@ mod acceptance_rows;
 mod archives;
 mod article_rows;
 mod articles;
+mod callbacks;
 mod categories;
+mod claims;
 mod deliveries;
 mod digests;
 mod editions;
+mod endpoints;
 mod engine;
 mod error;
 mod exports;
@@ -31,12 +34,20 @@ mod statement;
 mod subscribers;
 mod subscriptions;
 mod suppressions;
+mod topics;
 mod upgrade;
 
 pub use acceptance::{Acceptance, Accepted};
 pub use articles::ArticleSelection;
+pub use callbacks::{
+    Asked, CallbackCaps, CallbackState, ClaimedPush, ClaimedRequest, LiveCallback, PushSettlement, Refused,
+    RequestKind, RequestSettlement,
+};
 pub use deliveries::{ClaimedDelivery, Settlement};
 pub use editions::{Cut, CutAnswer, Edition};
+pub use endpoints::{
+    ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
+};
 pub use engine::{Engine, Store, StoreUrl};
 pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
@@ -47,3 +58,4 @@ pub use renaming::Renaming;
 pub use sitemap::{ListedArticle, YoungArticles};
 pub use subscribers::Subscriber;
 pub use subscriptions::Subscription;
+pub use topics::{HubCounts, TopicBehind, TopicState};
