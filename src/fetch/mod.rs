@@ -1,18 +1,44 @@
-//! Floor 2: outgoing GETs and HEADs, bounded in bytes, time and redirects.
+//! Floor 2: outgoing HTTP, bounded in bytes, time, redirects and reach.
 //!
 //! What comes back is what the server sent: no coding is undone, no redirect followed unseen, no
 //! proxy of the environment used. So a caller can judge the server, and copies what it is given.
 
-use std::time::Duration;
-use url::Url;
+mod ask;
+mod names;
+mod post;
+mod public;
+#[cfg(test)]
+mod server;
 
-/// Where requests may go. The guard against private addresses belongs here, so that every caller
-/// says which reach it has: addresses that strangers give must not lead into the newsroom's own
-/// network. An operator's own command may go anywhere, his test server included.
+pub use ask::{Answer, Hop, Method};
+pub use post::{Headers, Reply};
+
+use names::{Guard, OutOfReach, SystemNames};
+use reqwest::dns::Resolve;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use url::{Host, Url};
+
+/// Where requests may go. Every caller says it: addresses that strangers give must not lead into the
+/// newsroom's own network. An operator's own command may go anywhere, his test server included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Any address, loopback and private ones too. Only for addresses that the operator gave.
     Anywhere,
+    /// The public Internet only: no loopback, private, link-local or otherwise special address
+    /// (RFC 6890), however it is written, whatever name or redirect leads to it.
+    Public,
+}
+
+impl Reach {
+    /// What tells whether an address is within it.
+    fn includes(self) -> fn(IpAddr) -> bool {
+        match self {
+            Self::Anywhere => |_| true,
+            Self::Public => public::is_public,
+        }
+    }
 }
 
 /// How much a server may take of us.
@@ -20,58 +46,32 @@ pub enum Reach {
 pub struct Limits {
     /// Bytes of a body.
     pub bytes: usize,
-    /// From the first packet to the last byte of one answer.
+    /// From looking its name up to the last byte of one answer.
     pub time: Duration,
-    /// Redirects on the way.
+    /// Of that, until the connection stands: name, TCP and TLS.
+    pub connect: Duration,
+    /// Redirects on the way. With none, a redirect is an answer like others.
     pub redirects: usize,
+    /// Connections to one host that are kept for the next request: as many as go out to it at once,
+    /// or some are made anew each time.
+    pub idle_per_host: usize,
+    /// How long they are kept. Each holds a file and some memory, and there is no other bound over
+    /// all hosts: who asks 200 hosts a second holds 200 times as many as this has seconds.
+    pub idle: Duration,
 }
 
 impl Default for Limits {
-    /// No feed is as big as 16 MiB, and a server that takes 20 s is down for readers.
+    /// No feed is as big as 16 MiB, and a server that takes 20 s is down for readers. A lost packet
+    /// is sent again after 1 s and 3 s, so 5 s are enough to connect.
     fn default() -> Self {
-        Self { bytes: 16 << 20, time: Duration::from_secs(20), redirects: 5 }
-    }
-}
-
-/// What is asked of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// The document.
-    Get,
-    /// Its headers.
-    Head,
-}
-
-/// A redirect that was followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Where it was.
-    pub from: Url,
-    /// Its status code.
-    pub status: u16,
-    /// Where it leads.
-    pub to: Url,
-}
-
-/// What came back.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Where it was found after all redirects.
-    pub url: Url,
-    /// The redirects on the way.
-    pub hops: Vec<Hop>,
-    /// The status code.
-    pub status: u16,
-    /// The headers, names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The body, coded as `Content-Encoding` says.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first header of a name, which is in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        Self {
+            bytes: 16 << 20,
+            time: Duration::from_secs(20),
+            connect: Duration::from_secs(5),
+            redirects: 5,
+            idle_per_host: 4,
+            idle: Duration::from_secs(5),
+        }
     }
 }
 
@@ -84,6 +84,20 @@ pub enum FetchError {
     /// A header cannot be sent.
     #[error("the header `{0}` cannot be sent")]
     Header(&'static str),
+    /// The host lies within a network, where this fetcher may not go. Its addresses are not told.
+    #[error("`{host}` leads to no public address")]
+    NotPublic {
+        /// The host, as the address names it.
+        host: String,
+    },
+    /// No connection came about.
+    #[error("{url}: {reason}")]
+    Unreached {
+        /// Which address was asked.
+        url: Url,
+        /// What went wrong, the cause last.
+        reason: String,
+    },
     /// The server did not answer, or broke off.
     #[error("{url}: {reason}")]
     Unanswered {
@@ -115,92 +129,86 @@ pub enum FetchError {
     Tls(String),
 }
 
-/// Fetches documents.
+impl FetchError {
+    /// What went wrong without the address, whose path may be a secret: for logs, and to be kept
+    /// beside it.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Scheme(_) => "no web address".to_owned(),
+            Self::NotPublic { .. } => "the host leads to no public address".to_owned(),
+            Self::Unreached { reason, .. } | Self::Unanswered { reason, .. } => reason.clone(),
+            Self::TooLong { limit, .. } => format!("the answer is longer than {limit} bytes"),
+            Self::TooManyRedirects { limit, .. } => format!("more than {limit} redirects"),
+            Self::Header(_) | Self::Tls(_) => self.to_string(),
+        }
+    }
+}
+
+/// Asks servers and sends to them.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: reqwest::Client,
+    includes: fn(IpAddr) -> bool,
     limits: Limits,
 }
 
 impl Fetcher {
     /// A fetcher with a reach and limits.
     pub fn new(reach: Reach, limits: Limits) -> Result<Self, FetchError> {
-        // The next reach will want a resolver here that refuses addresses.
-        let Reach::Anywhere = reach;
+        Self::with(Arc::new(SystemNames::default()), reach.includes(), limits)
+    }
+
+    fn with(
+        names: Arc<dyn Resolve>,
+        includes: fn(IpAddr) -> bool,
+        limits: Limits,
+    ) -> Result<Self, FetchError> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("bantin/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .http1_only()
+            .tcp_nodelay(true)
+            .dns_resolver(Guard { names, includes })
+            .connect_timeout(limits.connect)
             .timeout(limits.time)
+            .pool_max_idle_per_host(limits.idle_per_host)
+            .pool_idle_timeout(limits.idle)
             .build()
             .map_err(|error| FetchError::Tls(told(&error)))?;
-        Ok(Self { client, limits })
+        Ok(Self { client, includes, limits })
     }
 
-    /// Asks for a document, following redirects.
-    pub async fn ask(
-        &self,
-        method: Method,
-        url: &Url,
-        headers: &[(&'static str, String)],
-    ) -> Result<Answer, FetchError> {
-        let mut here = url.clone();
-        let mut hops = Vec::new();
-        loop {
-            let mut answer = self.ask_once(method, &here, headers).await?;
-            let redirected = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
-            let to = answer.header("location").filter(|_| redirected).and_then(|to| here.join(to).ok());
-            let Some(to) = to else {
-                answer.hops = hops;
-                return Ok(answer);
-            };
-            if hops.len() >= self.limits.redirects {
-                return Err(FetchError::TooManyRedirects {
-                    url: url.clone(),
-                    limit: self.limits.redirects,
-                    to: Box::new(to),
-                });
-            }
-            hops.push(Hop { from: here, status: answer.status, to: to.clone() });
-            here = to;
-        }
-    }
-
-    async fn ask_once(
-        &self,
-        method: Method,
-        url: &Url,
-        headers: &[(&'static str, String)],
-    ) -> Result<Answer, FetchError> {
+    /// Refuses what is no web address, and a host that is an address out of reach. Names go to the
+    /// [`Guard`], which never sees addresses.
+    fn admit(&self, url: &Url) -> Result<(), FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FetchError::Scheme(url.clone()));
         }
-        let unanswered = |error: reqwest::Error| FetchError::Unanswered {
-            url: url.clone(),
-            reason: told(&error.without_url()),
+        let address: Option<IpAddr> = match url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+            Some(Host::Domain(_)) | None => None,
         };
-        let method = if method == Method::Head { reqwest::Method::HEAD } else { reqwest::Method::GET };
-        let mut request = self.client.request(method, url.clone());
-        for (name, value) in headers {
-            let value = reqwest::header::HeaderValue::from_bytes(value.as_bytes());
-            request = request.header(*name, value.map_err(|_| FetchError::Header(name))?);
+        match address {
+            Some(address) if !(self.includes)(address) => Err(not_public(url)),
+            _ => Ok(()),
         }
-        let mut response = request.send().await.map_err(unanswered)?;
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        let headers = headers.collect();
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-            if body.len() + chunk.len() > self.limits.bytes {
-                return Err(FetchError::TooLong { url: url.clone(), limit: self.limits.bytes });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { url: url.clone(), hops: Vec::new(), status, headers, body })
     }
+}
+
+/// Why a request failed.
+fn failed(url: &Url, error: reqwest::Error) -> FetchError {
+    if OutOfReach::caused(&error) {
+        return not_public(url);
+    }
+    let is_connected = !error.is_connect();
+    let (url, reason) = (url.clone(), told(&error.without_url()));
+    if is_connected { FetchError::Unanswered { url, reason } } else { FetchError::Unreached { url, reason } }
+}
+
+fn not_public(url: &Url) -> FetchError {
+    FetchError::NotPublic { host: url.host_str().unwrap_or_default().to_owned() }
 }
 
 /// An error with its causes.
@@ -216,65 +224,163 @@ fn told(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::server::{INSIDE, OUTSIDE, Script, Server, free, is_outside};
     use super::*;
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use std::net::{Ipv4Addr, SocketAddr};
 
-    /// A server that gives each connection the answer to its path, and ends with the test.
-    fn server(answer: fn(&str) -> String) -> Url {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut head = [0; 4096];
-                let read = stream.read(&mut head).unwrap();
-                let head = String::from_utf8_lossy(&head[..read]).into_owned();
-                stream.write_all(answer(head.split(' ').nth(1).unwrap_or_default()).as_bytes()).ok();
+    /// Where a test's names lead, and a fetcher that takes [`OUTSIDE`] for the Internet.
+    fn outward(answers: &[&[Ipv4Addr]]) -> (Arc<Script>, Fetcher) {
+        let names = Script::of(answers);
+        let limits = Limits { idle_per_host: 0, ..Limits::default() };
+        let fetcher = Fetcher::with(Arc::clone(&names) as Arc<dyn Resolve>, is_outside, limits).unwrap();
+        (names, fetcher)
+    }
+
+    /// A server outside, and one inside at the same port.
+    fn both() -> (Server, Server) {
+        let answer = |path: &str| match path.strip_prefix("/to/") {
+            Some(to) => {
+                let to = percent_encoding::percent_decode_str(to).decode_utf8_lossy();
+                format!("HTTP/1.1 302 x\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
             }
-        });
-        url
+            None => "HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok".to_owned(),
+        };
+        let outside = Server::answering(free(OUTSIDE), answer);
+        let inside = Server::answering(SocketAddr::from((INSIDE, outside.address.port())), answer);
+        (outside, inside)
     }
 
-    fn few() -> Limits {
-        Limits { bytes: 100, time: Duration::from_secs(5), redirects: 2 }
+    fn at(host: &str, server: &Server) -> Url {
+        Url::parse(&format!("http://{host}:{}/", server.address.port())).unwrap()
     }
 
-    fn answer(path: &str) -> String {
-        let end = "Connection: close\r\n\r\n";
-        match path {
-            "/one" => format!("HTTP/1.1 301 x\r\nLocation: two\r\n{end}"),
-            "/two" => format!("HTTP/1.1 302 x\r\nLocation: /found\r\n{end}"),
-            "/loop" => format!("HTTP/1.1 302 x\r\nLocation: /loop\r\n{end}"),
-            "/file" => format!("HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\n{end}"),
-            "/long" => format!("HTTP/1.1 200 x\r\n{end}{}", "x".repeat(101)),
-            _ => format!("HTTP/1.1 200 x\r\nContent-Encoding: gzip\r\nETag: \"a\"\r\n{end}not gzip"),
+    #[tokio::test]
+    async fn the_public_reach_ends_at_every_spelling_of_an_inner_address() {
+        let fetcher = Fetcher::new(Reach::Public, Limits::default()).unwrap();
+        let (server, _inside) = both();
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "0x7f.1",
+            "0x7f000001",
+            "2130706433",
+            "0177.0.0.1",
+            "127.0.0.1.",
+            "%31%32%37.0.0.1",
+            "１２７。０。０。１",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[::127.0.0.1]",
+            "[::1]",
+            "[::]",
+            "0",
+            "0.0.0.0",
+            "localhost",
+            "LOCALHOST",
+            "user:word@127.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[64:ff9b::7f00:1]",
+        ] {
+            let url = at(host, &server);
+            let asked = fetcher.ask(Method::Get, &url, &[]).await.unwrap_err();
+            let posted = fetcher.post(&url, Headers::default(), Bytes::new()).await.unwrap_err();
+            for refused in [asked, posted] {
+                assert!(matches!(refused, FetchError::NotPublic { .. }), "{host}: {refused:?}");
+            }
         }
+        assert_eq!(server.connections(), 0);
     }
 
     #[tokio::test]
-    async fn redirects_are_told_and_nothing_is_decoded() {
-        let url = server(answer);
-        let fetcher = Fetcher::new(Reach::Anywhere, few()).unwrap();
-        let found = fetcher.ask(Method::Get, &url.join("one").unwrap(), &[]).await.unwrap();
-        assert_eq!(found.url, url.join("found").unwrap());
-        let statuses: Vec<u16> = found.hops.iter().map(|hop| hop.status).collect();
-        assert_eq!((statuses, found.status), (vec![301, 302], 200));
-        assert_eq!((found.body.as_slice(), found.header("etag")), (&b"not gzip"[..], Some("\"a\"")));
+    async fn a_name_that_leads_inside_is_refused_and_its_address_is_not_told() {
+        let (server, _inside) = both();
+        let names = Script::of(&[&[OUTSIDE], &[Ipv4Addr::new(10, 1, 2, 3), INSIDE]]);
+        let fetcher = Fetcher::with(names, Reach::Public.includes(), Limits::default()).unwrap();
+        for _ in 0..2 {
+            let url = at("cb.example", &server).join("secret?token=1").unwrap();
+            let refused = fetcher.post(&url, Headers::default(), Bytes::new()).await.unwrap_err();
+            let told = format!("{refused} {refused:?}");
+            assert_eq!(refused.to_string(), "`cb.example` leads to no public address");
+            assert!(!told.contains("127.") && !told.contains("10.") && !told.contains("token"), "{told}");
+        }
+        assert_eq!(server.connections(), 0);
     }
 
     #[tokio::test]
-    async fn nothing_goes_beyond_its_bounds() {
-        let url = server(answer);
-        let fetcher = Fetcher::new(Reach::Anywhere, few()).unwrap();
-        let ask =
-            async |path: &str| fetcher.ask(Method::Get, &url.join(path).unwrap(), &[]).await.unwrap_err();
-        assert!(matches!(ask("loop").await, FetchError::TooManyRedirects { limit: 2, .. }));
-        assert!(matches!(ask("long").await, FetchError::TooLong { limit: 100, .. }));
-        assert!(matches!(ask("file").await, FetchError::Scheme(_)));
-        let odd = [("If-None-Match", "a\r\nX: b".to_owned())];
-        assert!(matches!(fetcher.ask(Method::Get, &url, &odd).await, Err(FetchError::Header(_))));
-        let nobody = Url::parse("http://127.0.0.1:1/").unwrap();
-        assert!(matches!(fetcher.ask(Method::Head, &nobody, &[]).await, Err(FetchError::Unanswered { .. })));
+    async fn a_name_that_changes_its_mind_leads_nowhere() {
+        let (outside, inside) = both();
+        let (names, fetcher) = outward(&[&[OUTSIDE], &[INSIDE], &[INSIDE, OUTSIDE]]);
+        let url = at("rebinds.example", &outside);
+        let ask = async || fetcher.ask(Method::Get, &url, &[]).await;
+        // One look-up for one connection: there is no second answer between check and connection.
+        assert_eq!((ask().await.unwrap().status, names.left()), (200, 2));
+        assert!(matches!(ask().await, Err(FetchError::NotPublic { .. })));
+        assert_eq!((ask().await.unwrap().status, names.left()), (200, 0));
+        assert_eq!((outside.connections(), inside.connections()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn no_redirect_leads_inside() {
+        let (outside, inside) = both();
+        let (_, fetcher) = outward(&[&[OUTSIDE], &[INSIDE], &[OUTSIDE], &[OUTSIDE]]);
+        let port = outside.address.port();
+        let ask = async |to: &str| {
+            let url = at("cb.example", &outside).join(&format!("to/http:%2F%2F{to}:{port}%2F")).unwrap();
+            fetcher.ask(Method::Get, &url, &[]).await
+        };
+        assert!(matches!(ask("inner.example").await, Err(FetchError::NotPublic { .. })));
+        assert!(matches!(ask("127.0.0.2").await, Err(FetchError::NotPublic { .. })));
+        assert_eq!(ask("127.0.0.1").await.unwrap().hops.len(), 1);
+        assert_eq!((outside.connections(), inside.connections()), (4, 0));
+    }
+
+    #[tokio::test]
+    async fn who_may_go_anywhere_does() {
+        let (outside, inside) = both();
+        let fetcher = Fetcher::new(Reach::Anywhere, Limits::default()).unwrap();
+        for host in ["127.0.0.2", "[::ffff:127.0.0.1]", "localhost"] {
+            let answer = fetcher.ask(Method::Get, &at(host, &outside), &[]).await.unwrap();
+            assert_eq!(answer.body, b"ok", "{host}");
+        }
+        assert_eq!((outside.connections(), inside.connections()), (2, 1));
+        let unknown = Url::parse("http://no-such-name.invalid/").unwrap();
+        let failed = fetcher.ask(Method::Get, &unknown, &[]).await.unwrap_err();
+        assert!(matches!(failed, FetchError::Unreached { .. }), "{failed:?}");
+        assert!(failed.to_string().contains("no-such-name") && !failed.reason().contains("no-such-name"));
+    }
+
+    #[tokio::test]
+    async fn a_host_that_takes_no_connection_is_left_early() {
+        // Its queue is full and nobody accepts: the kernel drops what comes.
+        let full = std::net::TcpListener::bind(free(OUTSIDE)).unwrap();
+        let address = full.local_addr().unwrap();
+        let mut held = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+            held.push(stream);
+        }
+        let limits = Limits { connect: Duration::from_millis(300), ..Limits::default() };
+        let fetcher = Fetcher::new(Reach::Anywhere, limits).unwrap();
+        let begun = std::time::Instant::now();
+        let url = Url::parse(&format!("http://{address}/")).unwrap();
+        let failed = fetcher.post(&url, Headers::default(), Bytes::new()).await.unwrap_err();
+        assert!(matches!(failed, FetchError::Unreached { .. }), "{failed:?}");
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+
+    proptest! {
+        /// What would be an address to the connector is one to us: it never looks such a host up.
+        #[test]
+        fn no_host_is_an_address_in_secret(text in "[0-9a-fx.:%\\[\\]１。]{1,24}") {
+            if let Ok(url) = Url::parse(&format!("http://{text}/")) {
+                let host = url.host_str().unwrap_or_default();
+                let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+                prop_assert_eq!(is_address, !matches!(url.host(), Some(Host::Domain(_)) | None));
+            }
+        }
     }
 }
