@@ -1,19 +1,27 @@
 //! Floor 5: everything is built once, handed down, and stopped in the reverse order.
 
-use crate::config::{Config, ConfigFault, Declared, Limits, MailSettings, read_folder, read_templates};
+use crate::config::{
+    Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings, read_folder,
+    read_templates,
+};
 use crate::dispatch::{Desk, Dispatcher, Tally};
-use crate::domain::{Chance, Clock, FeedKey, Instant, Publication, SubscriberId, TokenPurpose};
+use crate::domain::{
+    Chance, Clock, FeedKey, Instant, Publication, PushContent, SubscriberId, TokenPurpose, WebUrl,
+};
+use crate::fetch::{self, FetchError, Fetcher, Reach};
 use crate::http::{Health, Limiter, ListingShelf, PageShelf, express, seal, shelf};
+use crate::hub::{Hub, HubRules, HubTally};
 use crate::mail::Sender;
 use crate::page::FeedLink;
 use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
-use crate::representations::Representations;
-use crate::store::{Store, StoreError};
+use crate::representations::{Hubs, Representations};
+use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
 use crate::{digest, tick};
 use axum::Router;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -54,6 +62,14 @@ pub struct Wake {
     pub dispatch: Arc<Notify>,
     /// A feed may have changed.
     pub refresh: Arc<Notify>,
+    /// A topic of the hub may have changed.
+    pub notice: Arc<Notify>,
+    /// A callback may have to be asked.
+    pub verify: Arc<Notify>,
+    /// A push may be due.
+    pub push: Arc<Notify>,
+    /// Another hub or a webhook may have to be told.
+    pub endpoints: Arc<Notify>,
 }
 
 /// Which of its jobs a process does.
@@ -103,6 +119,16 @@ pub struct App {
     pub wake: Wake,
     /// Bounds.
     pub limits: Limits,
+    /// Whether clients get deltas (RFC 3229).
+    pub delta: bool,
+    /// The hub's settings.
+    pub hub: HubSettings,
+    /// The newsroom's webhooks.
+    pub webhooks: WebhookSettings,
+    /// Who asked the hub how much.
+    pub hub_limiter: Limiter,
+    /// What became of the hub's work.
+    pub hub_tally: Arc<HubTally>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// When it was built.
@@ -132,6 +158,9 @@ pub enum AppError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// Nothing can be fetched or pushed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// The scheduler crate cannot start.
     #[error("the scheduler cannot start: {0}")]
     Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
@@ -168,6 +197,12 @@ pub fn declared_of(config: &Config) -> Result<Declared, AppError> {
     read_folder(&config.feeds, config.publication.time_zone).map_err(AppError::Config)
 }
 
+/// The hubs that documents name.
+fn hubs_of(config: &Config, publication: &Publication) -> Hubs {
+    let own = WebUrl::parse(&publication.url("/websub")).ok().filter(|_| config.hub.enabled);
+    Hubs { own, external: config.hub.external.clone() }
+}
+
 fn relay_of(settings: &MailSettings, limits: &Limits) -> Result<(Arc<dyn Relay>, Option<Outbox>), AppError> {
     let options = SmtpOptions {
         connections: limits.mail_connections,
@@ -198,10 +233,12 @@ impl App {
         let publication = publication_of(config, installation.publication)?;
         let (relay, outbox) = relay_of(&config.mail, &config.limits)?;
         let memory = config.server.feed_memory;
+        let cuts = declared.feeds.iter().any(|feed| feed.push == Some(PushContent::New));
+        let hubs = hubs_of(config, &publication);
         let representations =
-            Representations::open(store.clone(), publication.clone(), declared.feeds, memory).await?;
+            Representations::open(store.clone(), publication.clone(), declared.feeds, hubs, memory).await?;
         let representations =
-            if config.server.delta { representations.with_deltas() } else { representations };
+            if config.server.delta || cuts { representations.with_deltas() } else { representations };
         let representations = Arc::new(representations);
         let everything = representations.directory().by_key(FeedKey::All).map(FeedLink::of);
         let desk = Arc::new(Desk {
@@ -217,7 +254,14 @@ impl App {
             representations: Arc::clone(&representations),
         });
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
+        let hub = config.hub.clone();
+        let hub_limiter = Limiter::new(hub.request_burst, hub.request_refill, started_at, &*chance);
         Ok(Self {
+            delta: config.server.delta,
+            hub,
+            webhooks: config.webhooks.clone(),
+            hub_limiter,
+            hub_tally: Arc::default(),
             publication,
             templates,
             store,
@@ -245,6 +289,10 @@ impl App {
     pub async fn announce(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.representations.announce(now).await?;
+        let endpoint = |kind| move |url: &WebUrl| (kind, url.clone());
+        let hubs = self.hub.external.iter().map(endpoint(EndpointKind::Hub));
+        let webhooks = self.webhooks.urls.iter().map(endpoint(EndpointKind::Webhook));
+        self.store.note_endpoints(&hubs.chain(webhooks).collect::<Vec<_>>()).await?;
         digest::register(&self.store, &self.desk.digests, now).await
     }
 
@@ -264,6 +312,42 @@ impl App {
             Ok(Some(reader)) => self.publication.url(&path(seal(self, &reader, purpose))),
             _ => self.publication.url("/"),
         }
+    }
+
+    /// The hub at work, until it is asked to stop.
+    pub fn hub_worker(&self, stop: CancellationToken) -> Result<Hub, AppError> {
+        let settings = &self.hub;
+        let limits = fetch::Limits {
+            // A challenge, or the start of a page that is none.
+            bytes: 8 << 10,
+            time: settings.timeout,
+            redirects: 0,
+            idle_per_host: settings.connections_per_host,
+            ..fetch::Limits::default()
+        };
+        let reach = if settings.allow_private_callbacks { Reach::Anywhere } else { Reach::Public };
+        Ok(Hub {
+            store: self.store.clone(),
+            representations: Arc::clone(&self.representations),
+            fetcher: Fetcher::new(reach, limits)?,
+            own_fetcher: Fetcher::new(Reach::Anywhere, limits)?,
+            clock: Arc::clone(&self.clock),
+            chance: Arc::clone(&self.chance),
+            secret: self.desk.secret.clone(),
+            base_url: self.publication.base_url.clone(),
+            rules: HubRules {
+                leases: settings.leases,
+                signature: settings.signature,
+                connections: settings.connections,
+                connections_per_host: settings.connections_per_host,
+                claim: self.limits.claim,
+                webhook_key: self.webhooks.key.clone(),
+            },
+            worker: crate::domain::new_uuid(self.clock.now(), &*self.chance).to_string(),
+            tally: Arc::clone(&self.hub_tally),
+            looked_at: Arc::new(AtomicI64::new(-1)),
+            stop,
+        })
     }
 
     /// A worker that empties the queue of deliveries, or stops when it is asked to.

@@ -4,7 +4,7 @@
 //!
 //! - 5 assembly: [`cli`], [`app`], [`config`]
 //! - 4 doors: [`http`], [`tick`]
-//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`]
+//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`hub`]
 //! - 2 outside: [`store`] (SQL), [`relay`] (SMTP), [`fetch`] (HTTP out)
 //! - 1 makers: [`feed`], [`mail`], [`page`], [`intake`], with their words in [`wording`]
 //! - 0 words: [`domain`]
@@ -32,6 +32,8 @@ pub mod dispatch;
 pub mod fetch;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod hub;
 #[cfg(feature = "server")]
 pub mod publish;
 #[cfg(feature = "server")]

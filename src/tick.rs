@@ -3,6 +3,7 @@
 //! nothing but the moment (tokio-cron-scheduler#73, #107, #113).
 
 use crate::app::{App, AppError, Roles, Wake};
+use crate::hub::Hub;
 use crate::{digest, publish};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ const EVERY_SECOND: &str = "* * * * * *";
 const REFRESH: Duration = Duration::from_millis(10);
 /// How often the store is asked for the next embargo to end.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often the hub forgets callbacks that ended long ago.
+const FORGET: Duration = Duration::from_secs(3_600);
 /// How often idle connections to the mail server are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
@@ -48,6 +51,9 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     if roles.worker {
         tracker.spawn(letters(Arc::clone(app), stop.clone()));
     }
+    if roles.worker {
+        hub(&tracker, app, stop)?;
+    }
     // Letters link to feeds by their present names, so a worker looks at the directory too.
     tracker.spawn(representations(Arc::clone(app), stop.clone()));
     let scheduler = JobScheduler::new().await?;
@@ -63,6 +69,10 @@ fn waker(wake: &Wake) -> Result<Job, AppError> {
         Box::pin(async move {
             wake.digest.notify_one();
             wake.dispatch.notify_one();
+            wake.notice.notify_one();
+            wake.verify.notify_one();
+            wake.push.notify_one();
+            wake.endpoints.notify_one();
         })
     })?)
 }
@@ -149,9 +159,93 @@ async fn representations(app: Arc<App>, stop: CancellationToken) {
             () = app.wake.refresh.notified() => {}
             () = tokio::time::sleep(REFRESH) => {}
         }
-        if let Err(error) = app.representations.refresh(app.clock.now()).await {
-            tracing::error!(%error, "feeds not refreshed; tried again at once");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        match app.representations.refresh(app.clock.now()).await {
+            Ok(0) => {}
+            Ok(_) => {
+                app.wake.notice.notify_one();
+                app.wake.endpoints.notify_one();
+            }
+            Err(error) => {
+                tracing::error!(%error, "feeds not refreshed; tried again at once");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         }
+    }
+}
+
+/// The hub's loops: each goes on while the others wait for slow servers. A hub that is switched off
+/// still tells other hubs and webhooks.
+fn hub(tracker: &TaskTracker, app: &Arc<App>, stop: &CancellationToken) -> Result<(), AppError> {
+    let hub = app.hub_worker(stop.clone())?;
+    if app.hub.enabled {
+        tracker.spawn(notices(hub.clone(), app.wake.clone()));
+        tracker.spawn(verifications(hub.clone(), app.wake.clone()));
+        tracker.spawn(pushes(hub.clone(), app.wake.clone()));
+    }
+    tracker.spawn(endpoints(hub.clone(), app.wake.clone()));
+    tracker.spawn(hub_housekeeping(hub));
+    Ok(())
+}
+
+async fn notices(hub: Hub, wake: Wake) {
+    while woken(&wake.notice, &hub.stop).await {
+        match hub.notice().await {
+            Ok(0) => {}
+            Ok(_) => wake.push.notify_one(),
+            Err(error) => tracing::error!(%error, "topics not looked at; tried again within a second"),
+        }
+    }
+}
+
+async fn verifications(hub: Hub, wake: Wake) {
+    while woken(&wake.verify, &hub.stop).await {
+        match hub.verify(&wake.verify).await {
+            Ok(0) => {}
+            // What changed while a callback was asked is pushed at once.
+            Ok(_) => {
+                wake.notice.notify_one();
+                wake.push.notify_one();
+            }
+            Err(error) => tracing::error!(%error, "requests not settled; their claims end by themselves"),
+        }
+    }
+}
+
+async fn pushes(hub: Hub, wake: Wake) {
+    while woken(&wake.push, &hub.stop).await {
+        if let Err(error) = hub.distribute(&wake.push).await {
+            tracing::error!(%error, "pushes not settled; their claims end by themselves");
+        }
+    }
+}
+
+async fn endpoints(hub: Hub, wake: Wake) {
+    while woken(&wake.endpoints, &hub.stop).await {
+        if let Err(error) = hub.tell_endpoints().await {
+            tracing::error!(%error, "endpoints not told; tried again within a second");
+        }
+    }
+}
+
+/// Keeps claims alive, forgets what ended long ago, and lets claims go at the end.
+async fn hub_housekeeping(hub: Hub) {
+    let mut forgotten = std::time::Instant::now();
+    loop {
+        tokio::select! {
+            () = hub.stop.cancelled() => break,
+            () = tokio::time::sleep(hub.rules.claim / 3) => {}
+        }
+        if let Err(error) = hub.keep_claims().await {
+            tracing::warn!(%error, "claims of the hub not renewed");
+        }
+        if forgotten.elapsed() >= FORGET {
+            forgotten = std::time::Instant::now();
+            if let Err(error) = hub.forget().await {
+                tracing::warn!(%error, "ended callbacks not forgotten");
+            }
+        }
+    }
+    if let Err(error) = hub.give_back().await {
+        tracing::warn!(%error, "claims of the hub not given back; they end by themselves");
     }
 }

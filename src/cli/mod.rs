@@ -11,6 +11,7 @@ mod demo;
 mod digest;
 mod export;
 mod feed;
+mod hub;
 mod import;
 mod serve;
 mod subscriber;
@@ -64,6 +65,9 @@ enum Command {
     /// Look at feeds
     #[command(subcommand)]
     Feed(feed::FeedCommand),
+    /// Look at the hub: who is pushed what, since when, and what failed
+    #[command(subcommand)]
+    Hub(hub::HubCommand),
     /// Look at digests, run one now
     #[command(subcommand)]
     Digest(digest::DigestCommand),
@@ -138,6 +142,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => wait(serve.run(common)),
         Command::Import(import) => wait(import.run(common)),
         Command::Article(command) => wait(command.run(common)),
+        Command::Hub(command) => wait(command.run(common)),
         Command::Category(command) => wait(command.run(common)),
         Command::Feed(command) => wait(command.run(common)),
         Command::Digest(command) => wait(command.run(common)),

@@ -1,7 +1,7 @@
 use super::settings::{self, ConfigFault, Origin, Settings};
 use crate::domain::{
     ALL_SLUG, Alias, DeclaredFeed, Digest, DigestFeeds, FeedContent, FeedName, Format, Label, LabelKind,
-    LanguageTag, Schedule, ScheduleError, Selected, Slug, Term, WebUrl, clean_line,
+    LanguageTag, PushContent, Schedule, ScheduleError, Selected, Slug, Term, WebUrl, clean_line,
 };
 use chrono_tz::Tz;
 use std::collections::HashMap;
@@ -112,6 +112,7 @@ fn feed_of(s: &mut Settings, places: &mut AliasPlaces, file: &str, stem: &str) -
         description: s.take("feed.description", text),
         window: s.take("feed.window", window),
         content: s.take("feed.content", content),
+        push: s.take("feed.push", push_content),
         formats: formats(s),
         language: s.take("feed.language", |t| LanguageTag::try_from(t.to_owned())),
         image: s.take("feed.image", WebUrl::parse),
@@ -255,6 +256,14 @@ fn window(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|n| (1..=MAX_WINDOW).contains(n))
         .ok_or_else(|| format!("`{text}` is no number from 1 to {MAX_WINDOW}"))
+}
+
+fn push_content(text: &str) -> Result<PushContent, String> {
+    match text {
+        "full" => Ok(PushContent::Full),
+        "new" => Ok(PushContent::New),
+        other => Err(format!("`{other}` says not what is pushed; write full or new")),
+    }
 }
 
 fn content(text: &str) -> Result<FeedContent, String> {

@@ -5,7 +5,11 @@
 //! mend. The parts are handed down one by one; nothing below floor 5 sees the whole.
 
 mod declared;
+mod hub;
 mod settings;
+
+pub use hub::{HubSettings, WebhookSettings};
+use hub::{hub_settings, webhook_settings};
 
 pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
@@ -107,6 +111,10 @@ pub struct Config {
     pub feeds: PathBuf,
     /// `[templates] dir`
     pub templates: PathBuf,
+    /// `[hub]`
+    pub hub: HubSettings,
+    /// `[webhooks]`
+    pub webhooks: WebhookSettings,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
@@ -161,9 +169,8 @@ impl Config {
         let mail = mail_settings(s, publication.base_url.as_ref());
         let feeds = s.take("feeds.dir", path).unwrap_or_else(|| PathBuf::from("feeds"));
         let templates = s.take("templates.dir", path).unwrap_or_else(|| PathBuf::from("templates"));
-        // The hub's keys are part of the file's form already; its rooms are not built yet.
-        s.take("hub.enabled", yes_or_no);
-        s.take("hub.allow_private_callbacks", yes_or_no);
+        let hub = hub_settings(s);
+        let webhooks = webhook_settings(s);
         let seconds = |s: &mut Settings, key, default| {
             s.take(key, positive).map_or(Duration::from_secs(default), Duration::from_secs)
         };
@@ -185,7 +192,7 @@ impl Config {
         };
         let faults = settings.finish();
         if faults.is_empty() {
-            Ok(Self { publication, server, store, mail, feeds, templates, limits, log })
+            Ok(Self { publication, server, store, mail, feeds, templates, hub, webhooks, limits, log })
         } else {
             Err(faults)
         }

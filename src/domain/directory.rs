@@ -1,6 +1,6 @@
 use super::{
     Alias, Category, CategoryId, CategoryTree, FeedContent, FeedDefinition, FeedKey, FeedPlace, Format,
-    Label, LanguageTag, Lookup, OldAddress, OldPath, Publication, Selection, Slug, Term, WebUrl,
+    Label, LanguageTag, Lookup, OldAddress, OldPath, Publication, PushContent, Selection, Slug, Term, WebUrl,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -53,6 +53,8 @@ pub struct DeclaredFeed {
     pub language: Option<LanguageTag>,
     /// Its picture.
     pub image: Option<WebUrl>,
+    /// What its callbacks are pushed.
+    pub push: Option<PushContent>,
     /// The addresses that it had before.
     pub aliases: Vec<Alias>,
     /// Whether it has ended for good: its addresses say so, and it is in no list.
@@ -323,6 +325,7 @@ fn define(
     FeedDefinition {
         description: of(|d| d.description.clone()).unwrap_or_else(|| described(publication, &title)),
         window: declared.and_then(|d| d.window).unwrap_or(DEFAULT_WINDOW),
+        push: declared.and_then(|d| d.push).unwrap_or_default(),
         content: declared.and_then(|d| d.content).unwrap_or_default(),
         formats: declared.and_then(|d| d.formats.clone()).unwrap_or_else(|| Format::ALL.to_vec()),
         language: declared.and_then(|d| d.language.clone()),
@@ -349,6 +352,7 @@ impl FeedDefinition {
             formats: Format::ALL.to_vec(),
             language: None,
             image: None,
+            push: PushContent::default(),
         }
     }
 }
@@ -431,6 +435,7 @@ mod tests {
             description: None,
             window: None,
             content: None,
+            push: None,
             formats: None,
             language: None,
             image: None,

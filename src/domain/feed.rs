@@ -126,6 +126,17 @@ impl Selection {
     }
 }
 
+/// What callbacks of a feed are pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushContent {
+    /// What a GET returns.
+    #[default]
+    Full,
+    /// Of RSS and Atom only what is new or changed since the last push (WebSub §7).
+    New,
+}
+
 /// How much of an article a feed carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -160,6 +171,8 @@ pub struct FeedDefinition {
     pub language: Option<LanguageTag>,
     /// Its picture.
     pub image: Option<WebUrl>,
+    /// What its callbacks are pushed.
+    pub push: PushContent,
 }
 
 impl FeedDefinition {

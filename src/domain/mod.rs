@@ -42,7 +42,7 @@ pub use clock::{Clock, Instant, from_micros, micros};
 pub use delivery::{Attempt, DeliveryKind, DeliveryState, MAIL_BACKOFF, Outcome};
 pub use digest::{Digest, DigestFeeds, Slot};
 pub use directory::{ALL_SLUG, DEFAULT_WINDOW, DeclaredFeed, Directory, Selected};
-pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format, Selection};
+pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format, PushContent, Selection};
 pub use feed_name::{FeedName, FeedNameError, FeedPlace, Term};
 pub use fold::fold;
 pub use html::SafeHtml;

@@ -39,11 +39,9 @@ impl<'s> Addresses<'s> {
         self.address(&self.place.document_path(format))
     }
 
-    /// Whether a hub tells of this document's changes: it is one that is polled, and not for one
-    /// reader's eyes alone.
+    /// Whether a hub tells of this document's changes: it is one that is polled.
     pub(super) fn is_distributed(&self) -> bool {
-        let polled = matches!(self.part, Part::Subscription { .. } | Part::Page { number: 1, .. });
-        polled && !matches!(*self.place, FeedPlace::Private { .. })
+        matches!(self.part, Part::Subscription { .. } | Part::Page { number: 1, .. })
     }
 
     /// Whether the document is an archive, whose entries do not change (§4).

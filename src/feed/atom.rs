@@ -92,7 +92,7 @@ fn links(document: &Document<'_>) -> Vec<Link> {
         .into_iter()
         .chain(document.alternates(own).map(|(f, url)| link("alternate", &url, Some(f.media_type()))))
         .chain(others.map(|(relation, url)| link(relation, &url, Some(own.media_type()))))
-        .chain(document.hub.iter().map(|hub| link("hub", hub, None)))
+        .chain(document.hubs.iter().map(|hub| link("hub", hub, None)))
         // RFC 4946; atom:rights is for people (RFC 4287 §4.2.10).
         .chain(document.license.iter().map(|license| link("license", license, None)))
         .collect()

@@ -23,7 +23,7 @@ pub(super) struct Document<'s> {
     pub image: Option<String>,
     pub logo: Option<String>,
     pub publisher: Publisher,
-    pub hub: Option<String>,
+    pub hubs: Vec<String>,
     pub license: Option<String>,
     pub rights: Option<String>,
     pub category: Option<Label>,
@@ -125,7 +125,11 @@ impl<'s> Document<'s> {
             image: feed.image.as_ref().map(|url| uri(url.as_str())).or_else(|| logo.clone()),
             logo,
             publisher,
-            hub: snapshot.hub.as_ref().filter(|_| addresses.is_distributed()).map(|url| uri(url.as_str())),
+            hubs: if addresses.is_distributed() {
+                snapshot.hubs.iter().map(|url| uri(url.as_str())).collect()
+            } else {
+                Vec::new()
+            },
             addresses,
             license: publication.license.as_ref().map(|url| uri(url.as_str())),
             rights: publication.rights.as_deref().and_then(line),

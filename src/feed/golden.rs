@@ -38,7 +38,7 @@ fn everything() -> Snapshot {
     Snapshot {
         feed,
         category: None,
-        hub: Some(sample::url("https://bao.example/websub")),
+        hubs: vec![sample::url("https://bao.example/websub")],
         ..sample::snapshot()
     }
 }
@@ -73,7 +73,7 @@ fn a_feed_with_archives_tombstones_and_rights() {
             feed: FeedDefinition { place: sample::place("luu-tru"), ..sample::feed() },
             tombstones: sample::tombstones(),
             part: Part::Subscription { archives: 3 },
-            hub: Some(sample::url("https://bao.example/websub")),
+            hubs: vec![sample::url("https://bao.example/websub")],
             ..sample::snapshot()
         },
     );
@@ -86,7 +86,7 @@ fn an_archive_between_two_others() {
         &Snapshot {
             feed: FeedDefinition { place: sample::place("luu-tru"), ..sample::feed() },
             part: Part::Archive { number: 2, archives: 3 },
-            hub: Some(sample::url("https://bao.example/websub")),
+            hubs: vec![sample::url("https://bao.example/websub")],
             ..sample::snapshot()
         },
     );

@@ -17,8 +17,8 @@ struct Feed<'d> {
     icon: Option<&'d str>,
     authors: [Author<'d>; 1],
     language: &'d str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hubs: Option<[Hub<'d>; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hubs: Vec<Hub<'d>>,
     #[serde(rename = "_bantin", skip_serializing_if = "FeedExtension::is_empty")]
     extension: FeedExtension<'d>,
     items: Vec<Item<'d>>,
@@ -137,7 +137,7 @@ pub(super) fn render(document: &Document<'_>) -> Result<Vec<u8>, RenderError> {
         icon: document.image.as_deref(),
         authors: [Author { name: &document.publisher.name, url: Some(&document.publisher.url) }],
         language: document.language.as_str(),
-        hubs: document.hub.as_deref().map(|url| [Hub { r#type: "WebSub", url }]),
+        hubs: document.hubs.iter().map(|url| Hub { r#type: "WebSub", url }).collect(),
         extension: FeedExtension {
             rights: document.rights.as_deref(),
             license: document.license.as_deref(),

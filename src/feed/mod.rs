@@ -51,8 +51,8 @@ pub struct Snapshot {
     pub tombstones: Vec<Tombstone>,
     /// Which of the feed's documents this is.
     pub part: Part,
-    /// The WebSub hub that distributes it.
-    pub hub: Option<WebUrl>,
+    /// The WebSub hubs that distribute it.
+    pub hubs: Vec<WebUrl>,
 }
 
 /// An article that was taken back.

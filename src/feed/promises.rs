@@ -93,7 +93,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     (any_feed(), any_place(), any_part(), any::<bool>()).prop_flat_map(|(mut snapshot, place, part, hub)| {
         snapshot.feed.place = place;
         snapshot.part = part;
-        snapshot.hub = hub.then(|| sample::url("https://bao.example/websub"));
+        snapshot.hubs = hub.then(|| sample::url("https://bao.example/websub")).into_iter().collect();
         any_tombstones(&snapshot.articles)
             .prop_map(move |tombstones| Snapshot { tombstones, ..snapshot.clone() })
     })
@@ -246,8 +246,8 @@ proptest! {
                 prop_assert!(of(rel).len() <= 1);
                 prop_assert!(!of(rel).contains(&own[0]), "{} leads to itself", rel);
             }
-            let private = matches!(snapshot.feed.place, FeedPlace::Private { .. });
-            prop_assert!(!private || of("hub").is_empty());
+            let polled = matches!(snapshot.part, Part::Subscription { .. } | Part::Page { number: 0 | 1, .. });
+            prop_assert!(polled || of("hub").is_empty() || of("prev-archive").is_empty());
         }
         let relations = |links: &[atom_syndication::Link]| -> Vec<String> {
             let ours = |link: &&atom_syndication::Link| !["alternate", "self"].contains(&link.rel.as_str());

@@ -63,7 +63,7 @@ fn links(document: &Document<'_>) -> Vec<Link> {
     std::iter::once(link("self", document.addresses.own(own), Some(own)))
         .chain(document.alternates(own).map(|(format, url)| link("alternate", url, Some(format))))
         .chain(others.map(|(relation, url)| link(relation, url, Some(own))))
-        .chain(document.hub.iter().map(|hub| link("hub", hub.clone(), None)))
+        .chain(document.hubs.iter().map(|hub| link("hub", hub.clone(), None)))
         .chain(document.license.iter().map(|license| link("license", license.clone(), None)))
         .collect()
 }

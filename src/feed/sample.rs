@@ -50,6 +50,7 @@ pub(super) fn feed() -> FeedDefinition {
         formats: Format::ALL.to_vec(),
         language: None,
         image: None,
+        push: crate::domain::PushContent::Full,
     }
 }
 
@@ -154,6 +155,6 @@ pub(super) fn snapshot() -> Snapshot {
         articles: vec![rich(), minimal, hostile()],
         tombstones: Vec::new(),
         part: Part::Subscription { archives: 0 },
-        hub: None,
+        hubs: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ mod server;
 
 pub use ask::{Answer, Hop, Method};
 pub use post::{Headers, Reply};
+pub use public::is_public;
 
 use names::{Guard, OutOfReach, SystemNames};
 use reqwest::dns::Resolve;

@@ -44,7 +44,7 @@ const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 9
 
 /// Whether an address is the same one from everywhere on the Internet, and one host's alone. What
 /// is not leads into somebody's network, ours perhaps.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !INSIDE_V4.iter().any(|network| is_v4_in(address, *network)),
         IpAddr::V6(address) if is_v6_in(address, NAT64) => {

@@ -87,6 +87,8 @@ pub struct Cacheable {
     pub cache_control: &'static str,
     /// Which request headers chose it.
     pub vary: &'static str,
+    /// Where changes are told of (RFC 8288).
+    pub link: Option<String>,
     /// What conditional requests are judged by.
     pub validators: Validators,
 }
@@ -125,6 +127,9 @@ impl Cacheable {
         put(header::CONTENT_TYPE, self.content_type);
         if let Some(coding) = self.coding {
             put(header::CONTENT_ENCODING, coding);
+        }
+        if let Some(link) = &self.link {
+            put(header::LINK, link);
         }
         (StatusCode::OK, headers, self.bytes).into_response()
     }

@@ -22,6 +22,10 @@ pub async fn asked(
     present: &Representation,
     visitor: &Visitor,
 ) -> Result<Option<Delta>, RepresentationError> {
+    // They may be made for the hub alone.
+    if !app.delta {
+        return Ok(None);
+    }
     let text = |name| joined(&visitor.headers, &name);
     match (text(HeaderName::from_static("a-im")), text(header::IF_NONE_MATCH)) {
         (Some(a_im), Some(tags)) if accepts_feed(&a_im) => {

@@ -198,6 +198,7 @@ pub fn cacheable(made: &Representation, coding: Coding, bytes: Bytes) -> Cacheab
             _ => CACHE_CONTROL,
         },
         vary: VARY,
+        link: made.link().map(str::to_owned),
         validators: made.validators(coding),
     }
 }

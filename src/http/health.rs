@@ -26,6 +26,84 @@ struct Kind {
     state: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HubWork {
+    work: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Endpoint {
+    kind: String,
+    host: String,
+}
+
+/// How the hub stands.
+#[derive(Default)]
+struct HubGauges {
+    topics: Gauge,
+    callbacks: Gauge,
+    failing: Gauge,
+    requests: Gauge,
+    due: Gauge,
+    lag: Gauge,
+    work: Family<HubWork, Gauge>,
+    endpoints: Family<Endpoint, Gauge>,
+}
+
+impl HubGauges {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("hub_topics", "Topics with a callback", self.topics.clone());
+        registry.register("hub_callbacks", "Callbacks whose lease runs", self.callbacks.clone());
+        registry.register("hub_failing_callbacks", "Callbacks whose last push failed", self.failing.clone());
+        registry.register("hub_requests", "Requests that wait to be verified", self.requests.clone());
+        registry.register("hub_due_pushes", "Pushes that are due", self.due.clone());
+        registry.register_with_unit(
+            "hub_lag",
+            "Age of the oldest push that is due and not taken",
+            Unit::Seconds,
+            self.lag.clone(),
+        );
+        registry.register(
+            "hub_work",
+            "Pushes, verifications and messages to endpoints by this process since its start, by outcome",
+            self.work.clone(),
+        );
+        registry.register_with_unit(
+            "hub_endpoint_failing",
+            "How long another hub or a webhook has taken nothing; 0 while it does",
+            Unit::Seconds,
+            self.endpoints.clone(),
+        );
+    }
+
+    async fn read(&self, app: &AppState) {
+        let now = app.clock.now();
+        if let Ok(counts) = app.store.hub_counts(now).await {
+            self.topics.set(counts.topics);
+            self.callbacks.set(counts.callbacks);
+            self.failing.set(counts.failing);
+            self.requests.set(counts.requests);
+            self.due.set(counts.due);
+            self.lag.set(counts.oldest_due.map_or(0, |oldest| (now - oldest).num_seconds()));
+        }
+        for ((work, outcome), count) in app.hub_tally.counts() {
+            let labels = HubWork { work: work.to_owned(), outcome: outcome.to_owned() };
+            self.work.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        if let Ok(endpoints) = app.store.endpoint_states().await {
+            for endpoint in endpoints {
+                let labels = Endpoint {
+                    kind: endpoint.kind.as_str().to_owned(),
+                    host: endpoint.url.host().to_owned(),
+                };
+                let failing = endpoint.failing_since.map_or(0, |since| (now - since).num_seconds());
+                self.endpoints.get_or_create(&labels).set(failing);
+            }
+        }
+    }
+}
+
 /// What is counted, and how it is told (Prometheus text format, OpenMetrics 1.0).
 pub struct Health {
     registry: Mutex<Registry>,
@@ -38,6 +116,7 @@ pub struct Health {
     subscribers: Family<Kind, Gauge>,
     rendered: Gauge,
     lag: Gauge,
+    hub: HubGauges,
 }
 
 impl Default for Health {
@@ -55,7 +134,9 @@ impl Default for Health {
             subscribers: Family::default(),
             rendered: Gauge::default(),
             lag: Gauge::default(),
+            hub: HubGauges::default(),
         };
+        health.hub.register(&mut registry);
         registry.register("http_answers", "Answers by route and status", health.answers.clone());
         registry.register_with_unit(
             "http_answer_duration",
@@ -190,6 +271,7 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
     if let Ok(oldest) = app.store.oldest_due(now).await {
         health.lag.set(oldest.map_or(0, |oldest| (now - oldest).num_seconds()));
     }
+    health.hub.read(&app).await;
     let mut text = String::new();
     let registry = health.registry.lock().unwrap_or_else(PoisonError::into_inner);
     if encode(&mut text, &registry).is_err() {

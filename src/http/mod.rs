@@ -17,6 +17,7 @@ pub mod pictures;
 mod readers;
 mod sitemaps;
 mod visitor;
+mod websub;
 
 pub use health::Health;
 pub use limiter::Limiter;
@@ -70,6 +71,7 @@ pub fn router(app: AppState) -> Router {
         .route("/mailbox", get(mailbox::letters))
         .route("/mailbox/{name}", get(mailbox::letter))
         .route("/mailbox/{name}/source", get(mailbox::source))
+        .route("/websub", get(websub::explain).post(websub::ask))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The first parts of the paths that are this program's own: an alias below one is never asked for.
-pub const OWN_PATHS: [&str; 18] = [
+pub const OWN_PATHS: [&str; 19] = [
     "",
     "articles",
     "confirm",
@@ -30,6 +30,7 @@ pub const OWN_PATHS: [&str; 18] = [
     "style.css",
     "subscribe",
     "unsubscribe",
+    "websub",
 ];
 
 /// The feed's document has another address now: the same format, or the first that the feed has.

@@ -64,6 +64,7 @@ where
         coding: None,
         cache_control: CACHE_CONTROL,
         vary: VARY,
+        link: None,
     }
     .answer(&visitor.headers, app.clock.now())
 }
@@ -152,6 +153,7 @@ pub async fn style(State(app): State<AppState>, visitor: Visitor) -> Response {
         coding: None,
         cache_control: "public, max-age=3600",
         vary: "Accept-Encoding",
+        link: None,
     }
     .answer(&visitor.headers, app.clock.now())
 }

@@ -96,6 +96,7 @@ pub async fn listing(State(app): State<AppState>, uri: Uri, visitor: Visitor) ->
             coding: coding.name(),
             cache_control: CACHE_CONTROL,
             vary: VARY,
+            link: None,
             validators: made.validators.clone(),
         }
         .answer(&visitor.headers, app.clock.now()),
@@ -118,6 +119,7 @@ pub async fn robots(State(app): State<AppState>, visitor: Visitor) -> Response {
         coding: None,
         cache_control: "public, max-age=3600",
         vary: VARY,
+        link: None,
     }
     .answer(&visitor.headers, app.clock.now())
 }

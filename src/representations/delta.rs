@@ -219,10 +219,11 @@ impl Representations {
         base: Arc<Version>,
     ) -> Result<Option<Arc<Representation>>, RepresentationError> {
         let (snapshot, contents) = self.snapshot(&wanted).await?;
+        let link = self.link(&wanted);
         self.rendered.fetch_add(1, Ordering::Relaxed);
         let work = tokio::task::spawn_blocking(move || {
             let format = wanted.format;
-            let whole = Representation::of(render(&snapshot, format)?, wanted, &contents);
+            let whole = Representation::of(render(&snapshot, format)?, wanted, &contents, link);
             let version = Version::of(path, &whole, &snapshot);
             let bytes = render(&base.cut(snapshot), format)?;
             let is_smaller = bytes.len() < whole.bytes().len();

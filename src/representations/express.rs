@@ -172,10 +172,11 @@ mod tests {
             formats: Format::ALL.to_vec(),
             language: None,
             image: None,
+            push: crate::domain::PushContent::Full,
         };
         let wanted = Wanted { feed, which: Which::Subscription, format: Format::Rss };
         let contents = Contents { change_number, ..Contents::empty() };
-        Arc::new(Representation::of(change_number.to_string().into_bytes(), wanted, &contents))
+        Arc::new(Representation::of(change_number.to_string().into_bytes(), wanted, &contents, None))
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct Representation {
     former: Mutex<Option<Arc<Pieces>>>,
     /// What was asked for: enough to make it again.
     pub(super) wanted: Wanted,
+    link: Option<Arc<str>>,
     /// The publish sequence up to which it shows everything.
     pub change_number: i64,
     last_modified: Instant,
@@ -42,7 +43,12 @@ pub struct Representation {
 }
 
 impl Representation {
-    pub(super) fn of(mut bytes: Vec<u8>, wanted: Wanted, contents: &Contents) -> Self {
+    pub(super) fn of(
+        mut bytes: Vec<u8>,
+        wanted: Wanted,
+        contents: &Contents,
+        link: Option<Arc<str>>,
+    ) -> Self {
         // What a growing vector holds in reserve would be held as long as the document.
         bytes.shrink_to_fit();
         // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
@@ -55,6 +61,7 @@ impl Representation {
             pieces: OnceLock::new(),
             former: Mutex::default(),
             wanted,
+            link,
             change_number: contents.change_number,
             last_modified: contents.last_modified,
             twice_in_one_second: contents.twice_in_one_second,
@@ -156,6 +163,11 @@ impl Representation {
     /// The kept feeds whose events change it.
     pub fn keys(&self) -> &[FeedKey] {
         self.wanted.feed.selection.keys()
+    }
+
+    /// The value of its `Link` field: the hubs that distribute it, and its topic.
+    pub fn link(&self) -> Option<&str> {
+        self.link.as_deref()
     }
 
     /// What it was asked for as.

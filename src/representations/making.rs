@@ -59,11 +59,12 @@ impl Representations {
         self.rendered.fetch_add(u64::try_from(formats.len()).unwrap_or_default(), Ordering::Relaxed);
         let wanted: Vec<Wanted> =
             formats.iter().map(|format| Wanted { format: *format, ..wanted.clone() }).collect();
-        let paths: Vec<Option<String>> = wanted.iter().map(|wanted| self.path_in_memory(wanted)).collect();
+        let told = wanted.iter().map(|wanted| (self.path_in_memory(wanted), self.link(wanted)));
+        let told: Vec<(Option<String>, Option<Arc<str>>)> = told.collect();
         let work = tokio::task::spawn_blocking(move || {
             let documents = render_each(&snapshot, &formats)?;
-            let made = documents.into_iter().zip(wanted).zip(paths).map(|((bytes, wanted), path)| {
-                let made = Representation::of(bytes, wanted, &contents);
+            let made = documents.into_iter().zip(wanted).zip(told).map(|((bytes, wanted), (path, link))| {
+                let made = Representation::of(bytes, wanted, &contents, link);
                 let version = path.map(|path| Version::of(path, &made, &snapshot));
                 (made, version)
             });

@@ -7,6 +7,7 @@ mod coding;
 mod delta;
 mod express;
 mod found;
+mod hubs;
 mod listings;
 mod made;
 mod making;
@@ -16,6 +17,7 @@ pub use coding::Coding;
 pub use delta::{Delta, accepts_feed};
 pub use express::Ready;
 pub use found::Found;
+pub use hubs::Hubs;
 pub use listings::{Listed, Listing};
 pub use made::{Coded, Representation};
 
@@ -124,6 +126,7 @@ pub struct Representations {
     rendered: AtomicU64,
     /// Where deltas are switched on.
     deltas: Option<Deltas>,
+    hubs: Hubs,
 }
 
 impl Representations {
@@ -132,6 +135,7 @@ impl Representations {
         store: Store,
         publication: Publication,
         declared: Vec<DeclaredFeed>,
+        hubs: Hubs,
         memory: u64,
     ) -> Result<Self, StoreError> {
         let shelf: Arc<express::Shelf> = Arc::default();
@@ -157,6 +161,7 @@ impl Representations {
             looks: AtomicU64::new(0),
             rendered: AtomicU64::new(0),
             deltas: None,
+            hubs,
         };
         representations.tree.store(representations.store.tree_version().await?, Ordering::Release);
         // Seen before read: what changes in between is seen again.
@@ -176,7 +181,9 @@ impl Representations {
     }
 
     async fn note_definitions(&self, directory: &Directory, now: Instant) -> Result<(), StoreError> {
-        let fingerprint = |feed: &FeedDefinition| Directory::fingerprint(&self.publication, feed);
+        let hubs = self.hubs.fingerprint();
+        let fingerprint =
+            |feed: &FeedDefinition| format!("{}{hubs}", Directory::fingerprint(&self.publication, feed));
         let kept = directory.feeds().iter().filter_map(|feed| Some((feed.key()?, feed)));
         let definitions: Vec<Definition> = kept
             .map(|(key, feed)| Definition { key, fingerprint: fingerprint(feed), window: feed.window })
@@ -266,9 +273,10 @@ impl Representations {
         let (snapshot, contents) = self.snapshot(&wanted).await?;
         self.rendered.fetch_add(1, Ordering::Relaxed);
         let path = self.path_in_memory(&wanted);
+        let link = self.link(&wanted);
         let work = tokio::task::spawn_blocking(move || {
             let bytes = render(&snapshot, wanted.format)?;
-            let made = Representation::of(bytes, wanted, &contents);
+            let made = Representation::of(bytes, wanted, &contents, link);
             let version = path.map(|path| Version::of(path, &made, &snapshot));
             Ok::<_, RenderError>((made, version))
         });
@@ -289,7 +297,7 @@ impl Representations {
             articles: contents.articles,
             tombstones: contents.tombstones,
             part: contents.part,
-            hub: None,
+            hubs: self.hubs.of(&wanted.feed.place),
         };
         let contents = Contents { articles: Vec::new(), tombstones: Vec::new(), ..contents };
         Ok((snapshot, contents))

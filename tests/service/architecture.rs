@@ -6,7 +6,7 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 9] = [
+const NEIGHBOURS: [(&str, &[&str]); 10] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
@@ -15,6 +15,8 @@ const NEIGHBOURS: [(&str, &[&str]); 9] = [
     ("subscribe", &["digest"]),
     // Letters name feeds as the directory names them now, and carry the reader's links.
     ("dispatch", &["representations", "subscribe"]),
+    // A push is what a GET returns; a private topic is proved as its reader's links are.
+    ("hub", &["representations", "subscribe"]),
     ("app", &["config"]),
     ("cli", &["app", "config"]),
     // The root of the library, and the program that calls it.

@@ -198,7 +198,7 @@ fn hostile_snapshot(place: FeedPlace, part: Part) -> Snapshot {
         articles: articles.collect(),
         tombstones: vec![tombstone(99, 0), tombstone(99, 0), tombstone(98, 5), tombstone(0, 9)],
         part,
-        hub: WebUrl::parse("https://bao.example/websub?a&b").ok(),
+        hubs: WebUrl::parse("https://bao.example/websub?a&b").into_iter().collect(),
     }
 }
 
