@@ -85,7 +85,7 @@ impl<'w> Subscriber<'w> {
         assert!(push.body == topic.body, "the notification is what the topic is");
         assert_eq!(push.header("content-type"), topic.header("content-type"));
         assert_eq!(targets(&push.links(), "hub")[0], self.hub);
-        assert_eq!(targets(&push.links(), "self"), [self.topic.clone()]);
+        assert_eq!(targets(&push.links(), "self"), std::slice::from_ref(&self.topic));
         let given = push.header("x-hub-signature");
         match self.secret {
             None => assert_eq!(given, None, "no secret was given"),
