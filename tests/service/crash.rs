@@ -19,17 +19,20 @@ const KILLS: usize = 12;
 const IN_FLIGHT: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Dice(Seeded);
+/// Chance that a seed repeats.
+pub struct Dice(Seeded);
 
 impl Dice {
-    fn new(story: &str) -> Self {
+    /// Chance for a story, which prints its seed.
+    pub fn new(story: &str) -> Self {
         let seed = std::env::var("BANTIN_TEST_SEED").ok().and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or_else(|| SystemClock.now().timestamp_subsec_micros().into());
         println!("{story}: BANTIN_TEST_SEED={seed}");
         Self(Seeded::starting_at(seed))
     }
 
-    fn below(&self, end: usize) -> usize {
+    /// A number below this one.
+    pub fn below(&self, end: usize) -> usize {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         usize::try_from(u64::from_le_bytes(bytes) % u64::try_from(end).unwrap()).unwrap()
@@ -56,7 +59,8 @@ fn on_postgres() -> World {
     world
 }
 
-fn pause(milliseconds: usize) {
+/// Waits.
+pub fn pause(milliseconds: usize) {
     std::thread::sleep(Duration::from_millis(u64::try_from(milliseconds).unwrap()));
 }
 

@@ -190,6 +190,11 @@ impl World {
         self.past_the_store(async |connection| sqlx::query_scalar(sql).fetch_one(connection).await.unwrap())
     }
 
+    /// Texts from the ledger.
+    pub fn texts(&self, sql: &'static str) -> Vec<String> {
+        self.past_the_store(async |connection| sqlx::query_scalar(sql).fetch_all(connection).await.unwrap())
+    }
+
     /// How many editions' deliveries stand in a state.
     pub fn deliveries(&self, state: &str) -> i64 {
         let state = state.to_owned();
@@ -208,7 +213,8 @@ impl World {
             && self.number("SELECT count(*) FROM editions WHERE completed_at IS NULL") == 0
     }
 
-    fn change(&self, sql: &'static str) {
+    /// Changes the ledger behind the program's back.
+    pub fn change(&self, sql: &'static str) {
         self.past_the_store(async |connection| sqlx::query(sql).execute(connection).await.unwrap());
     }
 

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod archives;
+mod callbacks;
 mod check;
 mod commands;
 mod crash;
@@ -13,6 +14,11 @@ mod export;
 mod express;
 mod feeds_http;
 mod gets;
+mod hub;
+mod hub_death;
+mod hub_faults;
+mod hub_pushes;
+mod hub_rocks;
 mod imports;
 mod journey;
 mod judges;

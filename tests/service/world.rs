@@ -299,14 +299,19 @@ pub fn python(script: &str, arguments: &[&str]) -> String {
 
 /// Runs a script of Node.js with the outside parsers that `tests/run` installs.
 pub fn node(script: &str, arguments: &[&str]) -> String {
+    let output = node_command(script, arguments).output().unwrap_or_else(|error| {
+        panic!("node is needed for the tests ({error}); tests/run installs it");
+    });
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "node with rss-parser is needed; run tests/run\n{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A script of Node.js that finds what `tests/run` installs.
+pub fn node_command(script: &str, arguments: &[&str]) -> Command {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-node");
     let folder = PathBuf::from(std::env::var("BANTIN_TEST_NODE").unwrap_or_else(|_| own.to_owned()));
     let mut command = Command::new("node");
     command.env("NODE_PATH", folder.join("node_modules")).arg("-e").arg(script).args(arguments);
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("node is needed for the tests ({error}); tests/run installs it");
-    });
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "node with rss-parser is needed in {folder:?}; run tests/run\n{errors}");
-    String::from_utf8(output.stdout).unwrap()
+    command
 }
