@@ -18,18 +18,24 @@ pub struct Served {
 
 impl Served {
     pub async fn start(program: &str, folder: &Path, store: &str) -> Self {
+        // The documents of 1,000 feeds in three formats take more than the 256 MB of the default.
+        let memory = std::env::var("BANTIN_BENCH_MEMORY_MB").unwrap_or_else(|_| "4096".to_owned());
+        let store = format!("sqlite:{store}");
+        let settings = [("BANTIN_SERVER__FEED_MEMORY_MB", &*memory), ("BANTIN_STORE__URL", &store)];
+        Self::with(program, folder, &settings).await
+    }
+
+    /// With these settings, as environment variables.
+    pub async fn with(program: &str, folder: &Path, settings: &[(&str, &str)]) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap().to_string();
         drop(free);
-        // The documents of 1,000 feeds in three formats take more than the 256 MB of the default.
-        let memory = std::env::var("BANTIN_BENCH_MEMORY_MB").unwrap_or_else(|_| "4096".to_owned());
         let process = Command::new(program)
             .arg("serve")
             .current_dir(folder)
             .env("BANTIN_SERVER__LISTEN", &address)
-            .env("BANTIN_SERVER__FEED_MEMORY_MB", memory)
-            .env("BANTIN_STORE__URL", format!("sqlite:{store}"))
             .env("BANTIN_LOG__LEVEL", "warn")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .expect("the release program: cargo build --release");
@@ -45,15 +51,19 @@ impl Served {
         panic!("nobody answers at {}", served.address);
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Milliseconds of CPU since its start.
     pub fn cpu_ms(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) * TICK_MS
     }
 
     pub fn resident_mb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_024
     }
@@ -119,7 +129,12 @@ impl Line {
     pub async fn ask(&mut self, path: &str, known: Option<&str>) -> Answer {
         let condition = known.map(|tag| format!("If-None-Match: {tag}\r\n")).unwrap_or_default();
         let head = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAccept-Encoding: gzip\r\n{condition}\r\n");
-        self.stream.write_all(head.as_bytes()).await.unwrap();
+        self.exchange(head.as_bytes()).await
+    }
+
+    /// One whole request, one answer.
+    pub async fn exchange(&mut self, request: &[u8]) -> Answer {
+        self.stream.write_all(request).await.unwrap();
         self.read.clear();
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
