@@ -8,6 +8,7 @@ use crate::{digest, publish};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,7 +53,7 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
         tracker.spawn(letters(Arc::clone(app), stop.clone()));
     }
     if roles.worker {
-        hub(&tracker, app, stop)?;
+        tracker.spawn(hub(Arc::clone(app), app.hub_worker(stop.clone())?));
     }
     // Letters link to feeds by their present names, so a worker looks at the directory too.
     tracker.spawn(representations(Arc::clone(app), stop.clone()));
@@ -175,16 +176,20 @@ async fn representations(app: Arc<App>, stop: CancellationToken) {
 
 /// The hub's loops: each goes on while the others wait for slow servers. A hub that is switched off
 /// still tells other hubs and webhooks.
-fn hub(tracker: &TaskTracker, app: &Arc<App>, stop: &CancellationToken) -> Result<(), AppError> {
-    let hub = app.hub_worker(stop.clone())?;
+async fn hub(app: Arc<App>, hub: Hub) {
+    let mut loops = JoinSet::new();
     if app.hub.enabled {
-        tracker.spawn(notices(hub.clone(), app.wake.clone()));
-        tracker.spawn(verifications(hub.clone(), app.wake.clone()));
-        tracker.spawn(pushes(hub.clone(), app.wake.clone()));
+        loops.spawn(notices(hub.clone(), app.wake.clone()));
+        loops.spawn(verifications(hub.clone(), app.wake.clone()));
+        loops.spawn(pushes(hub.clone(), app.wake.clone()));
     }
-    tracker.spawn(endpoints(hub.clone(), app.wake.clone()));
-    tracker.spawn(hub_housekeeping(hub));
-    Ok(())
+    loops.spawn(endpoints(hub.clone(), app.wake.clone()));
+    loops.spawn(hub_housekeeping(hub.clone()));
+    loops.join_all().await;
+    // Only now: what was under way has been settled by whoever claimed it.
+    if let Err(error) = hub.give_back().await {
+        tracing::warn!(%error, "claims of the hub not given back; they end by themselves");
+    }
 }
 
 async fn notices(hub: Hub, wake: Wake) {
@@ -227,12 +232,12 @@ async fn endpoints(hub: Hub, wake: Wake) {
     }
 }
 
-/// Keeps claims alive, forgets what ended long ago, and lets claims go at the end.
+/// Keeps claims alive, and forgets what ended long ago.
 async fn hub_housekeeping(hub: Hub) {
     let mut forgotten = std::time::Instant::now();
     loop {
         tokio::select! {
-            () = hub.stop.cancelled() => break,
+            () = hub.stop.cancelled() => return,
             () = tokio::time::sleep(hub.rules.claim / 3) => {}
         }
         if let Err(error) = hub.keep_claims().await {
@@ -244,8 +249,5 @@ async fn hub_housekeeping(hub: Hub) {
                 tracing::warn!(%error, "ended callbacks not forgotten");
             }
         }
-    }
-    if let Err(error) = hub.give_back().await {
-        tracing::warn!(%error, "claims of the hub not given back; they end by themselves");
     }
 }

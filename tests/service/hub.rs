@@ -398,11 +398,13 @@ fn h10_a_feed_may_push_what_is_new_alone() {
             let expected = signature("sha256", "khóa", &push.body);
             assert_eq!(push.header("x-hub-signature"), Some(expected.as_str()), "{format}");
             assert_eq!(push.header("content-type"), feed(&world, "kinh-te", format).header("content-type"));
-            assert!(!tells(&push, "Giá lúa"), "{format} told it before");
+            // The first push tells everything: none was told before. JSON Feed has no such licence.
+            let is_cut = title == "Chợ nổi" && format != "json";
+            assert_eq!(!tells(&push, "Giá lúa"), is_cut, "{format} {title}");
+            assert_eq!(!tells(&push, "Cảng mới"), is_cut, "{format} {title}");
         }
         world.wait_for_pushes();
     }
-    assert_eq!(callbacks.pushed("/json").pop().unwrap().titles(), ["Chợ nổi"]);
     let whole: BTreeSet<String> = crate::served::titles(&world, "kinh-te").into_iter().collect();
     assert_eq!(whole.len(), 3, "GET gives all: {whole:?}");
 }
