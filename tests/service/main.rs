@@ -38,6 +38,7 @@ mod source;
 mod store_articles;
 mod store_feeds;
 mod store_histories;
+mod store_hub;
 mod store_readers;
 mod store_renaming;
 mod store_schema;
