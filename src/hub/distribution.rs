@@ -29,7 +29,7 @@ struct Parcel {
 /// Pushes, all of one topic with the same parcel.
 #[derive(Clone)]
 struct Distribution {
-    hub: Hub,
+    hub: Arc<Hub>,
     parcels: Arc<Mutex<HashMap<TopicId, Arc<Parcel>>>>,
 }
 
@@ -45,7 +45,7 @@ impl Errand for Distribution {
         &self,
         closed: Vec<String>,
     ) -> impl Future<Output = Result<Vec<ClaimedPush>, HubError>> + Send + 'static {
-        let hub = self.hub.clone();
+        let hub = Arc::clone(&self.hub);
         async move {
             let now = hub.clock.now();
             Ok(hub.store.claim_pushes(&hub.worker, CLAIMS, &closed, hub.claim_end(), now).await?)
@@ -79,7 +79,7 @@ impl Errand for Distribution {
     }
 
     fn settle(&self, done: Vec<Self::Done>) -> impl Future<Output = Result<(), HubError>> + Send + 'static {
-        let hub = self.hub.clone();
+        let hub = Arc::clone(&self.hub);
         async move {
             for (_, settlement) in &done {
                 hub.tally.count("push", outcome_of(settlement));
@@ -192,7 +192,7 @@ impl Hub {
     /// Pushes until nothing is due.
     pub async fn distribute(&self, wake: &Notify) -> Result<usize, HubError> {
         let (all, per_host) = (self.rules.connections, self.rules.connections_per_host);
-        let distribution = Distribution { hub: self.clone(), parcels: Arc::default() };
+        let distribution = Distribution { hub: Arc::new(self.clone()), parcels: Arc::default() };
         work(distribution, all, per_host, wake, &self.stop).await
     }
 

@@ -6,6 +6,9 @@ use std::collections::{HashMap, VecDeque};
 /// How many failures in a row, without an answer between, say that a host is down.
 const FAILURES: u32 = 3;
 
+/// How much may lie here for a host, lest those who try wait for the store.
+const ENOUGH: usize = 128;
+
 /// What one host has to do.
 #[derive(Debug)]
 struct Lane<T> {
@@ -75,6 +78,17 @@ impl<T> Lanes<T> {
         None
     }
 
+    /// How many may begin now.
+    pub(super) fn room(&self) -> usize {
+        let of_host = |host: &String| {
+            self.lanes
+                .get(host)
+                .map_or(0, |lane| lane.waiting.len().min(self.most_per_host.saturating_sub(lane.under_way)))
+        };
+        let free = self.most.saturating_sub(self.under_way);
+        self.turns.iter().map(of_host).sum::<usize>().min(free)
+    }
+
     /// Something came to its end: whether the host answered. `Some`: it is down for so many tries, and
     /// what waited for it is handed back.
     pub(super) fn end(&mut self, host: &str, answered: bool) -> Option<(u32, Vec<T>)> {
@@ -109,10 +123,15 @@ impl<T> Lanes<T> {
                 || !lane.waiting.is_empty()
                 || lane.down_until.is_some_and(|until| now < until + day)
         });
-        let enough = self.most_per_host * 4;
+        let enough = (self.most_per_host * 4).max(ENOUGH);
         let is_closed =
             |lane: &Lane<T>| lane.waiting.len() >= enough || lane.down_until.is_some_and(|until| now < until);
         self.lanes.iter().filter(|(_, lane)| is_closed(lane)).map(|(host, _)| host.clone()).collect()
+    }
+
+    /// How much is under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
     }
 
     /// How much waits here for its turn.
@@ -160,7 +179,7 @@ mod tests {
         lanes.wait("dead", 8);
         lanes.begin().unwrap();
         assert!(lanes.end("dead", true).is_none());
-        assert_eq!((lanes.waiting(), lanes.under_way), (0, 0));
+        assert_eq!((lanes.waiting(), lanes.under_way()), (0, 0));
     }
 
     proptest! {
@@ -184,10 +203,11 @@ mod tests {
                     },
                 }
                 prop_assert!(under_way.len() <= 5);
+                prop_assert!(lanes.room() <= lanes.waiting().min(5 - under_way.len()));
                 for host in &under_way {
                     prop_assert!(under_way.iter().filter(|other| *other == host).count() <= 2);
                 }
-                prop_assert_eq!(lanes.under_way, under_way.len());
+                prop_assert_eq!(lanes.under_way(), under_way.len());
                 prop_assert_eq!(put, out + under_way.len() + lanes.waiting());
             }
             // Whatever waits is begun in the end.

@@ -6,6 +6,7 @@ use super::{Hub, HubError, is_silence};
 use crate::domain::{HubMode, Instant, Lease, RequestId, VERIFICATION_BACKOFF, fraction, hex};
 use crate::fetch::{Answer, FetchError, Method};
 use crate::store::{ClaimedRequest, RequestKind, RequestSettlement};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
 
@@ -24,7 +25,7 @@ enum Word {
 
 /// Requests, each verified by itself.
 #[derive(Clone)]
-struct Verification(Hub);
+struct Verification(Arc<Hub>);
 
 impl Errand for Verification {
     type Item = ClaimedRequest;
@@ -38,7 +39,7 @@ impl Errand for Verification {
         &self,
         _closed: Vec<String>,
     ) -> impl Future<Output = Result<Vec<ClaimedRequest>, HubError>> + Send + 'static {
-        let hub = self.0.clone();
+        let hub = Arc::clone(&self.0);
         async move {
             let now = hub.clock.now();
             Ok(hub.store.claim_requests(&hub.worker, CLAIMS, hub.claim_end(), now).await?)
@@ -46,7 +47,7 @@ impl Errand for Verification {
     }
 
     fn attempt(&self, request: ClaimedRequest) -> impl Future<Output = (Self::Done, bool)> + Send + 'static {
-        let hub = self.0.clone();
+        let hub = Arc::clone(&self.0);
         async move {
             match hub.judge(&request).await {
                 Ok((settlement, answered)) => (Some((request.id, settlement)), answered),
@@ -68,7 +69,7 @@ impl Errand for Verification {
     }
 
     fn settle(&self, done: Vec<Self::Done>) -> impl Future<Output = Result<(), HubError>> + Send + 'static {
-        let hub = self.0.clone();
+        let hub = Arc::clone(&self.0);
         async move {
             for (request, settlement) in done.into_iter().flatten() {
                 hub.settle_request(request, &settlement).await?;
@@ -86,7 +87,7 @@ impl Hub {
     /// Works until no request is due.
     pub async fn verify(&self, wake: &Notify) -> Result<usize, HubError> {
         let (all, per_host) = (self.rules.connections, self.rules.connections_per_host);
-        work(Verification(self.clone()), all, per_host, wake, &self.stop).await
+        work(Verification(Arc::new(self.clone())), all, per_host, wake, &self.stop).await
     }
 
     async fn settle_request(&self, id: RequestId, settlement: &RequestSettlement) -> Result<(), HubError> {
