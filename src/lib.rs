@@ -4,7 +4,7 @@
 //!
 //! - 5 assembly: [`cli`], [`app`], [`config`]
 //! - 4 doors: [`http`], [`tick`]
-//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`hub`]
+//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`hub`], [`errands`]
 //! - 2 outside: [`store`] (SQL), [`relay`] (SMTP), [`fetch`] (HTTP out)
 //! - 1 makers: [`feed`], [`mail`], [`page`], [`intake`], with their words in [`wording`]
 //! - 0 words: [`domain`]
@@ -28,6 +28,8 @@ pub mod config;
 pub mod digest;
 #[cfg(feature = "server")]
 pub mod dispatch;
+#[cfg(feature = "server")]
+pub mod errands;
 #[cfg(feature = "server")]
 pub mod fetch;
 #[cfg(feature = "server")]

@@ -130,7 +130,7 @@ async fn letters(app: Arc<App>, stop: CancellationToken) {
             // The dispatcher begins no letter after a stop. One whose server takes longer than the
             // grace is cut off, and is repeated under its own Message-ID.
             () = stop_after_grace(&stop) => break,
-            ended = dispatcher.run() => if let Err(error) = ended {
+            ended = dispatcher.run(&app.wake.dispatch) => if let Err(error) = ended {
                 tracing::error!(%error, "deliveries not settled; their claims end by themselves");
             },
         }

@@ -3,8 +3,9 @@ use crate::app::{SystemChance, SystemClock, publication_of, templates_of};
 use crate::config::{Config, read_folder};
 use crate::domain::{
     ALL_SLUG, Alias, CategoryTree, Chance, Clock, DeclaredFeed, DigestFeeds, Directory, FeedKey, Instant,
-    Lookup, Selected, Slug, Term,
+    Lookup, Selected, Slug, Term, WebUrl,
 };
+use crate::fetch::is_public;
 use crate::http::OWN_PATHS;
 use crate::relay::{self, MailUrl, SmtpOptions};
 use crate::store::Store;
@@ -14,6 +15,7 @@ use serde_json::json;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
+use url::Host;
 
 /// No newsroom's clock is before this release.
 const RELEASED: &str = "2026-11-01T00:00:00Z";
@@ -68,6 +70,7 @@ impl Check {
             Ok(config) => {
                 report.fine("configuration", "can be read");
                 addresses(&mut report, &config);
+                hub(&mut report, &config);
                 clock(&mut report, SystemClock.now());
                 templates(&mut report, &config);
                 let stored = store(&mut report, &config).await;
@@ -134,6 +137,46 @@ fn addresses(report: &mut Report, config: &Config) {
     }
     if settings.contact.is_none() {
         report.doubt(PART, "publication.contact is not set; readers have nobody to write to");
+    }
+}
+
+fn hub(report: &mut Report, config: &Config) {
+    const PART: &str = "hub";
+    if config.hub.allow_private_callbacks {
+        report.doubt(
+            PART,
+            "hub.allow_private_callbacks is true: strangers can make this machine talk to its neighbours; set it to false unless all callbacks are your own",
+        );
+    }
+    if let (true, Some(url)) = (config.hub.enabled, &config.publication.base_url) {
+        if is_inside(url) {
+            report.doubt(
+                PART,
+                format!("publication.base_url {url} leads nowhere from outside, so readers' servers cannot subscribe; set it to the public address, or hub.enabled to false"),
+            );
+        } else {
+            report.fine(PART, format!("readers' servers subscribe at {}", url.with_path("/websub")));
+        }
+    }
+    let external = config.hub.external.iter().map(|url| ("hub.external", url));
+    let webhooks = config.webhooks.urls.iter().map(|url| ("webhooks.urls", url));
+    for (key, url) in external.chain(webhooks).filter(|(_, url)| url.as_url().scheme() == "http") {
+        if !is_inside(url) {
+            report.doubt(
+                PART,
+                format!("{key}: {url} is not https, so anybody on the way reads along; use https"),
+            );
+        }
+    }
+}
+
+/// Whether an address says by its form that it lies within a network.
+fn is_inside(url: &WebUrl) -> bool {
+    match url.as_url().host() {
+        Some(Host::Ipv4(address)) => !is_public(address.into()),
+        Some(Host::Ipv6(address)) => !is_public(address.into()),
+        Some(Host::Domain(name)) => !name.trim_end_matches('.').contains('.') || name.ends_with(".localhost"),
+        None => true,
     }
 }
 

@@ -158,7 +158,7 @@ async fn preview(app: &Arc<App>, digest: &Digest, to: Option<&EmailAddress>) -> 
 async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<()> {
     let answer = run_now(&app.store, digest, app.clock.now()).await?;
     let dispatcher = app.dispatcher(CancellationToken::new());
-    let settled = dispatcher.run().await;
+    let settled = dispatcher.run(&tokio::sync::Notify::new()).await;
     dispatcher.give_back().await?;
     let settled = settled?;
     let (articles, deliveries) = match &answer {

@@ -9,8 +9,10 @@ mod letter;
 pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
 
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberId,
+    SubscriberState, fraction,
 };
+use crate::errands::{Errand, work};
 use crate::mail::Message;
 use crate::relay::{Parcel, Relay};
 use crate::store::{ClaimedDelivery, Settlement, Store, StoreError};
@@ -18,12 +20,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How many deliveries a worker claims at once for each connection it may use: enough that
 /// connections never wait for the store, few enough that a crash leaves little to wait for.
-const CLAIMS_PER_CONNECTION: usize = 4;
+const CLAIMS_PER_CONNECTION: usize = 16;
 
 /// How many outcomes of each kind there were since the start, for the metrics.
 #[derive(Debug, Default)]
@@ -72,49 +75,117 @@ pub struct Dispatcher {
     pub stop: CancellationToken,
 }
 
-impl Dispatcher {
-    /// Works until nothing is due, or until it is asked to stop. Returns how many deliveries were settled.
-    pub async fn run(&self) -> Result<usize, StoreError> {
-        let mut settled = 0;
-        while !self.stop.is_cancelled() {
-            let now = self.clock.now();
-            // Asking is a read; claiming takes the one write lock of SQLite, each second.
-            if self.store.oldest_due(now).await?.is_none() {
-                return Ok(settled);
-            }
-            let limit = self.connections * CLAIMS_PER_CONNECTION;
-            let until = now + chrono::Duration::from_std(self.claim).unwrap_or(chrono::Duration::seconds(90));
-            let claimed = self.store.claim_deliveries(&self.worker, limit, until, now).await?;
-            if claimed.is_empty() {
-                break;
-            }
-            settled += self.deliver_all(claimed).await?;
-        }
-        Ok(settled)
+/// Why the work stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It was stopped.
+    #[error("the dispatch was stopped: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+/// Letters, each in the lane of its reader's mail provider.
+#[derive(Clone)]
+struct Letters(Arc<Dispatcher>);
+
+impl Errand for Letters {
+    type Item = ClaimedDelivery;
+    type Done = (DeliveryId, Settlement, Letter);
+    type Error = DispatchError;
+    // What a crash repeats are letters: no more than there are hands.
+    const SETTLES_FIRST: bool = true;
+
+    fn batch(&self) -> usize {
+        self.0.connections * CLAIMS_PER_CONNECTION
     }
 
-    async fn deliver_all(&self, claimed: Vec<ClaimedDelivery>) -> Result<usize, StoreError> {
-        let keeper = self.keep_claims();
-        let mut under_way = JoinSet::new();
-        let mut waiting = claimed.into_iter();
-        let mut failure = None;
-        let mut settled = 0;
-        loop {
-            while under_way.len() < self.connections && !self.stop.is_cancelled() {
-                let Some(delivery) = waiting.next() else { break };
-                let dispatcher = self.clone();
-                under_way.spawn(async move { dispatcher.deliver(&delivery).await });
+    fn bounds(&self) -> (usize, usize) {
+        // While one half waits for the disk, the other speaks with the mail server.
+        let hands = self.0.connections * 2;
+        (hands, hands)
+    }
+
+    fn host(delivery: &ClaimedDelivery) -> String {
+        delivery.subscriber.address.domain().to_owned()
+    }
+
+    fn claim(
+        &self,
+        _closed: Vec<String>,
+    ) -> impl Future<Output = Result<Vec<ClaimedDelivery>, DispatchError>> + Send + 'static {
+        let letters = self.clone();
+        async move {
+            let dispatcher = &letters.0;
+            let now = dispatcher.clock.now();
+            // Asking is a read; claiming takes the one write lock of SQLite, each second.
+            if dispatcher.store.oldest_due(now).await?.is_none() {
+                return Ok(Vec::new());
             }
-            match under_way.join_next().await {
-                None => break,
-                Some(Ok(Ok(()))) => settled += 1,
-                Some(Ok(Err(error))) => failure = Some(error),
-                // Its claim ends by itself, and somebody tries again.
-                Some(Err(panic)) => tracing::error!(%panic, "a delivery fell over"),
-            }
+            let until = dispatcher.claim_end();
+            Ok(dispatcher.store.claim_deliveries(&dispatcher.worker, letters.batch(), until, now).await?)
         }
+    }
+
+    fn attempt(
+        &self,
+        delivery: ClaimedDelivery,
+    ) -> impl Future<Output = (Self::Done, bool)> + Send + 'static {
+        let dispatcher = Arc::clone(&self.0);
+        async move {
+            let outcome = match dispatcher.deliver(&delivery).await {
+                Ok(outcome) => outcome,
+                // The store's trouble is not the letter's.
+                Err(error) => Outcome::Deferred(format!("not composed: {error}")),
+            };
+            let now = dispatcher.clock.now();
+            let jitter = fraction(&*dispatcher.chance);
+            let settlement = settlement(delivery.attempt, delivery.created_at, now, jitter, outcome);
+            let letter = Letter { subscriber: delivery.subscriber.id, attempt: delivery.attempt };
+            // That a mail server is down is the relay's to know: each letter is told so by itself.
+            ((delivery.id, settlement, letter), true)
+        }
+    }
+
+    fn put_off(&self, _: &str, _: u32, _: Vec<ClaimedDelivery>) -> (Instant, Vec<Self::Done>) {
+        (self.now(), Vec::new())
+    }
+
+    fn settle(
+        &self,
+        done: Vec<Self::Done>,
+    ) -> impl Future<Output = Result<(), DispatchError>> + Send + 'static {
+        let dispatcher = Arc::clone(&self.0);
+        async move { Ok(dispatcher.settle(done).await?) }
+    }
+
+    fn now(&self) -> Instant {
+        self.0.clock.now()
+    }
+}
+
+/// What is told of a letter when it is settled.
+struct Letter {
+    subscriber: SubscriberId,
+    attempt: Attempt,
+}
+
+impl Dispatcher {
+    /// Works until nothing is due, or until it is asked to stop. A wake-up makes it look again.
+    /// Returns how many deliveries were settled.
+    pub async fn run(&self, wake: &Notify) -> Result<usize, DispatchError> {
+        if self.store.oldest_due(self.clock.now()).await?.is_none() {
+            return Ok(0);
+        }
+        let keeper = self.keep_claims();
+        let worked = work(Letters(Arc::new(self.clone())), wake, &self.stop).await;
         drop(keeper);
-        failure.map_or(Ok(settled), Err)
+        worked
+    }
+
+    fn claim_end(&self) -> Instant {
+        self.clock.now() + chrono::Duration::from_std(self.claim).unwrap_or(chrono::Duration::seconds(90))
     }
 
     /// Renews the claims while the work goes on: the final dot alone may take ten minutes
@@ -125,9 +196,8 @@ impl Dispatcher {
         keeper.spawn(async move {
             loop {
                 tokio::time::sleep(dispatcher.claim / 3).await;
-                let now = dispatcher.clock.now();
-                let until = now + chrono::Duration::from_std(dispatcher.claim).unwrap_or_default();
-                if let Err(error) = dispatcher.store.extend_claims(&dispatcher.worker, until).await {
+                let held = dispatcher.store.extend_claims(&dispatcher.worker, dispatcher.claim_end()).await;
+                if let Err(error) = held {
                     tracing::warn!(%error, "claims not renewed");
                 }
             }
@@ -135,11 +205,10 @@ impl Dispatcher {
         keeper
     }
 
-    async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {
+    async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Outcome, StoreError> {
         // Read now, not when it was claimed: an address may have bounced a second ago.
         if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
-            let why = "the address is on the suppression list";
-            return self.settle(delivery, Outcome::Suppressed(why.to_owned())).await;
+            return Ok(Outcome::Suppressed("the address is on the suppression list".to_owned()));
         }
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
@@ -148,14 +217,13 @@ impl Dispatcher {
             }
             DeliveryKind::Edition => Err(LetterError::Needless("the reader has left")),
         };
-        let outcome = match letter {
+        Ok(match letter {
             Ok(message) => self.hand_over(delivery, message).await,
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
             Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}")),
-        };
-        self.settle(delivery, outcome).await
+        })
     }
 
     async fn hand_over(&self, delivery: &ClaimedDelivery, message: Message) -> Outcome {
@@ -168,25 +236,28 @@ impl Dispatcher {
         self.relay.hand_over(&parcel).await
     }
 
-    async fn settle(&self, delivery: &ClaimedDelivery, outcome: Outcome) -> Result<(), StoreError> {
+    /// Writes down what became of letters, all in one transaction.
+    async fn settle(&self, done: Vec<(DeliveryId, Settlement, Letter)>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let jitter = fraction(&*self.chance);
-        let settlement = settlement(delivery.attempt, delivery.created_at, now, jitter, outcome);
-        let (word, reply) = match &settlement {
-            Settlement::Accepted(reply) => ("accepted", reply),
-            Settlement::Deferred { reply, .. } => ("deferred", reply),
-            Settlement::Bounced(reply) => ("bounced", reply),
-            Settlement::Suppressed(reply) => ("suppressed", reply),
-            Settlement::Uncertain { reply, .. } => ("uncertain", reply),
-        };
-        let ours = self.store.settle_delivery(delivery.id, &self.worker, &settlement, now).await?;
-        self.tally.count(word, now);
-        tracing::info!(delivery.id = %delivery.id, subscriber.id = %delivery.subscriber.id,
-            outcome = word, reply, attempt = delivery.attempt.0, ours, "delivery settled");
-        if let Settlement::Bounced(reply) = &settlement
-            && names_a_dead_address(reply)
-        {
-            self.store.mark_bounced(delivery.subscriber.id, now).await?;
+        let (settlements, letters): (Vec<(DeliveryId, Settlement)>, Vec<Letter>) =
+            done.into_iter().map(|(id, settlement, letter)| ((id, settlement), letter)).unzip();
+        let ours = self.store.settle_deliveries(&self.worker, &settlements, now).await?;
+        for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
+            let (word, reply) = match settlement {
+                Settlement::Accepted(reply) => ("accepted", reply),
+                Settlement::Deferred { reply, .. } => ("deferred", reply),
+                Settlement::Bounced(reply) => ("bounced", reply),
+                Settlement::Suppressed(reply) => ("suppressed", reply),
+                Settlement::Uncertain { reply, .. } => ("uncertain", reply),
+            };
+            self.tally.count(word, now);
+            tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
+                outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
+            if let Settlement::Bounced(reply) = settlement
+                && names_a_dead_address(reply)
+            {
+                self.store.mark_bounced(letter.subscriber, now).await?;
+            }
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! What changed goes out (WebSub §7): topics are looked at, callbacks become due, each is pushed what
 //! a GET returns at that moment.
 
-use super::errands::{CLAIMS, Errand, work};
-use super::{GONE, Hub, HubError, is_silence};
+use super::{BATCH, GONE, Hub, HubError, is_silence};
 use crate::domain::{CallbackId, Format, Instant, PUSH_BACKOFF, PushContent, TopicId, fraction};
+use crate::errands::{Errand, work};
 use crate::fetch::Headers;
 use crate::representations::{Representation, Wanted};
 use crate::store::{ClaimedPush, PushSettlement, TopicBehind};
@@ -36,6 +36,17 @@ struct Distribution {
 impl Errand for Distribution {
     type Item = ClaimedPush;
     type Done = (CallbackId, PushSettlement);
+    type Error = HubError;
+    // A push that is repeated after a crash says nothing wrong.
+    const SETTLES_FIRST: bool = false;
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn bounds(&self) -> (usize, usize) {
+        (self.hub.rules.connections, self.hub.rules.connections_per_host)
+    }
 
     fn host(push: &ClaimedPush) -> String {
         push.callback.host()
@@ -48,7 +59,7 @@ impl Errand for Distribution {
         let hub = Arc::clone(&self.hub);
         async move {
             let now = hub.clock.now();
-            Ok(hub.store.claim_pushes(&hub.worker, CLAIMS, &closed, hub.claim_end(), now).await?)
+            Ok(hub.store.claim_pushes(&hub.worker, BATCH, &closed, hub.claim_end(), now).await?)
         }
     }
 
@@ -191,9 +202,8 @@ impl Hub {
 
     /// Pushes until nothing is due.
     pub async fn distribute(&self, wake: &Notify) -> Result<usize, HubError> {
-        let (all, per_host) = (self.rules.connections, self.rules.connections_per_host);
         let distribution = Distribution { hub: Arc::new(self.clone()), parcels: Arc::default() };
-        work(distribution, all, per_host, wake, &self.stop).await
+        work(distribution, wake, &self.stop).await
     }
 
     /// One push. What became of it, and whether the host answered.

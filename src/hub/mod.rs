@@ -8,8 +8,6 @@
 
 mod distribution;
 mod endpoints;
-mod errands;
-mod lanes;
 mod topics;
 mod verification;
 
@@ -25,6 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How much is claimed and settled at once.
+const BATCH: usize = 256;
 /// How long an ended callback is remembered, for whoever asks why no more comes.
 const KEPT: chrono::Duration = chrono::Duration::days(1);
 /// How long a webhook may be away without missing anything.

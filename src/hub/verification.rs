@@ -1,9 +1,9 @@
 //! Asks callbacks whether they meant it (WebSub §5.3), and tells those that are turned away (§5.2).
 
-use super::errands::{CLAIMS, Errand, work};
 use super::topics::Resolved;
-use super::{Hub, HubError, is_silence};
+use super::{BATCH, Hub, HubError, is_silence};
 use crate::domain::{HubMode, Instant, Lease, RequestId, VERIFICATION_BACKOFF, fraction, hex};
+use crate::errands::{Errand, work};
 use crate::fetch::{Answer, FetchError, Method};
 use crate::store::{ClaimedRequest, RequestKind, RequestSettlement};
 use std::sync::Arc;
@@ -30,6 +30,16 @@ struct Verification(Arc<Hub>);
 impl Errand for Verification {
     type Item = ClaimedRequest;
     type Done = Option<(RequestId, RequestSettlement)>;
+    type Error = HubError;
+    const SETTLES_FIRST: bool = false;
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn bounds(&self) -> (usize, usize) {
+        (self.0.rules.connections, self.0.rules.connections_per_host)
+    }
 
     fn host(request: &ClaimedRequest) -> String {
         request.callback.host()
@@ -42,7 +52,7 @@ impl Errand for Verification {
         let hub = Arc::clone(&self.0);
         async move {
             let now = hub.clock.now();
-            Ok(hub.store.claim_requests(&hub.worker, CLAIMS, hub.claim_end(), now).await?)
+            Ok(hub.store.claim_requests(&hub.worker, BATCH, hub.claim_end(), now).await?)
         }
     }
 
@@ -86,8 +96,7 @@ impl Errand for Verification {
 impl Hub {
     /// Works until no request is due.
     pub async fn verify(&self, wake: &Notify) -> Result<usize, HubError> {
-        let (all, per_host) = (self.rules.connections, self.rules.connections_per_host);
-        work(Verification(Arc::new(self.clone())), all, per_host, wake, &self.stop).await
+        work(Verification(Arc::new(self.clone())), wake, &self.stop).await
     }
 
     async fn settle_request(&self, id: RequestId, settlement: &RequestSettlement) -> Result<(), HubError> {

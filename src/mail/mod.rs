@@ -5,6 +5,7 @@
 //! Words come from `templates/messages/`, layout from `templates/mail/<template>/`.
 
 mod confirmation;
+pub mod dkim;
 mod edition;
 mod envelope;
 mod fitting;

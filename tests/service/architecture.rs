@@ -14,9 +14,9 @@ const NEIGHBOURS: [(&str, &[&str]); 10] = [
     // How far back a new subscription reaches is the digest's rule.
     ("subscribe", &["digest"]),
     // Letters name feeds as the directory names them now, and carry the reader's links.
-    ("dispatch", &["representations", "subscribe"]),
+    ("dispatch", &["errands", "representations", "subscribe"]),
     // A push is what a GET returns; a private topic is proved as its reader's links are.
-    ("hub", &["representations", "subscribe"]),
+    ("hub", &["errands", "representations", "subscribe"]),
     ("app", &["config"]),
     ("cli", &["app", "config"]),
     // The root of the library, and the program that calls it.

@@ -284,3 +284,26 @@ fn the_files_that_we_give_to_newsrooms_load_without_fault() {
         assert!(told.contains(part), "`{part}` is not in\n{told}");
     }
 }
+
+#[test]
+fn a_hub_that_nobody_reaches_or_that_reaches_too_far() {
+    let mut world = newsroom();
+    world.set("BANTIN_PUBLICATION__BASE_URL", "https://192.168.1.10");
+    doubt(&world, &["publication.base_url https://192.168.1.10/ leads nowhere from outside", "hub.enabled"]);
+    world.set("BANTIN_HUB__ENABLED", "false");
+    assert!(!check(&world, "doubt").1.contains("leads nowhere"));
+    world.set("BANTIN_HUB__ALLOW_PRIVATE_CALLBACKS", "true");
+    doubt(&world, &["hub.allow_private_callbacks is true", "set it to false"]);
+}
+
+#[test]
+fn what_goes_out_in_the_clear() {
+    let mut world = newsroom();
+    world.set("BANTIN_HUB__EXTERNAL", "http://hub.example.com/, https://hub.example.org/");
+    world.set("BANTIN_WEBHOOKS__URLS", "http://cms.example.com/hook,http://10.0.0.2/hook");
+    fault(&world, &["webhooks.secret", "openssl rand"]);
+    world.set("BANTIN_WEBHOOKS__SECRET", "whsec_MzIgYnl0ZXMgdGhhdCBvbmx5IHR3byBzaWRlcyBrbm93");
+    doubt(&world, &["hub.external: http://hub.example.com/", "webhooks.urls: http://cms.example.com/hook"]);
+    let (_, doubts) = check(&world, "doubt");
+    assert!(!doubts.contains("hub.example.org") && !doubts.contains("10.0.0.2"), "{doubts}");
+}

@@ -16,6 +16,7 @@ mod feeds_http;
 mod gets;
 mod hub;
 mod hub_death;
+mod hub_endpoints;
 mod hub_faults;
 mod hub_pushes;
 mod hub_rocks;

@@ -138,7 +138,7 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
         bail!("the reader of the demo was not asked");
     };
     let dispatcher = app.dispatcher(CancellationToken::new());
-    dispatcher.run().await?;
+    dispatcher.run(&tokio::sync::Notify::new()).await?;
     let outbox = app.outbox.as_ref().context("the demo mails into a folder")?;
     let token = confirmation_token(outbox).await?;
     let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await?;
@@ -146,7 +146,7 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     let CutAnswer::Made(cut) = run_now(&app.store, digest, app.clock.now()).await? else {
         bail!("the demo's digest found nothing new");
     };
-    dispatcher.run().await?;
+    dispatcher.run(&tokio::sync::Notify::new()).await?;
     let letters = outbox.list().await?;
     ensure!(letters.len() == 2, "a confirmation and a digest were expected, not {} letters", letters.len());
     Ok(Letters { articles: cut.articles, newest: letters[0].name.clone() })

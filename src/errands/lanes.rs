@@ -20,7 +20,7 @@ struct Lane<T> {
 
 /// What is claimed and waits, by host. A host that is slow or dead fills its own lane alone.
 #[derive(Debug)]
-pub(super) struct Lanes<T> {
+pub struct Lanes<T> {
     lanes: HashMap<String, Lane<T>>,
     /// Hosts with something waiting, in the order of their turns.
     turns: VecDeque<String>,
@@ -31,12 +31,13 @@ pub(super) struct Lanes<T> {
 }
 
 impl<T> Lanes<T> {
-    pub(super) fn new(most: usize, most_per_host: usize) -> Self {
+    /// With nothing to do: so many at once, so many for one host.
+    pub fn new(most: usize, most_per_host: usize) -> Self {
         Self { lanes: HashMap::new(), turns: VecDeque::new(), waiting: 0, under_way: 0, most, most_per_host }
     }
 
     /// Puts work behind what its host has already.
-    pub(super) fn wait(&mut self, host: &str, work: T) {
+    pub fn wait(&mut self, host: &str, work: T) {
         let lane = self.lane(host);
         lane.waiting.push_back(work);
         if lane.waiting.len() == 1 {
@@ -55,7 +56,7 @@ impl<T> Lanes<T> {
     }
 
     /// What may begin now, if anything may. It is under way until [`Self::end`].
-    pub(super) fn begin(&mut self) -> Option<(String, T)> {
+    pub fn begin(&mut self) -> Option<(String, T)> {
         if self.under_way >= self.most {
             return None;
         }
@@ -79,7 +80,7 @@ impl<T> Lanes<T> {
     }
 
     /// How many may begin now.
-    pub(super) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         let of_host = |host: &String| {
             self.lanes
                 .get(host)
@@ -91,7 +92,7 @@ impl<T> Lanes<T> {
 
     /// Something came to its end: whether the host answered. `Some`: it is down for so many tries, and
     /// what waited for it is handed back.
-    pub(super) fn end(&mut self, host: &str, answered: bool) -> Option<(u32, Vec<T>)> {
+    pub fn end(&mut self, host: &str, answered: bool) -> Option<(u32, Vec<T>)> {
         self.under_way = self.under_way.saturating_sub(1);
         let lane = self.lane(host);
         lane.under_way = lane.under_way.saturating_sub(1);
@@ -110,12 +111,12 @@ impl<T> Lanes<T> {
     }
 
     /// Nothing is claimed for a host until an instant.
-    pub(super) fn rest(&mut self, host: &str, until: Instant) {
+    pub fn rest(&mut self, host: &str, until: Instant) {
         self.lane(host).down_until = Some(until);
     }
 
     /// Hosts for which nothing more is to be claimed: they have enough, or are down.
-    pub(super) fn closed(&mut self, now: Instant) -> Vec<String> {
+    pub fn closed(&mut self, now: Instant) -> Vec<String> {
         // A host that was forgotten begins anew; one that is down keeps its count of failures.
         let day = chrono::Duration::days(1);
         self.lanes.retain(|_, lane| {
@@ -130,12 +131,12 @@ impl<T> Lanes<T> {
     }
 
     /// How much is under way.
-    pub(super) fn under_way(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         self.under_way
     }
 
     /// How much waits here for its turn.
-    pub(super) fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.waiting
     }
 }

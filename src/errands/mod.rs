@@ -1,46 +1,55 @@
-//! How a queue of the store is worked off: claimed in batches, tried side by side within the bounds of
-//! [`Lanes`], settled in batches while the next are under way.
+//! Floor 3: how a queue of the store is worked off, be it mail or pushes: claimed in batches, tried
+//! side by side within the bounds of [`Lanes`], settled in batches while the next are under way.
 //!
 //! Hands take their work from a table by themselves, so that a try that ends wakes nobody: waking took
 //! a third of the time of a push (benches/README.md, hub).
 
-use super::HubError;
-use super::lanes::Lanes;
+mod lanes;
+
+pub use lanes::Lanes;
+
 use crate::domain::Instant;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// How much is claimed at once.
-pub(super) const CLAIMS: usize = 256;
-/// How much is settled at once, unless no more comes.
-const SETTLED: usize = 256;
-/// How long something that is done waits to be settled with others.
+/// How long something that is done waits to be settled with others, where nobody waits for it.
 const SETTLE_AFTER: Duration = Duration::from_millis(50);
 
 /// A queue of the store, and what is done with what stands in it.
-pub(super) trait Errand: Clone + Send + Sync + 'static {
+pub trait Errand: Clone + Send + Sync + 'static {
     /// What is claimed.
     type Item: Send + 'static;
     /// What is known when it was tried.
     type Done: Send + 'static;
+    /// Why the work stops.
+    type Error: From<JoinError> + Send + 'static;
+    /// Whether hands begin nothing new before what they did is written down. Then a crash repeats no
+    /// more than there are hands, and what is written down together is what came in during the last
+    /// commit (group commit).
+    const SETTLES_FIRST: bool;
 
+    /// How much is claimed and settled at once.
+    fn batch(&self) -> usize;
+    /// How many are tried at once, and how many of one lane.
+    fn bounds(&self) -> (usize, usize);
     /// Whose lane it takes.
     fn host(item: &Self::Item) -> String;
-    /// Claims what is due, at most [`CLAIMS`], and nothing for the closed hosts.
+    /// Claims what is due, at most a batch, and nothing for the closed lanes where the queue can tell.
     fn claim(
         &self,
         closed: Vec<String>,
-    ) -> impl Future<Output = Result<Vec<Self::Item>, HubError>> + Send + 'static;
+    ) -> impl Future<Output = Result<Vec<Self::Item>, Self::Error>> + Send + 'static;
     /// Tries it. Whether the host answered.
     fn attempt(&self, item: Self::Item) -> impl Future<Output = (Self::Done, bool)> + Send + 'static;
     /// A host is down after so many tries: until when it rests, and what becomes of what waited for it.
     fn put_off(&self, host: &str, tries: u32, waiting: Vec<Self::Item>) -> (Instant, Vec<Self::Done>);
     /// Writes down what is known.
-    fn settle(&self, done: Vec<Self::Done>) -> impl Future<Output = Result<(), HubError>> + Send + 'static;
+    fn settle(&self, done: Vec<Self::Done>)
+    -> impl Future<Output = Result<(), Self::Error>> + Send + 'static;
     /// The time.
     fn now(&self) -> Instant;
 }
@@ -49,6 +58,8 @@ pub(super) trait Errand: Clone + Send + Sync + 'static {
 struct Board<E: Errand> {
     lanes: Lanes<E::Item>,
     done: Vec<E::Done>,
+    /// How much was ever put there.
+    ever_done: u64,
     hands: usize,
 }
 
@@ -56,6 +67,17 @@ struct Board<E: Errand> {
 struct Table<E: Errand> {
     board: Mutex<Board<E>>,
     bell: Notify,
+    batch: usize,
+    /// How much of what was done is written down.
+    settled: watch::Sender<u64>,
+}
+
+impl<E: Errand> Board<E> {
+    fn put(&mut self, done: impl IntoIterator<Item = E::Done>) {
+        let before = self.done.len();
+        self.done.extend(done);
+        self.ever_done += (self.done.len() - before) as u64;
+    }
 }
 
 impl<E: Errand> Table<E> {
@@ -78,24 +100,33 @@ impl<E: Errand> Hand<E> {
             let Some((host, item)) = self.table.board().lanes.begin() else { return };
             self.at = Some(host);
             let (done, answered) = self.errand.attempt(item).await;
-            self.end(Some(done), answered);
+            let mine = self.end(Some(done), answered);
+            if E::SETTLES_FIRST {
+                self.table.bell.notify_one();
+                // An error ends the work, and with it these hands.
+                drop(self.table.settled.subscribe().wait_for(|settled| *settled >= mine).await);
+            }
         }
     }
 
-    fn end(&mut self, done: Option<E::Done>, answered: bool) {
-        let Some(host) = self.at.take() else { return };
+    /// Lays down what was done; the place that it has among all that ever was.
+    fn end(&mut self, done: Option<E::Done>, answered: bool) -> u64 {
+        let Some(host) = self.at.take() else { return 0 };
         let mut board = self.table.board();
-        board.done.extend(done);
+        board.put(done);
         if let Some((tries, waiting)) = board.lanes.end(&host, answered) {
             let (until, done) = self.errand.put_off(&host, tries, waiting);
             board.lanes.rest(&host, until);
-            board.done.extend(done);
+            board.put(done);
         }
-        let is_needed = board.done.len() >= SETTLED || board.lanes.waiting() == CLAIMS / 2;
+        let batch = self.table.batch;
+        let is_needed = board.done.len() >= batch || board.lanes.waiting() == batch / 2;
+        let mine = board.ever_done;
         drop(board);
         if is_needed {
             self.table.bell.notify_one();
         }
+        mine
     }
 }
 
@@ -111,32 +142,30 @@ impl<E: Errand> Drop for Hand<E> {
 /// What the store answered.
 enum Paper<E: Errand> {
     Claimed(Vec<E::Item>),
-    Settled,
+    /// Up to which place.
+    Settled(u64),
 }
 
 /// Works until nothing is due and everything is settled. A wake-up makes it look again while slow
 /// ones are under way; after a stop nothing is begun. Returns how much was done.
-pub(super) async fn work<E: Errand>(
-    errand: E,
-    connections: usize,
-    per_host: usize,
-    wake: &Notify,
-    stop: &CancellationToken,
-) -> Result<usize, HubError> {
-    let board = Board { lanes: Lanes::new(connections, per_host), done: Vec::new(), hands: 0 };
-    let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new() });
+pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken) -> Result<usize, E::Error> {
+    let (most, most_per_host) = errand.bounds();
+    let batch = errand.batch();
+    let board = Board { lanes: Lanes::new(most, most_per_host), done: Vec::new(), ever_done: 0, hands: 0 };
+    let settled = watch::Sender::new(0);
+    let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new(), batch, settled });
     let mut hands = JoinSet::new();
-    let mut paperwork: JoinSet<Result<Paper<E>, HubError>> = JoinSet::new();
+    let mut paperwork: JoinSet<Result<Paper<E>, E::Error>> = JoinSet::new();
     let (mut is_claiming, mut is_settling, mut is_exhausted) = (false, false, false);
     let mut is_settling_due = false;
     let mut settled = 0;
     loop {
         while let Some(ended) = hands.try_join_next() {
             if let Err(panic) = ended {
-                tracing::error!(%panic, "an errand of the hub fell over");
+                tracing::error!(%panic, "an errand fell over");
             }
         }
-        let (waiting, at_work, done) = {
+        let (waiting, at_work, done, upto) = {
             let mut board = table.board();
             if !stop.is_cancelled() {
                 for _ in 0..board.lanes.room().saturating_sub(board.hands - board.lanes.under_way()) {
@@ -145,17 +174,17 @@ pub(super) async fn work<E: Errand>(
                     hands.spawn(hand.work(stop.clone()));
                 }
             }
-            let is_due = board.done.len() >= SETTLED || board.hands == 0 || is_settling_due;
+            let is_due = E::SETTLES_FIRST || board.done.len() >= batch || board.hands == 0 || is_settling_due;
             let done = if is_due && !is_settling { std::mem::take(&mut board.done) } else { Vec::new() };
-            (board.lanes.waiting(), board.hands, done)
+            (board.lanes.waiting(), board.hands, done, board.ever_done)
         };
         if !done.is_empty() {
             (is_settling, is_settling_due) = (true, false);
             settled += done.len();
             let settle = errand.settle(done);
-            paperwork.spawn(async move { settle.await.map(|()| Paper::Settled) });
+            paperwork.spawn(async move { settle.await.map(|()| Paper::Settled(upto)) });
         }
-        if !is_claiming && !is_exhausted && waiting <= CLAIMS / 2 && !stop.is_cancelled() {
+        if !is_claiming && !is_exhausted && waiting <= batch / 2 && !stop.is_cancelled() {
             is_claiming = true;
             let claim = errand.claim(table.board().lanes.closed(errand.now()));
             paperwork.spawn(async move { claim.await.map(Paper::Claimed) });
@@ -165,15 +194,16 @@ pub(super) async fn work<E: Errand>(
             return Ok(settled);
         }
         tokio::select! {
-            Some(paper) = paperwork.join_next() => match paper?? {
+            Some(paper) = paperwork.join_next() => match paper.map_err(E::Error::from)?? {
                 Paper::Claimed(items) => {
                     is_claiming = false;
                     is_exhausted = items.is_empty();
                     let mut board = table.board();
                     items.into_iter().for_each(|item| board.lanes.wait(&E::host(&item), item));
                 }
-                Paper::Settled => {
+                Paper::Settled(upto) => {
                     is_settling = false;
+                    table.settled.send_replace(upto);
                     // What was settled may be due again.
                     is_exhausted = false;
                 }
