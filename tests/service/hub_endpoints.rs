@@ -84,6 +84,7 @@ fn another_hub_that_was_away_is_told_everything_that_it_missed() {
 fn documents_name_the_hubs_that_are_told_of_them() {
     let (world, other) = with_other_hub();
     let (own, other) = (world.url("/websub"), other.url("/hub"));
+    let own_only = std::slice::from_ref(&own);
     let hubs_of = |path: &str| {
         let answer = world.get(path);
         let links = links(answer.header("link").unwrap());
@@ -97,8 +98,8 @@ fn documents_name_the_hubs_that_are_told_of_them() {
     };
     for format in FORMATS {
         assert_eq!(hubs_of(&format!("/feeds/kinh-te.{format}")), [own.clone(), other.clone()]);
-        assert_eq!(hubs_of(&format!("/feeds/kinh-te,van-hoa.{format}")), [own.clone()]);
-        assert_eq!(hubs_of(&format!("/feeds/search.{format}?q=lua")), [own.clone()]);
+        assert_eq!(hubs_of(&format!("/feeds/kinh-te,van-hoa.{format}")), own_only);
+        assert_eq!(hubs_of(&format!("/feeds/search.{format}?q=lua")), own_only);
     }
     assert_eq!(world.get("/feeds/kinh-te").header("link"), None, "the page for people is no topic");
     assert_eq!(world.get("/opml").header("link"), None);
