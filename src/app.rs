@@ -247,6 +247,7 @@ impl App {
                 address: config.mail.from.clone(),
                 name: publication.title.clone(),
                 reply_to: config.mail.reply_to.clone().or_else(|| publication.contact.clone()),
+                seals: config.mail.seals.clone(),
             },
             secret: installation.secret,
             templates: templates.clone(),

@@ -79,6 +79,7 @@ impl Check {
                     retired(&mut report, stored).await;
                 }
                 sender(&mut report, &config);
+                seals(&mut report, &config);
                 if !self.offline {
                     outgoing(&mut report, &config).await;
                 }
@@ -393,6 +394,26 @@ async fn retired(report: &mut Report, stored: &Stored) {
                 ),
             );
         }
+    }
+}
+
+fn seals(report: &mut Report, config: &Config) {
+    const PART: &str = "mail";
+    let seals = &config.mail.seals;
+    if seals.is_empty() && matches!(config.mail.url, MailUrl::Smtp(_)) {
+        report.doubt(
+            PART,
+            "no DKIM key is configured (dkim.keys): unless your mail server signs, large providers refuse or hide the mail; make keys with `bantin dkim new`",
+        );
+    }
+    for seal in seals {
+        report.fine(
+            PART,
+            format!(
+                "mail is signed; DNS must have the record of `bantin dkim show` at {}",
+                seal.record_name()
+            ),
+        );
     }
 }
 

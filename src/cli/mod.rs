@@ -9,6 +9,7 @@ mod category;
 mod check;
 mod demo;
 mod digest;
+mod dkim;
 mod export;
 mod feed;
 mod hub;
@@ -71,6 +72,9 @@ enum Command {
     /// Look at digests, run one now
     #[command(subcommand)]
     Digest(digest::DigestCommand),
+    /// Make the keys that mail is signed with, and show what DNS must say of them
+    #[command(subcommand)]
+    Dkim(dkim::DkimCommand),
     /// Look at subscribers, add and erase them
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
@@ -143,6 +147,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(import) => wait(import.run(common)),
         Command::Article(command) => wait(command.run(common)),
         Command::Hub(command) => wait(command.run(common)),
+        Command::Dkim(command) => command.run(common),
         Command::Category(command) => wait(command.run(common)),
         Command::Feed(command) => wait(command.run(common)),
         Command::Digest(command) => wait(command.run(common)),

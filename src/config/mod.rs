@@ -5,6 +5,7 @@
 //! mend. The parts are handed down one by one; nothing below floor 5 sees the whole.
 
 mod declared;
+mod dkim;
 mod hub;
 mod settings;
 
@@ -15,6 +16,7 @@ pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
 
 use crate::domain::{EmailAddress, LanguageTag, Schedule, WebUrl};
+use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
 use crate::store::StoreUrl;
 use settings::Settings;
@@ -69,6 +71,8 @@ pub struct MailSettings {
     pub reply_to: Option<EmailAddress>,
     /// The name that the mail server is greeted with; without one, this machine's.
     pub hello_name: Option<String>,
+    /// `[dkim]`: what letters are signed with.
+    pub seals: Vec<Seal>,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -225,7 +229,8 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
     let from = from.expect("bantin@localhost is an address");
     let hello_name = s.take("mail.hello_name", not_blank);
-    MailSettings { url, from, reply_to, hello_name }
+    let seals = dkim::seals(s, from.domain());
+    MailSettings { url, from, reply_to, hello_name, seals }
 }
 
 fn trusted_proxies(s: &mut Settings) -> Vec<IpAddr> {

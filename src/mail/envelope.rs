@@ -1,5 +1,6 @@
 //! Headers and the two texts of a mail, put together by lettre.
 
+use super::dkim;
 use super::headers::{self, Line};
 use super::{ComposeError, Letterhead, Message};
 use crate::domain::{EmailAddress, Instant};
@@ -54,7 +55,8 @@ pub(super) fn seal(
         let name = HeaderName::new_from_ascii_str(name);
         message.headers_mut().insert_raw(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value));
     }
-    Ok(Message { message_id: envelope.message_id, bytes: message.formatted() })
+    let bytes = dkim::sign(message.formatted(), &head.from.seals, envelope.date)?;
+    Ok(Message { message_id: envelope.message_id, bytes })
 }
 
 fn mailbox(address: &EmailAddress) -> Result<lettre::Address, ComposeError> {

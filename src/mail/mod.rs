@@ -22,6 +22,7 @@ pub use samples::{Sample, samples, try_templates};
 
 use crate::domain::{EmailAddress, Language, Publication, Secret, WebUrl};
 use crate::wording::{TemplateFault, Templates};
+use dkim::{DkimError, Seal};
 
 /// A complete message (RFC 5322, lines ended by CRLF) and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Sender {
     pub name: String,
     /// Where answers go, if not there.
     pub reply_to: Option<EmailAddress>,
+    /// What every letter is signed with; none where the mail server signs.
+    pub seals: Vec<Seal>,
 }
 
 /// Whom an edition goes to.
@@ -91,6 +94,9 @@ pub enum ComposeError {
         /// Which one.
         which: &'static str,
     },
+    /// It could not be signed.
+    #[error(transparent)]
+    Unsigned(#[from] DkimError),
     /// Even one article does not fit.
     #[error(
         "`templates/mail/{template}/body.html` makes {bytes} bytes for one article, and mail programs clip a message beyond 100 kB; shorten it"

@@ -254,6 +254,7 @@ fn ordinary() -> Sample {
             address: address("bantin@mienhau.example"),
             name: "Báo Miền Hậu".to_owned(),
             reply_to: Some(address("toasoan@mienhau.example")),
+            seals: Vec::new(),
         },
         address: address("ban.doc@example.vn"),
         digest: Digest {
