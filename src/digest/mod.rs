@@ -42,16 +42,33 @@ pub async fn open_due(store: &Store, calendar: &Calendar<'_>, now: Instant) -> R
     crate::publish::release_due(store, now).await?;
     let mut made = cut_at_once(store, calendar, now).await?;
     let mut failure = None;
-    for planned in store.due_plans(now).await? {
-        match cut_planned(store, calendar, &planned, now).await {
+    for due in due_plans(store, calendar, now).await? {
+        match cut_planned(store, calendar, &due, now).await {
             Ok(cut) => made += usize::from(cut),
             Err(error) => {
-                tracing::error!(plan = %planned.plan, %error, "edition not cut; tried again at the next tick");
+                tracing::error!(plan = %due.plan, %error, "edition not cut; tried again at the next tick");
                 failure = Some(error);
             }
         }
     }
     failure.map_or(Ok(made), Err)
+}
+
+/// The plans whose slot has come, in the order of their slots. One that its first reader just made,
+/// or that is read on another clock than before, gets its slot first.
+async fn due_plans(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Result<Vec<Planned>, StoreError> {
+    let due = store.due_plans(now).await?;
+    let fresh = due.iter().filter_map(|due| {
+        let text = calendar.schedule(&due.plan)?.to_string();
+        let after = if due.schedule.is_empty() { due.next.0 } else { now };
+        planned(calendar, due.plan.clone(), after).filter(|_| due.schedule != text)
+    });
+    let fresh: Vec<Planned> = fresh.collect();
+    if fresh.is_empty() {
+        return Ok(due);
+    }
+    store.register_plans(&fresh).await?;
+    store.due_plans(now).await
 }
 
 async fn cut_planned(
@@ -61,13 +78,6 @@ async fn cut_planned(
     now: Instant,
 ) -> Result<bool, StoreError> {
     let Some(schedule) = calendar.schedule(&due.plan) else { return Ok(false) };
-    if due.schedule != schedule.to_string() {
-        // Made by its first reader, or read on another clock than before.
-        let after = if due.schedule.is_empty() { due.next.0 } else { now };
-        let fresh = planned(calendar, due.plan.clone(), after);
-        store.register_plans(fresh.as_slice()).await?;
-        return Ok(false);
-    }
     let Some((slot, slots)) = schedule.come_since(due.next.0, now) else { return Ok(false) };
     let Some(next) = schedule.next_after(now).map(Slot) else { return Ok(false) };
     // Who is looked after once an hour has missed nothing by an hour that was missed.
