@@ -1,6 +1,6 @@
 use crate::domain::{
-    Article, Digest, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication, Secret, Slot,
-    SubscriberId, Token, TokenPurpose,
+    Article, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language,
+    OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::mail::{
     ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
@@ -11,6 +11,9 @@ use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
 use crate::subscribe;
 use crate::wording::Templates;
 use std::sync::Arc;
+
+/// How many articles a mail at a reader's own hour shows, as a digest whose file does not say.
+const PERSONAL_ARTICLES: usize = 30;
 
 /// What letters are written with.
 pub struct Desk {
@@ -53,8 +56,32 @@ impl Desk {
     }
 
     /// A digest by its slug.
-    pub fn digest(&self, slug: &crate::domain::Slug) -> Option<&Digest> {
+    pub fn digest(&self, slug: &Slug) -> Option<&Digest> {
         self.digests.iter().find(|digest| digest.slug == *slug)
+    }
+
+    /// When everything comes.
+    pub fn calendar(&self) -> Calendar<'_> {
+        Calendar { digests: &self.digests, zone: self.publication.time_zone }
+    }
+
+    /// How the editions of a plan look. What readers chose themselves looks as a digest does, under
+    /// a title of its own. `None`: of a digest that is no longer declared.
+    pub fn digest_of(&self, plan: &Plan, language: Language) -> Option<Digest> {
+        let name = match plan.frequency() {
+            Frequency::Digest(slug) => return self.digest(slug).cloned(),
+            Frequency::AtOnce => "at-once",
+            Frequency::Daily(_) => "daily",
+            Frequency::Weekly(..) => "weekly",
+        };
+        Some(Digest {
+            slug: Slug::parse(name).ok()?,
+            title: self.templates.text(language, &format!("digest.{name}"), &[]),
+            schedule: plan.schedule(self.publication.time_zone)?,
+            feeds: DigestFeeds::Every,
+            template: Slug::parse("digest").ok()?,
+            max_articles: PERSONAL_ARTICLES,
+        })
     }
 
     fn links(&self, reader: &Subscriber, edition: Option<EditionId>) -> Links {
@@ -91,14 +118,15 @@ pub async fn confirmation_letter(
     let token =
         Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
     let directory = desk.representations.directory();
-    let feeds =
-        subscribe::titles(&directory, &opt_in.feeds, &desk.publication, &desk.templates, opt_in.language);
+    let keys: Vec<FeedKey> = opt_in.wishes.iter().map(|wish| wish.feed).collect();
+    let feeds = subscribe::titles(&directory, &keys, &desk.publication, &desk.templates, opt_in.language);
+    let plan = opt_in.wishes.first().map(|wish| Plan::of(wish.frequency.clone(), opt_in.time_zone));
     let letter = ConfirmationLetter {
         confirm_url: desk.publication.url(&format!("/confirm/{token}")),
         feeds: feeds.into_iter().map(|(_, title)| title).collect(),
-        digest_title: desk
-            .digest(&opt_in.digest)
-            .map_or_else(|| opt_in.digest.to_string(), |d| d.title.clone()),
+        digest_title: plan
+            .and_then(|plan| desk.digest_of(&plan, opt_in.language))
+            .map_or_else(String::new, |digest| digest.title),
         requested_at: opt_in.requested_at,
     };
     Ok(compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?)
@@ -109,19 +137,20 @@ pub async fn edition_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
+    now: Instant,
 ) -> Result<Message, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
-    let digest =
-        desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let reader = &delivery.subscriber;
-    let articles = store.edition_articles(id, reader.id, true).await?;
+    let digest = desk.digest_of(&edition.plan, reader.language);
+    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
     if articles.is_empty() {
-        return Err(LetterError::Needless("nothing is left of it: withdrawn or unsubscribed"));
+        return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
     let links = desk.links(reader, Some(id));
     let recipient = Recipient { address: &reader.address, language: reader.language, links };
-    let letter = lay_out(desk, digest, &edition, &articles);
+    let letter = lay_out(desk, &digest, &edition, &articles);
     Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
 }
 
@@ -132,12 +161,12 @@ pub async fn edition_page(
     edition: &Edition,
     reader: &Subscriber,
 ) -> Result<String, LetterError> {
-    let digest =
-        desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let digest = desk.digest_of(&edition.plan, reader.language);
+    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let articles = store.edition_articles(edition.id, reader.id, false).await?;
     let recipient =
         Recipient { address: &reader.address, language: reader.language, links: desk.links(reader, None) };
-    Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, digest, edition, &articles))?)
+    Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, &digest, edition, &articles))?)
 }
 
 /// What a digest would look like with these articles: previews and test letters. Its links lead

@@ -14,7 +14,6 @@ mod callbacks;
 mod categories;
 mod claims;
 mod deliveries;
-mod digests;
 mod editions;
 mod endpoints;
 mod engine;
@@ -23,11 +22,14 @@ mod exports;
 mod feeds;
 mod installation;
 mod labels;
+mod letters;
 mod opt_ins;
 mod placement;
+mod plans;
 mod publications;
 mod renaming;
 mod search;
+mod searches;
 mod sequence;
 mod sitemap;
 mod statement;
@@ -36,6 +38,7 @@ mod subscriptions;
 mod suppressions;
 mod topics;
 mod upgrade;
+mod volumes;
 
 pub use acceptance::{Acceptance, Accepted};
 pub use articles::ArticleSelection;
@@ -44,7 +47,7 @@ pub use callbacks::{
     RequestKind, RequestSettlement,
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
-pub use editions::{Cut, CutAnswer, Edition};
+pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
 };
@@ -53,9 +56,10 @@ pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
 pub use installation::Installation;
 pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
+pub use plans::Planned;
 pub use publications::Contents;
 pub use renaming::Renaming;
 pub use sitemap::{ListedArticle, YoungArticles};
 pub use subscribers::Subscriber;
-pub use subscriptions::Subscription;
+pub use subscriptions::{Beginning, Subscription};
 pub use topics::{HubCounts, TopicBehind, TopicState};
