@@ -37,6 +37,9 @@ pub enum LetterError {
     /// It need not be written any more, and why.
     #[error("{0}")]
     Needless(&'static str),
+    /// Its edition waits for a person.
+    #[error("the edition is held")]
+    Held,
     /// The store did not answer. Later may help.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -141,6 +144,9 @@ pub async fn edition_letter(
 ) -> Result<Message, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
+    if edition.held.is_some() {
+        return Err(LetterError::Held);
+    }
     let reader = &delivery.subscriber;
     let digest = desk.digest_of(&edition.plan, reader.language);
     let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
@@ -204,7 +210,7 @@ fn lay_out<'a>(
     EditionLetter {
         digest,
         slot: edition.slot,
-        composed_at: edition.cut_at,
+        composed_at: edition.released_at.unwrap_or(edition.cut_at),
         sections: sections(desk, articles),
         total: articles.len(),
     }

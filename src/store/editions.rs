@@ -1,6 +1,7 @@
 use super::article_rows::{Bodies, articles_at_revision};
 use super::deliveries::state_of;
 use super::endpoints::note_edition_event;
+use super::holds::{Hold, hold_if_asked};
 use super::statement::damaged;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
@@ -85,6 +86,10 @@ pub struct Edition {
     pub cut_at: Instant,
     /// When the last delivery was settled.
     pub completed_at: Option<Instant>,
+    /// Whether it waits for a person.
+    pub held: Option<Hold>,
+    /// When it was released, where it was held before the first letter.
+    pub released_at: Option<Instant>,
     /// How many articles are in it.
     pub articles: u64,
     /// How many deliveries stand where.
@@ -283,7 +288,7 @@ impl Store {
             }
             Engine::Postgres => fill.run(&mut transaction, FILL_AND_MOVE).await?,
         };
-        let answer = queue_edition(&mut transaction, EditionId(edition), due, now).await?;
+        let answer = queue_edition(&mut transaction, EditionId(edition), due, self.engine(), now).await?;
         transaction.commit().await?;
         Ok(answer)
     }
@@ -461,6 +466,7 @@ async fn queue_edition(
     transaction: &mut Transaction<'static, Any>,
     edition: EditionId,
     due: u64,
+    engine: Engine,
     now: Instant,
 ) -> Result<CutAnswer, StoreError> {
     if due == 0 {
@@ -470,6 +476,7 @@ async fn queue_edition(
     let frozen = sqlx::query(FREEZE_ENTRIES).bind(edition.0).execute(&mut **transaction).await?;
     let queued =
         sqlx::query(QUEUE_DELIVERIES).bind(edition.0).bind(micros(now)).execute(&mut **transaction).await?;
+    hold_if_asked(transaction, edition, engine, now).await?;
     Ok(CutAnswer::Made(Cut { edition, articles: frozen.rows_affected(), deliveries: queued.rows_affected() }))
 }
 
@@ -510,11 +517,12 @@ pub(super) async fn complete_editions(
     Ok(())
 }
 
-type EditionRow = (i64, String, i64, i64, i64, Option<i64>, i64);
+type EditionRow =
+    (i64, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, i64);
 
 macro_rules! edition_columns {
     () => {
-        "SELECT e.n, d.slug, e.slot, e.slots, e.cut_at, e.completed_at,
+        "SELECT e.n, d.slug, e.slot, e.slots, e.cut_at, e.completed_at, e.held_at, e.held_reason, e.released_at,
          (SELECT count(*) FROM edition_entries x WHERE x.edition = e.n)
          FROM editions e JOIN digests d ON d.n = e.digest"
     };
@@ -522,7 +530,7 @@ macro_rules! edition_columns {
 use edition_columns;
 
 async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
-    let (n, plan, slot, slots, cut_at, completed_at, articles) = row;
+    let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, articles) = row;
     let counts = sqlx::query_as::<_, (String, i64)>(
         "SELECT state, count(*) FROM deliveries WHERE edition = $1 GROUP BY state ORDER BY state",
     )
@@ -536,6 +544,8 @@ async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<E
         slots: u32::try_from(slots).unwrap_or(1),
         cut_at: from_micros(cut_at),
         completed_at: completed_at.map(from_micros),
+        held: Hold::of(held_at, held_reason),
+        released_at: released_at.map(from_micros),
         articles: articles.unsigned_abs(),
         counts: counts
             .into_iter()

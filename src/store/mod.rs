@@ -20,6 +20,7 @@ mod engine;
 mod error;
 mod exports;
 mod feeds;
+mod holds;
 mod installation;
 mod labels;
 mod letters;
@@ -54,6 +55,7 @@ pub use endpoints::{
 pub use engine::{Engine, Store, StoreUrl};
 pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
+pub use holds::Hold;
 pub use installation::Installation;
 pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
 pub use plans::Planned;
