@@ -1,6 +1,6 @@
 use crate::domain::{
-    Article, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language,
-    OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
+    Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
+    Language, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::mail::{
     ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
@@ -192,7 +192,8 @@ pub fn sample_letter(
         digest,
         slot: Slot(now),
         composed_at: now,
-        sections: sections(desk, articles),
+        lead: None,
+        sections: sections(desk, articles, &[]),
         total: articles.len(),
     };
     let head = desk.letterhead();
@@ -204,20 +205,22 @@ pub fn sample_letter(
 fn lay_out<'a>(
     desk: &Desk,
     digest: &'a Digest,
-    edition: &Edition,
+    edition: &'a Edition,
     articles: &'a [Article],
 ) -> EditionLetter<'a> {
     EditionLetter {
         digest,
         slot: edition.slot,
         composed_at: edition.released_at.unwrap_or(edition.cut_at),
-        sections: sections(desk, articles),
+        lead: edition.lead.as_ref(),
+        sections: sections(desk, articles, &edition.placed),
         total: articles.len(),
     }
 }
 
-/// Articles under their first category, sections in the directory's order, newest first within.
-fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
+/// Articles under their first category, in the order in which they come; sections in the directory's
+/// order, but those of articles that the editor placed first come first.
+fn sections<'a>(desk: &Desk, articles: &'a [Article], placed: &[ArticleId]) -> Vec<Section<'a>> {
     let directory = desk.representations.directory();
     let mut sections: Vec<Section<'a>> = Vec::new();
     for (slug, feed) in directory.of_categories().filter_map(|feed| Some((feed.slug()?, feed))) {
@@ -248,5 +251,7 @@ fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
             articles: elsewhere,
         });
     }
+    let place = |article: &Article| placed.iter().position(|id| *id == article.id).unwrap_or(usize::MAX);
+    sections.sort_by_key(|section| section.articles.iter().map(|a| place(a)).min());
     sections
 }

@@ -1,12 +1,13 @@
 use super::article_rows::{Bodies, articles_at_revision};
 use super::deliveries::state_of;
+use super::editing::{lead_of, places, take_over};
 use super::endpoints::note_edition_event;
 use super::holds::{Hold, hold_if_asked};
 use super::statement::damaged;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    Article, DeliveryState, EditionId, Frequency, Instant, Plan, Slot, SubscriberId, day_start, from_micros,
-    micros,
+    Article, ArticleId, DeliveryState, EditionId, Frequency, Instant, Lead, Plan, Slot, SubscriberId,
+    day_start, from_micros, micros,
 };
 use chrono_tz::Tz;
 use sqlx::{Any, AnyConnection, Transaction};
@@ -90,6 +91,10 @@ pub struct Edition {
     pub held: Option<Hold>,
     /// When it was released, where it was held before the first letter.
     pub released_at: Option<Instant>,
+    /// What the editor says above the articles.
+    pub lead: Option<Lead>,
+    /// The articles that the editor put first, in that order.
+    pub placed: Vec<ArticleId>,
     /// How many articles are in it.
     pub articles: u64,
     /// How many deliveries stand where.
@@ -224,6 +229,7 @@ const IN_EDITION: &str = "
     SELECT a.n, x.revision FROM ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
     WHERE l.edition = $1 AND l.subscriber = $2
       AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND a.state = 'visible'
+      AND x.left_out = 0
       AND ($3 = 0
         OR EXISTS (SELECT 1 FROM subscriptions s JOIN entries e ON e.feed = s.feed AND e.article = l.article
                    WHERE s.subscriber = l.subscriber AND s.ended_at IS NULL)
@@ -231,7 +237,7 @@ const IN_EDITION: &str = "
                            s.ended_at >= (SELECT d.cut_at FROM editions d WHERE d.n = l.edition)
                            OR s.ended_at IS NOT NULL AND EXISTS (
                                SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.article = l.article))))
-    ORDER BY a.published_at DESC, a.n DESC";
+    ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC";
 
 impl Store {
     /// Cuts an edition: freezes its articles, queues one delivery for each reader who may have mail
@@ -339,8 +345,8 @@ impl Store {
         Ok(editions)
     }
 
-    /// What an edition brings to a subscriber, the newest first: as it stood at the cut, also
-    /// after a correction; without what was withdrawn since, and with `still_subscribed` without
+    /// What an edition brings to a subscriber, in the editor's order and then the newest first: as it stood at the cut, also
+    /// after a correction; without what was withdrawn or left out since, and with `still_subscribed` without
     /// what the reader gets by no subscription any more. Texts are there only where an article
     /// has no summary, so that [`Article::lead`] works.
     pub async fn edition_articles(
@@ -476,6 +482,7 @@ async fn queue_edition(
     let frozen = sqlx::query(FREEZE_ENTRIES).bind(edition.0).execute(&mut **transaction).await?;
     let queued =
         sqlx::query(QUEUE_DELIVERIES).bind(edition.0).bind(micros(now)).execute(&mut **transaction).await?;
+    take_over(transaction, edition).await?;
     hold_if_asked(transaction, edition, engine, now).await?;
     Ok(CutAnswer::Made(Cut { edition, articles: frozen.rows_affected(), deliveries: queued.rows_affected() }))
 }
@@ -518,11 +525,12 @@ pub(super) async fn complete_editions(
 }
 
 type EditionRow =
-    (i64, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, i64);
+    (i64, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, Option<String>, i64);
 
 macro_rules! edition_columns {
     () => {
         "SELECT e.n, d.slug, e.slot, e.slots, e.cut_at, e.completed_at, e.held_at, e.held_reason, e.released_at,
+         e.lead,
          (SELECT count(*) FROM edition_entries x WHERE x.edition = e.n)
          FROM editions e JOIN digests d ON d.n = e.digest"
     };
@@ -530,12 +538,12 @@ macro_rules! edition_columns {
 use edition_columns;
 
 async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
-    let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, articles) = row;
+    let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, lead, articles) = row;
     let counts = sqlx::query_as::<_, (String, i64)>(
         "SELECT state, count(*) FROM deliveries WHERE edition = $1 GROUP BY state ORDER BY state",
     )
     .bind(n)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     Ok(Edition {
         id: EditionId(n),
@@ -546,6 +554,8 @@ async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<E
         completed_at: completed_at.map(from_micros),
         held: Hold::of(held_at, held_reason),
         released_at: released_at.map(from_micros),
+        lead: lead.map(|lead| lead_of(n, &lead)).transpose()?,
+        placed: places(connection, EditionId(n)).await?,
         articles: articles.unsigned_abs(),
         counts: counts
             .into_iter()

@@ -14,6 +14,7 @@ mod callbacks;
 mod categories;
 mod claims;
 mod deliveries;
+mod editing;
 mod editions;
 mod endpoints;
 mod engine;
@@ -48,6 +49,7 @@ pub use callbacks::{
     RequestKind, RequestSettlement,
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
+pub use editing::{Edited, Issue, Order, OrderedArticle};
 pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
