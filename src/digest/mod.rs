@@ -24,7 +24,11 @@ pub async fn register(store: &Store, calendar: &Calendar<'_>, now: Instant) -> R
     plans.sort();
     plans.dedup();
     let planned: Vec<Planned> = plans.into_iter().filter_map(|plan| planned(calendar, plan, now)).collect();
-    store.register_plans(&planned).await
+    store.register_plans(&planned).await?;
+    for digest in calendar.digests {
+        store.set_review(&digest.slug, digest.review).await?;
+    }
+    Ok(())
 }
 
 /// A plan with its first slot after an instant.
@@ -118,6 +122,7 @@ pub async fn run_now(
         let only = Calendar { digests: std::slice::from_ref(digest), zone: calendar.zone };
         register(store, &only, now).await?;
     }
+    store.set_review(&digest.slug, digest.review).await?;
     let plan = Plan::from(digest.slug.clone());
     let cutting = Cutting { plan: &plan, slot: Slot(now), slots: 1, turn: Turn::ByHand, zone: calendar.zone };
     let answer = store.cut_edition(&cutting, now).await?;

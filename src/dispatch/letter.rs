@@ -84,6 +84,7 @@ impl Desk {
             feeds: DigestFeeds::Every,
             template: Slug::parse("digest").ok()?,
             max_articles: PERSONAL_ARTICLES,
+            review: false,
         })
     }
 

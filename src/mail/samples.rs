@@ -276,6 +276,7 @@ fn ordinary() -> Sample {
             feeds: DigestFeeds::Every,
             template: slug("digest"),
             max_articles: 30,
+            review: false,
         },
         lead: None,
         sections: vec![

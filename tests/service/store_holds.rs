@@ -2,10 +2,10 @@
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
 use bantin::domain::{
-    Attempt, DeliveryState, EditionId, EmailAddress, FeedKey, Instant, Language, Secret, Slot, Slug,
-    SubscriberId,
+    Attempt, DeliveryState, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language, Secret, Slot,
+    Slug, SubscriberId, Wish,
 };
-use bantin::store::{ClaimedDelivery, CutAnswer, OptInRequest, Settlement};
+use bantin::store::{ClaimedDelivery, CutAnswer, Cutting, OptInRequest, Planned, Settlement, Turn};
 use chrono::Duration;
 
 on_both_engines!(
@@ -30,31 +30,41 @@ pub fn secret() -> Secret {
 impl Newsroom {
     /// Readers `r0`, `r1` … of everything by the digest `sang`, who said yes elsewhere.
     pub async fn readers(&self, count: usize) -> Vec<SubscriberId> {
-        self.register_digests(&[(slug("sang"), "at six".into(), Slot(at("06:00:00")))]).await.unwrap();
+        let plan =
+            Planned { plan: slug("sang").into(), schedule: "at six".into(), next: Slot(at("06:00:00")) };
+        self.register_plans(&[plan]).await.unwrap();
         let mut readers = Vec::new();
         for n in 0..count {
             let request = OptInRequest {
                 address: EmailAddress::parse(&format!("r{n}@bao.example")).unwrap(),
-                digest: slug("sang"),
-                feeds: vec![FeedKey::All],
+                wishes: vec![Wish { feed: FeedKey::All, frequency: Frequency::Digest(slug("sang")) }],
+                time_zone: None,
                 language: Language::Vi,
                 remote_address: "192.0.2.1".into(),
                 wording: "w1".into(),
             };
-            let day = Instant::default();
-            readers
-                .push(self.accept_consent(&request, day, &secret(), at("00:00:00")).await.unwrap().unwrap());
+            let first = |_: &Frequency| Instant::default();
+            let taken = self.accept_consent(&request, &first, &secret(), at("00:00:00")).await;
+            readers.push(taken.unwrap().unwrap());
         }
         readers
+    }
+
+    /// Cuts an edition of `sang`.
+    pub async fn cut_by_hand(&self, time: &str) -> EditionId {
+        let plan = slug("sang").into();
+        let (slot, zone) = (Slot(at(time)), chrono_tz::Tz::UTC);
+        let cutting = Cutting { plan: &plan, slot, slots: 1, turn: Turn::ByHand, zone };
+        match self.cut_edition(&cutting, at(time)).await.unwrap() {
+            CutAnswer::Made(cut) => cut.edition,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Publishes one article and cuts an edition of `sang`.
     pub async fn edition_of(&self, title: &str, time: &str) -> EditionId {
         self.take(&draft(title, title, &["A"]), at(time) - Duration::minutes(1)).await;
-        match self.cut_edition(&slug("sang"), Slot(at(time)), None, at(time)).await.unwrap() {
-            CutAnswer::Made(cut) => cut.edition,
-            other => panic!("{other:?}"),
-        }
+        self.cut_by_hand(time).await
     }
 }
 

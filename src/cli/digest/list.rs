@@ -32,11 +32,15 @@ pub(super) async fn list(app: &App, as_json: bool) -> anyhow::Result<()> {
         if as_json {
             print_json(
                 &json!({ "edition": edition.id, "digest": edition.plan.to_string(), "slot": edition.slot.0, "slots": edition.slots, "articles": edition.articles,
-                "completed": edition.completed_at,
+                "completed": edition.completed_at, "held": edition.held.as_ref().map(|hold| &hold.reason),
                 "deliveries": edition.counts.iter().map(|(s, n)| (s.as_str(), *n)).collect::<std::collections::BTreeMap<_, _>>() }),
             );
         } else {
-            let done = if edition.completed_at.is_some() { "complete" } else { "running" };
+            let done = match (&edition.held, edition.completed_at) {
+                (_, Some(_)) => "complete".to_owned(),
+                (Some(hold), None) => format!("held: {}", hold.reason),
+                (None, None) => "running".to_owned(),
+            };
             println!(
                 "  edition {} of {} at {}: {} articles; {} ({done})",
                 edition.id,

@@ -1,16 +1,20 @@
+mod editing;
 mod list;
 mod samples;
 
 use super::{Common, print_json};
 use crate::app::App;
 use crate::digest::run_now;
-use crate::domain::{Digest, EmailAddress, Instant, Language, Slug};
-use crate::store::CutAnswer;
+use crate::domain::{ArticleId, Digest, EditionId, EmailAddress, Instant, Language, Slug};
+use crate::store::{CutAnswer, Order};
 use crate::wording::{full_date, time_of_day};
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
+use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +36,51 @@ pub enum DigestCommand {
         /// The digest
         slug: Slug,
     },
+    /// Keep an edition from going out, or all of a digest until it is released
+    Hold {
+        /// An edition's number or a digest
+        #[arg(value_name = "EDITION|SLUG")]
+        what: Named,
+        /// Why, for whoever finds it held
+        #[arg(long, default_value = "held by hand")]
+        reason: String,
+    },
+    /// Let go what is held
+    Release {
+        /// An edition's number or a digest
+        #[arg(value_name = "EDITION|SLUG")]
+        what: Named,
+    },
+    /// Write above the articles of a held edition, or of a digest's next one
+    Lead {
+        /// An edition's number or a digest
+        #[arg(value_name = "EDITION|SLUG")]
+        what: Named,
+        /// The words; a blank line ends a paragraph
+        #[arg(long, required_unless_present_any = ["file", "none"])]
+        text: Option<String>,
+        /// A file that holds them
+        #[arg(long, value_name = "FILE", conflicts_with = "text")]
+        file: Option<PathBuf>,
+        /// Take them away
+        #[arg(long, conflicts_with_all = ["text", "file"])]
+        none: bool,
+    },
+    /// Show the articles of an edition, put some first and leave some out; of a held one, or of a digest's next one
+    Order {
+        /// An edition's number or a digest
+        #[arg(value_name = "EDITION|SLUG")]
+        what: Named,
+        /// What comes first, in this order; the others follow, the newest first
+        #[arg(value_name = "ARTICLE")]
+        first: Vec<ArticleId>,
+        /// What is not mailed, by this edition or a later one
+        #[arg(long, value_name = "ARTICLE")]
+        leave_out: Vec<ArticleId>,
+        /// Take any order away: the newest first
+        #[arg(long, conflicts_with_all = ["first", "leave_out"])]
+        by_age: bool,
+    },
     /// Send a sample of the newest articles to one address, outside of any ledger
     SendTest {
         /// The digest
@@ -49,9 +98,47 @@ impl DigestCommand {
             Self::List => list::list(&app, common.json).await?,
             Self::Preview { slug, to } => samples::preview(&app, find(&app, &slug)?, to.as_ref()).await?,
             Self::Run { slug } => run(&app, find(&app, &slug)?, common.json).await?,
+            Self::Hold { what, reason } => editing::hold(&app, &what, &reason).await?,
+            Self::Release { what } => editing::release(&app, &what).await?,
+            Self::Lead { what, text, file, none: _ } => {
+                editing::lead(&app, &what, text, file.as_deref()).await?;
+            }
+            Self::Order { what, first, leave_out, by_age } => {
+                let order = Order { first, left_out: leave_out };
+                editing::order(&app, &what, order, by_age, common.json).await?;
+            }
             Self::SendTest { slug, to } => samples::send_test(&app, find(&app, &slug)?, to).await?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// An edition by its number, or a digest by its slug.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// An edition.
+    Edition(EditionId),
+    /// A digest.
+    Digest(Slug),
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number) => Ok(Self::Edition(EditionId(number))),
+            Err(_) => Slug::parse(text).map(Self::Digest).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Edition(id) => write!(f, "edition {id}"),
+            Self::Digest(slug) => write!(f, "the next edition of `{slug}`"),
+        }
     }
 }
 
