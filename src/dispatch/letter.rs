@@ -149,16 +149,31 @@ pub async fn edition_letter(
         return Err(LetterError::Held);
     }
     let reader = &delivery.subscriber;
-    let digest = desk.digest_of(&edition.plan, reader.language);
-    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    if desk.digest_of(&edition.plan, reader.language).is_none() {
+        return Err(UNDECLARED);
+    }
     let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    written_letter(desk, &edition, reader, &articles)
+}
+
+const UNDECLARED: LetterError = LetterError::Needless("its digest is no longer declared");
+
+/// The letter of an edition with these articles to a reader: also that of an edition which is only
+/// looked at.
+pub fn written_letter(
+    desk: &Desk,
+    edition: &Edition,
+    reader: &Subscriber,
+    articles: &[Article],
+) -> Result<Message, LetterError> {
+    let digest = desk.digest_of(&edition.plan, reader.language).ok_or(UNDECLARED)?;
     if articles.is_empty() {
         return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
-    let links = desk.links(reader, Some(id));
+    let links = desk.links(reader, Some(edition.id));
     let recipient = Recipient { address: &reader.address, language: reader.language, links };
-    let letter = lay_out(desk, &digest, &edition, &articles);
-    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
+    let letter = lay_out(desk, &digest, edition, articles);
+    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, edition.id, reader.id)?)
 }
 
 /// The same edition for the browser.

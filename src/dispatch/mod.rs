@@ -6,7 +6,9 @@
 
 mod letter;
 
-pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
+pub use letter::{
+    Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter, written_letter,
+};
 
 use crate::domain::{
     Attempt, Chance, Clock, DeliveryId, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberId,

@@ -49,6 +49,15 @@ pub enum Turn {
     },
 }
 
+/// For whom a cut is looked at that is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// All its readers.
+    Everybody,
+    /// One of them.
+    One(SubscriberId),
+}
+
 /// A new edition, in figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -145,12 +154,13 @@ macro_rules! in_changed_feeds {
 /// The ledger's key drops what a subscriber got before, by whatever section, digest or edition.
 /// In the order of that key, in which it is kept; two cuts at once never wait in a circle.
 macro_rules! fill_ledger {
-    ($days:literal) => {
+    ($days:literal, $whom:literal) => {
         concat!(
             "INSERT INTO ledger (subscriber, article, edition)
              SELECT DISTINCT s.subscriber, e.article, CAST($3 AS BIGINT)",
             due!($days),
             in_changed_feeds!(),
+            $whom,
             " ORDER BY 1, 2 ON CONFLICT (subscriber, article) DO NOTHING"
         )
     };
@@ -172,7 +182,11 @@ macro_rules! served {
     };
 }
 
-const FILL_LEDGER: &str = fill_ledger!("$5");
+const FILL_LEDGER: &str = fill_ledger!("$5", "");
+
+const FILL_FOR: &str = fill_ledger!("$5", " AND ($7 = 0 OR s.subscriber = $7)");
+
+const FILL_FOR_ON_POSTGRES: &str = fill_ledger!("CAST($5 AS JSON)", " AND ($7 = 0 OR s.subscriber = $7)");
 
 const MOVE_CURSORS: &str = concat!("UPDATE subscriptions AS s SET cursor = $1 WHERE ", served!("$5"));
 
@@ -185,7 +199,7 @@ const FILL_AND_MOVE: &str = concat!(
             SELECT s.n FROM subscriptions s WHERE ",
     served!("CAST($5 AS JSON)"),
     " FOR NO KEY UPDATE OF s SKIP LOCKED)) ",
-    fill_ledger!("CAST($5 AS JSON)")
+    fill_ledger!("CAST($5 AS JSON)", "")
 );
 
 /// One cut after the other: each counts what the ones before it queued on this day. Readers and
@@ -249,52 +263,7 @@ impl Store {
     /// meanwhile has a higher one; the newsroom does not wait for a large cut.
     pub async fn cut_edition(&self, wish: &Cutting<'_>, now: Instant) -> Result<CutAnswer, StoreError> {
         let mut transaction = self.write().await?;
-        if self.engine() == Engine::Postgres {
-            sqlx::query(ONE_CUT_AT_A_TIME).execute(&mut *transaction).await?;
-        }
-        let present = publish_sequence(&mut transaction).await?;
-        let Some(plan) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
-            .bind(wish.plan.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-        else {
-            return Ok(CutAnswer::Empty);
-        };
-        if !take_turn(&mut transaction, plan, wish.turn, present).await? {
-            return Ok(CutAnswer::TakenByAnother);
-        }
-        let (changed_after, cut) = match wish.turn {
-            Turn::AtOnce { after, up_to } => (after, up_to),
-            Turn::ByHand | Turn::Planned { .. } => (-1, present),
-        };
-        let edition = sqlx::query_scalar::<_, i64>(
-            "INSERT INTO editions (digest, slot, cut_at, cut, slots) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (digest, slot) DO NOTHING RETURNING n",
-        )
-        .bind(plan)
-        .bind(micros(wish.slot.0))
-        .bind(micros(now))
-        .bind(cut)
-        .bind(i64::from(wish.slots))
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(edition) = edition else {
-            // Somebody cut this slot by hand. The turn is over all the same, or the schedule
-            // would stand still for ever; what is due comes with the next slot.
-            transaction.commit().await?;
-            return Ok(CutAnswer::TakenByAnother);
-        };
-        let days = days(&mut transaction, wish.zone, now).await?;
-        let fill = Filling { cut, plan, edition, now, days, changed_after };
-        let due = match self.engine() {
-            Engine::Sqlite => {
-                let due = fill.run(&mut transaction, FILL_LEDGER).await?;
-                fill.run(&mut transaction, MOVE_CURSORS).await?;
-                due
-            }
-            Engine::Postgres => fill.run(&mut transaction, FILL_AND_MOVE).await?,
-        };
-        let answer = queue_edition(&mut transaction, EditionId(edition), due, self.engine(), now).await?;
+        let answer = cut(&mut transaction, self.engine(), wish, None, now).await?;
         transaction.commit().await?;
         Ok(answer)
     }
@@ -320,14 +289,7 @@ impl Store {
     /// One edition.
     pub async fn edition(&self, id: EditionId) -> Result<Option<Edition>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let row = sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " WHERE e.n = $1"))
-            .bind(id.0)
-            .fetch_optional(&mut *snapshot)
-            .await?;
-        match row {
-            Some(row) => Ok(Some(edition_of(&mut snapshot, row).await?)),
-            None => Ok(None),
-        }
+        edition(&mut snapshot, id).await
     }
 
     /// The newest editions, the newest first.
@@ -345,10 +307,10 @@ impl Store {
         Ok(editions)
     }
 
-    /// What an edition brings to a subscriber, in the editor's order and then the newest first: as it stood at the cut, also
-    /// after a correction; without what was withdrawn or left out since, and with `still_subscribed` without
-    /// what the reader gets by no subscription any more. Texts are there only where an article
-    /// has no summary, so that [`Article::lead`] works.
+    /// What an edition brings to a subscriber, in the editor's order and then the newest first: as it
+    /// stood at the cut, also after a correction; without what was withdrawn or left out since, and
+    /// with `still_subscribed` without what the reader gets by no subscription any more. Texts are
+    /// there only where an article has no summary, so that [`Article::lead`] works.
     pub async fn edition_articles(
         &self,
         edition: EditionId,
@@ -387,6 +349,64 @@ impl Store {
             .await?;
         with_leads(&mut snapshot, &rows).await
     }
+}
+
+/// Cuts an edition; the caller commits or, where the cut is for somebody to look at (`whom`), takes it
+/// back. What is looked at moves no cursor: no reader waits for it.
+pub(super) async fn cut(
+    transaction: &mut Transaction<'static, Any>,
+    engine: Engine,
+    wish: &Cutting<'_>,
+    whom: Option<Whom>,
+    now: Instant,
+) -> Result<CutAnswer, StoreError> {
+    if engine == Engine::Postgres {
+        sqlx::query(ONE_CUT_AT_A_TIME).execute(&mut **transaction).await?;
+    }
+    let present = publish_sequence(transaction).await?;
+    let Some(plan) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
+        .bind(wish.plan.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?
+    else {
+        return Ok(CutAnswer::Empty);
+    };
+    if !take_turn(transaction, plan, wish.turn, present).await? {
+        return Ok(CutAnswer::TakenByAnother);
+    }
+    let (changed_after, cut) = match wish.turn {
+        Turn::AtOnce { after, up_to } => (after, up_to),
+        Turn::ByHand | Turn::Planned { .. } => (-1, present),
+    };
+    let edition = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO editions (digest, slot, cut_at, cut, slots) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (digest, slot) DO NOTHING RETURNING n",
+    )
+    .bind(plan)
+    .bind(micros(wish.slot.0))
+    .bind(micros(now))
+    .bind(cut)
+    .bind(i64::from(wish.slots))
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(edition) = edition else {
+        // Somebody cut this slot by hand. The turn is over all the same, or the schedule
+        // would stand still for ever; what is due comes with the next slot.
+        return Ok(CutAnswer::TakenByAnother);
+    };
+    let days = days(transaction, wish.zone, now).await?;
+    let fill = Filling { cut, plan, edition, now, days, changed_after, whom };
+    let due = match (engine, whom) {
+        (Engine::Sqlite, None) => {
+            let due = fill.run(transaction, FILL_LEDGER).await?;
+            fill.run(transaction, MOVE_CURSORS).await?;
+            due
+        }
+        (Engine::Postgres, None) => fill.run(transaction, FILL_AND_MOVE).await?,
+        (Engine::Sqlite, Some(_)) => fill.run(transaction, FILL_FOR).await?,
+        (Engine::Postgres, Some(_)) => fill.run(transaction, FILL_FOR_ON_POSTGRES).await?,
+    };
+    queue_edition(transaction, EditionId(edition), due, engine, now).await
 }
 
 pub(super) async fn publish_sequence(connection: &mut AnyConnection) -> Result<i64, StoreError> {
@@ -445,6 +465,7 @@ struct Filling {
     now: Instant,
     days: String,
     changed_after: i64,
+    whom: Option<Whom>,
 }
 
 impl Filling {
@@ -454,15 +475,19 @@ impl Filling {
         transaction: &mut Transaction<'static, Any>,
         statement: &'static str,
     ) -> Result<u64, StoreError> {
-        let done = sqlx::query(statement)
+        let statement = sqlx::query(statement)
             .bind(self.cut)
             .bind(self.plan)
             .bind(self.edition)
             .bind(micros(self.now))
             .bind(self.days.clone())
-            .bind(self.changed_after)
-            .execute(&mut **transaction)
-            .await?;
+            .bind(self.changed_after);
+        let statement = match self.whom {
+            None => statement,
+            Some(Whom::Everybody) => statement.bind(0_i64),
+            Some(Whom::One(subscriber)) => statement.bind(subscriber.0),
+        };
+        let done = statement.execute(&mut **transaction).await?;
         Ok(done.rows_affected())
     }
 }
@@ -536,6 +561,21 @@ macro_rules! edition_columns {
     };
 }
 use edition_columns;
+
+/// One edition, as this connection sees it.
+pub(super) async fn edition(
+    connection: &mut AnyConnection,
+    id: EditionId,
+) -> Result<Option<Edition>, StoreError> {
+    let row = sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " WHERE e.n = $1"))
+        .bind(id.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    match row {
+        Some(row) => Ok(Some(edition_of(connection, row).await?)),
+        None => Ok(None),
+    }
+}
 
 async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
     let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, lead, articles) = row;

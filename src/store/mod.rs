@@ -29,6 +29,7 @@ mod opt_ins;
 mod placement;
 mod plans;
 mod publications;
+mod rehearsals;
 mod renaming;
 mod search;
 mod searches;
@@ -50,7 +51,7 @@ pub use callbacks::{
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
 pub use editing::{Edited, Issue, Order, OrderedArticle};
-pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn};
+pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn, Whom};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
 };
@@ -62,6 +63,7 @@ pub use installation::Installation;
 pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
 pub use plans::Planned;
 pub use publications::Contents;
+pub use rehearsals::{Rehearsal, Selection};
 pub use renaming::Renaming;
 pub use sitemap::{ListedArticle, YoungArticles};
 pub use subscribers::Subscriber;

@@ -1,15 +1,17 @@
 mod editing;
 mod list;
+mod preview;
 mod samples;
 
+use super::subscriber::Who;
 use super::{Common, print_json};
 use crate::app::App;
 use crate::digest::run_now;
-use crate::domain::{ArticleId, Digest, EditionId, EmailAddress, Instant, Language, Slug};
+use crate::domain::{ArticleId, Digest, EditionId, EmailAddress, Instant, Language, Plan, Slug};
 use crate::store::{CutAnswer, Order};
 use crate::wording::{full_date, time_of_day};
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use std::fmt;
 use std::path::PathBuf;
@@ -23,18 +25,28 @@ use tokio_util::sync::CancellationToken;
 pub enum DigestCommand {
     /// List the digests, their next slots, and the last editions
     List,
-    /// Print the letter that would go out now: to one subscriber, or as a sample of the newest articles
+    /// Print the letter that a cut would bring to one subscriber, byte for byte; or a sample of the newest articles
     Preview {
-        /// The digest
-        slug: Slug,
+        /// A digest, a time that readers chose (`daily:06:30`), or the number of an edition that is cut
+        #[arg(value_name = "SLUG|EDITION|PLAN")]
+        what: Previewed,
         /// Exactly what this subscriber would get
-        #[arg(long, value_name = "ADDRESS")]
-        to: Option<EmailAddress>,
+        #[arg(long, value_name = "ID|ADDRESS", alias = "to")]
+        subscriber: Option<Who>,
+        /// From a cut at this instant, as in 2026-11-24T06:30+07:00 [default: now]
+        #[arg(long, value_name = "INSTANT", value_parser = instant, requires = "subscriber")]
+        at: Option<Instant>,
+        /// What of it: html, text, or eml for the whole message
+        #[arg(long, default_value = "html")]
+        part: Part,
     },
     /// Cut an edition now and deliver it; what was mailed before is not mailed again
     Run {
         /// The digest
         slug: Slug,
+        /// Only count: cut it, write its letters, take all of it back
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Keep an edition from going out, or all of a digest until it is released
     Hold {
@@ -96,8 +108,13 @@ impl DigestCommand {
         let app = common.app().await?;
         match self {
             Self::List => list::list(&app, common.json).await?,
-            Self::Preview { slug, to } => samples::preview(&app, find(&app, &slug)?, to.as_ref()).await?,
-            Self::Run { slug } => run(&app, find(&app, &slug)?, common.json).await?,
+            Self::Preview { what, subscriber, at, part } => {
+                preview::preview(&app, &what, subscriber.as_ref(), at, part).await?;
+            }
+            Self::Run { slug, dry_run: true } => {
+                preview::dry_run(&app, find(&app, &slug)?, common.json).await?;
+            }
+            Self::Run { slug, dry_run: false } => run(&app, find(&app, &slug)?, common.json).await?,
             Self::Hold { what, reason } => editing::hold(&app, &what, &reason).await?,
             Self::Release { what } => editing::release(&app, &what).await?,
             Self::Lead { what, text, file, none: _ } => {
@@ -111,6 +128,48 @@ impl DigestCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What of a letter is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The HTML part.
+    Html,
+    /// The text part.
+    Text,
+    /// The whole message, as it is handed to the mail server.
+    Eml,
+}
+
+/// What is looked at: an edition by its number, or what would be cut.
+#[derive(Clone, Debug)]
+pub enum Previewed {
+    /// An edition.
+    Edition(EditionId),
+    /// The next of a plan.
+    Plan(Plan),
+}
+
+impl FromStr for Previewed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number) => Ok(Self::Edition(EditionId(number))),
+            Err(_) => text.parse().map(Self::Plan).map_err(|_| {
+                format!("`{text}` is no edition, digest or time; write 12, hang-ngay or daily:06:30")
+            }),
+        }
+    }
+}
+
+/// An instant with its offset; seconds may be left out.
+fn instant(text: &str) -> Result<Instant, String> {
+    let full = |text: &str| text.parse::<Instant>().ok();
+    let short = || chrono::DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%:z").ok();
+    full(text)
+        .or_else(|| short().map(|instant| instant.to_utc()))
+        .ok_or_else(|| "write it with its offset, as in 2026-11-24T06:30+07:00".to_owned())
 }
 
 /// An edition by its number, or a digest by its slug.
@@ -175,6 +234,9 @@ async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<(
             "{}: {articles} articles to {deliveries} subscribers; {settled} deliveries settled, see `bantin digest list`",
             digest.slug
         );
+        if digest.review {
+            println!("it waits to be looked at; `bantin digest release {}` lets it go", digest.slug);
+        }
     }
     Ok(())
 }
