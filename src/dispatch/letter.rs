@@ -1,6 +1,6 @@
 use crate::domain::{
-    Article, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language,
-    OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
+    Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
+    Language, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::mail::{
     ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
@@ -37,6 +37,9 @@ pub enum LetterError {
     /// It need not be written any more, and why.
     #[error("{0}")]
     Needless(&'static str),
+    /// Its edition waits for a person.
+    #[error("the edition is held")]
+    Held,
     /// The store did not answer. Later may help.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +84,7 @@ impl Desk {
             feeds: DigestFeeds::Every,
             template: Slug::parse("digest").ok()?,
             max_articles: PERSONAL_ARTICLES,
+            review: false,
         })
     }
 
@@ -141,17 +145,35 @@ pub async fn edition_letter(
 ) -> Result<Message, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
+    if edition.held.is_some() {
+        return Err(LetterError::Held);
+    }
     let reader = &delivery.subscriber;
-    let digest = desk.digest_of(&edition.plan, reader.language);
-    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    if desk.digest_of(&edition.plan, reader.language).is_none() {
+        return Err(UNDECLARED);
+    }
     let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    written_letter(desk, &edition, reader, &articles)
+}
+
+const UNDECLARED: LetterError = LetterError::Needless("its digest is no longer declared");
+
+/// The letter of an edition with these articles to a reader: also that of an edition which is only
+/// looked at.
+pub fn written_letter(
+    desk: &Desk,
+    edition: &Edition,
+    reader: &Subscriber,
+    articles: &[Article],
+) -> Result<Message, LetterError> {
+    let digest = desk.digest_of(&edition.plan, reader.language).ok_or(UNDECLARED)?;
     if articles.is_empty() {
         return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
-    let links = desk.links(reader, Some(id));
+    let links = desk.links(reader, Some(edition.id));
     let recipient = Recipient { address: &reader.address, language: reader.language, links };
-    let letter = lay_out(desk, &digest, &edition, &articles);
-    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
+    let letter = lay_out(desk, &digest, edition, articles);
+    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, edition.id, reader.id)?)
 }
 
 /// The same edition for the browser.
@@ -186,7 +208,8 @@ pub fn sample_letter(
         digest,
         slot: Slot(now),
         composed_at: now,
-        sections: sections(desk, articles),
+        lead: None,
+        sections: sections(desk, articles, &[]),
         total: articles.len(),
     };
     let head = desk.letterhead();
@@ -198,20 +221,22 @@ pub fn sample_letter(
 fn lay_out<'a>(
     desk: &Desk,
     digest: &'a Digest,
-    edition: &Edition,
+    edition: &'a Edition,
     articles: &'a [Article],
 ) -> EditionLetter<'a> {
     EditionLetter {
         digest,
         slot: edition.slot,
-        composed_at: edition.cut_at,
-        sections: sections(desk, articles),
+        composed_at: edition.released_at.unwrap_or(edition.cut_at),
+        lead: edition.lead.as_ref(),
+        sections: sections(desk, articles, &edition.placed),
         total: articles.len(),
     }
 }
 
-/// Articles under their first category, sections in the directory's order, newest first within.
-fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
+/// Articles under their first category, in the order in which they come; sections in the directory's
+/// order, but those of articles that the editor placed first come first.
+fn sections<'a>(desk: &Desk, articles: &'a [Article], placed: &[ArticleId]) -> Vec<Section<'a>> {
     let directory = desk.representations.directory();
     let mut sections: Vec<Section<'a>> = Vec::new();
     for (slug, feed) in directory.of_categories().filter_map(|feed| Some((feed.slug()?, feed))) {
@@ -242,5 +267,7 @@ fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
             articles: elsewhere,
         });
     }
+    let place = |article: &Article| placed.iter().position(|id| *id == article.id).unwrap_or(usize::MAX);
+    sections.sort_by_key(|section| section.articles.iter().map(|a| place(a)).min());
     sections
 }

@@ -6,7 +6,9 @@
 
 mod letter;
 
-pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
+pub use letter::{
+    Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter, written_letter,
+};
 
 use crate::domain::{
     Attempt, Chance, Clock, DeliveryId, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberId,
@@ -220,6 +222,8 @@ impl Dispatcher {
         Ok(match letter {
             Ok(message) => self.hand_over(delivery, message).await,
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
+            // Held while a worker had it: it waits parked, and is due again once it is released.
+            Err(LetterError::Held) => Outcome::Deferred("the edition is held".to_owned()),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
             Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}")),

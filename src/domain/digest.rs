@@ -32,6 +32,8 @@ pub struct Digest {
     /// How many articles a mail shows; what is beyond is named by its number and a link. Keeps
     /// the HTML below the 100 kB at which Gmail clips a message.
     pub max_articles: usize,
+    /// Whether each edition waits for a person before it goes out.
+    pub review: bool,
 }
 
 /// How far back a new subscription reaches at least: whoever confirms at ten finds in the first mail
@@ -90,6 +92,7 @@ mod tests {
             feeds: DigestFeeds::Every,
             template: Slug::parse("digest").unwrap(),
             max_articles: 30,
+            review: false,
         }
     }
 

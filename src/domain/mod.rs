@@ -24,6 +24,7 @@ mod hub;
 mod ids;
 mod label;
 mod language;
+mod lead;
 mod locator;
 mod publication;
 mod saved_search;
@@ -60,6 +61,7 @@ pub use ids::{
 };
 pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};
+pub use lead::{Lead, LeadError};
 pub use locator::{WebUrl, WebUrlError};
 pub use publication::Publication;
 pub use saved_search::SavedSearch;

@@ -71,7 +71,7 @@ impl Settlement {
 /// RFC 5321 §4.5.3.1.5 allows 512 bytes a reply line; a reply may have several.
 const REPLY_CHARS: usize = 1_000;
 
-/// Whom mail overtakes: confirmations before editions.
+/// Whom mail overtakes: confirmations before editions. What is held has a higher number.
 const URGENCIES: [i64; 2] = [0, 1];
 
 /// One range of deliveries_due, which holds nothing that is settled. Claims that have not ended

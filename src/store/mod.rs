@@ -14,12 +14,14 @@ mod callbacks;
 mod categories;
 mod claims;
 mod deliveries;
+mod editing;
 mod editions;
 mod endpoints;
 mod engine;
 mod error;
 mod exports;
 mod feeds;
+mod holds;
 mod installation;
 mod labels;
 mod letters;
@@ -27,6 +29,7 @@ mod opt_ins;
 mod placement;
 mod plans;
 mod publications;
+mod rehearsals;
 mod renaming;
 mod search;
 mod searches;
@@ -47,17 +50,20 @@ pub use callbacks::{
     RequestKind, RequestSettlement,
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
-pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn};
+pub use editing::{Edited, Issue, Order, OrderedArticle};
+pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn, Whom};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
 };
 pub use engine::{Engine, Store, StoreUrl};
 pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
+pub use holds::Hold;
 pub use installation::Installation;
 pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
 pub use plans::Planned;
 pub use publications::Contents;
+pub use rehearsals::{Rehearsal, Selection};
 pub use renaming::Renaming;
 pub use sitemap::{ListedArticle, YoungArticles};
 pub use subscribers::Subscriber;

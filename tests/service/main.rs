@@ -39,6 +39,7 @@ mod smtp;
 mod source;
 mod store_articles;
 mod store_feeds;
+mod store_holds;
 mod store_hub;
 mod store_readers;
 mod store_renaming;
