@@ -11,8 +11,8 @@ pub use letter::{
 };
 
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberId,
-    SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, StatusCode,
+    SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
 use crate::mail::Message;
@@ -139,12 +139,13 @@ impl Errand for Letters {
             let outcome = match dispatcher.deliver(&delivery).await {
                 Ok(outcome) => outcome,
                 // The store's trouble is not the letter's.
-                Err(error) => Outcome::Deferred(format!("not composed: {error}")),
+                Err(error) => Outcome::Deferred(format!("not composed: {error}").into()),
             };
             let now = dispatcher.clock.now();
             let jitter = fraction(&*dispatcher.chance);
+            let is_dead = names_a_dead_address(&outcome);
             let settlement = settlement(delivery.attempt, delivery.created_at, now, jitter, outcome);
-            let letter = Letter { subscriber: delivery.subscriber.id, attempt: delivery.attempt };
+            let letter = Letter { subscriber: delivery.subscriber.id, attempt: delivery.attempt, is_dead };
             // That a mail server is down is the relay's to know: each letter is told so by itself.
             ((delivery.id, settlement, letter), true)
         }
@@ -171,6 +172,8 @@ impl Errand for Letters {
 struct Letter {
     subscriber: SubscriberId,
     attempt: Attempt,
+    /// Its address is none.
+    is_dead: bool,
 }
 
 impl Dispatcher {
@@ -226,7 +229,7 @@ impl Dispatcher {
             Err(LetterError::Held) => Outcome::Deferred("the edition is held".to_owned()),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
-            Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}")),
+            Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}").into()),
         })
     }
 
@@ -234,6 +237,7 @@ impl Dispatcher {
         let parcel = Parcel {
             envelope_from: self.desk.sender.address.clone(),
             to: delivery.subscriber.address.clone(),
+            delivery: Some(delivery.id),
             message_id: message.message_id,
             bytes: message.bytes,
         };
@@ -257,9 +261,7 @@ impl Dispatcher {
             self.tally.count(word, now);
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
-            if let Settlement::Bounced(reply) = settlement
-                && names_a_dead_address(reply)
-            {
+            if letter.is_dead {
                 self.store.mark_bounced(letter.subscriber, now).await?;
             }
         }
@@ -276,28 +278,27 @@ impl Dispatcher {
 fn settlement(attempt: Attempt, since: Instant, now: Instant, jitter: f64, outcome: Outcome) -> Settlement {
     let next = || MAIL_BACKOFF.delay(attempt, since, now, jitter).map(|delay| now + delay);
     match outcome {
-        Outcome::Accepted(reply) => Settlement::Accepted(reply),
-        Outcome::Refused(reply) => Settlement::Bounced(reply),
+        Outcome::Accepted(reply) => Settlement::Accepted(reply.words),
+        Outcome::Refused(reply) => Settlement::Bounced(reply.words),
         Outcome::Suppressed(why) => Settlement::Suppressed(why),
         Outcome::Deferred(reply) => match next() {
-            Some(next) => Settlement::Deferred { reply, next },
+            Some(next) => Settlement::Deferred { reply: reply.words, next },
             None => Settlement::Bounced(format!("given up after five days: {reply}")),
         },
         // The same letter under the same Message-ID is harmless where it did arrive.
-        Outcome::Uncertain(reply) => Settlement::Uncertain { reply, next: next() },
+        Outcome::Uncertain(reply) => Settlement::Uncertain { reply: reply.words, next: next() },
     }
 }
 
-/// Whether a refusal says that the mailbox does not exist (RFC 3463 §3.2: 5.1.1 bad mailbox,
-/// 5.1.2 bad system, 5.1.6 moved, 5.1.10 null MX). A refusal of our own policy (5.7.x), size or a
-/// full mailbox is no reason to give a reader up.
-fn names_a_dead_address(reply: &str) -> bool {
-    reply.split_whitespace().any(|word| matches!(word, "5.1.1" | "5.1.2" | "5.1.6" | "5.1.10"))
+/// Whether it was refused because the mailbox does not exist.
+fn names_a_dead_address(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(reply) if reply.status.is_some_and(StatusCode::names_a_dead_address))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Reply;
 
     fn settled(attempt: i64, days: i64, outcome: Outcome) -> Settlement {
         let since = Instant::default();
@@ -319,8 +320,11 @@ mod tests {
 
     #[test]
     fn only_a_dead_address_ends_a_reader() {
-        assert!(names_a_dead_address("550 5.1.1 no such user"));
-        assert!(!names_a_dead_address("550 5.7.1 blocked by policy"));
-        assert!(!names_a_dead_address("552 5.2.2 mailbox full"));
+        let said = |status: &str| Reply { status: status.parse().ok(), ..Reply::default() };
+        assert!(names_a_dead_address(&Outcome::Refused(said("5.1.1"))));
+        assert!(!names_a_dead_address(&Outcome::Deferred(said("5.1.1"))));
+        for other in ["5.7.1", "5.2.2", ""] {
+            assert!(!names_a_dead_address(&Outcome::Refused(said(other))), "{other}");
+        }
     }
 }
