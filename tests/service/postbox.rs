@@ -14,11 +14,19 @@ pub struct Manners {
     pub greeting: &'static str,
     /// What it says to RCPT: of whom, and the how manieth time.
     pub rcpt: fn(&str, usize) -> &'static str,
+    /// What it says to the final dot, of whom and the how manieth time; nothing: it hangs up. The text
+    /// is taken all the same, unless it says 4xx or 5xx.
+    pub dot: fn(&str, usize) -> &'static str,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { thinks: Duration::ZERO, greeting: "220 postbox.example ESMTP", rcpt: |_, _| "250 2.1.5 Ok" }
+        Self {
+            thinks: Duration::ZERO,
+            greeting: "220 postbox.example ESMTP",
+            rcpt: |_, _| "250 2.1.5 Ok",
+            dot: |_, _| "250 2.0.0 taken",
+        }
     }
 }
 
@@ -36,6 +44,7 @@ pub struct Taken {
 struct Room {
     manners: Manners,
     taken: Mutex<Vec<Taken>>,
+    refused: Mutex<Vec<Taken>>,
     asked: Mutex<Vec<String>>,
     open: AtomicUsize,
     most: AtomicUsize,
@@ -61,6 +70,7 @@ impl Postbox {
         let room = Arc::new(Room {
             manners,
             taken: Mutex::default(),
+            refused: Mutex::default(),
             asked: Mutex::default(),
             open: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
@@ -95,6 +105,11 @@ impl Postbox {
         self.room.taken.lock().unwrap().clone()
     }
 
+    /// What it heard to the end and did not take.
+    pub fn refused(&self) -> Vec<Taken> {
+        self.room.refused.lock().unwrap().clone()
+    }
+
     /// How much it took so far.
     pub fn count(&self) -> usize {
         self.room.taken.lock().unwrap().len()
@@ -121,7 +136,7 @@ impl Room {
         let mut input = BufReader::new(stream);
         let mut say = |words: &str| out.write_all(format!("{words}\r\n").as_bytes());
         say(self.manners.greeting)?;
-        let mut to = String::new();
+        let (mut to, mut times) = (String::new(), 0);
         loop {
             let mut line = String::new();
             if input.read_line(&mut line)? == 0 {
@@ -134,7 +149,7 @@ impl Room {
                     to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                     let mut asked = self.asked.lock().unwrap();
                     asked.push(to.clone());
-                    let times = asked.iter().filter(|address| **address == to).count();
+                    times = asked.iter().filter(|address| **address == to).count();
                     drop(asked);
                     say((self.manners.rcpt)(&to, times))?;
                 }
@@ -143,9 +158,15 @@ impl Room {
                     let bytes = text(&mut input)?;
                     std::thread::sleep(self.manners.thinks);
                     let message_id = message_id(&bytes);
-                    self.taken.lock().unwrap().push(Taken { to: to.clone(), message_id, bytes });
+                    let words = (self.manners.dot)(&to, times);
+                    let is_refused = words.starts_with(['4', '5']);
+                    let pile = if is_refused { &self.refused } else { &self.taken };
+                    pile.lock().unwrap().push(Taken { to: to.clone(), message_id, bytes });
                     std::thread::sleep(self.manners.thinks);
-                    say("250 2.0.0 taken")?;
+                    if words.is_empty() {
+                        return Ok(());
+                    }
+                    say(words)?;
                 }
                 "QUIT" => return say("221 2.0.0 bye"),
                 "HELO" | "MAIL" | "RSET" | "NOOP" => say("250 2.0.0 Ok")?,
