@@ -42,6 +42,7 @@ mod store_feeds;
 mod store_histories;
 mod store_holds;
 mod store_hub;
+mod store_outcomes;
 mod store_readers;
 mod store_renaming;
 mod store_schema;
