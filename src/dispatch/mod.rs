@@ -10,6 +10,7 @@ mod letter;
 mod progress;
 mod rules;
 mod tally;
+mod tenure;
 
 pub use handing::Handing;
 pub use letter::{
@@ -19,6 +20,7 @@ pub use letter::{
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
 pub use tally::Tally;
+pub use tenure::Tenure;
 
 use crate::domain::{
     Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, Instant, Outcome, StatusCode, SubscriberId,
@@ -61,6 +63,8 @@ pub struct Dispatcher {
     pub rules: Rules,
     /// What became of them.
     pub tally: Arc<Tally>,
+    /// Until when its claims hold.
+    pub tenure: Arc<Tenure>,
     /// Who is about to hand over.
     pub handing: Arc<Handing>,
     /// Once this is cancelled no new letter is begun; those under way are brought to their end.
@@ -209,9 +213,10 @@ impl Dispatcher {
         keeper.spawn(async move {
             loop {
                 tokio::time::sleep(dispatcher.claim / 3).await;
-                let held = dispatcher.store.extend_claims(&dispatcher.worker, dispatcher.claim_end()).await;
-                if let Err(error) = held {
-                    tracing::warn!(%error, "claims not renewed");
+                let (now, until) = (dispatcher.clock.now(), dispatcher.claim_end());
+                match dispatcher.store.extend_claims(&dispatcher.worker, until).await {
+                    Ok(_) => dispatcher.tenure.renew(until, now),
+                    Err(error) => tracing::warn!(%error, "claims not renewed"),
                 }
             }
         });
@@ -219,6 +224,9 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Outcome, StoreError> {
+        if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
+            return Ok(Outcome::Deferred("its claim has ended".into()));
+        }
         // Read now, not when it was claimed: an address may have bounced a second ago.
         if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
             return Ok(Outcome::Suppressed("the address is on the suppression list".to_owned()));

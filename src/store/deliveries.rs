@@ -24,6 +24,8 @@ pub struct ClaimedDelivery {
     pub doubted: bool,
     /// When it was queued.
     pub created_at: Instant,
+    /// Until when it is the worker's, unless he says that he lives.
+    pub claimed_until: Instant,
     /// Whether a worker that was never heard of again may have sent it.
     pub was_handed: bool,
     /// To whom.
@@ -129,7 +131,7 @@ impl Store {
                 .fetch_all(&mut *transaction)
                 .await?;
             for row in rows {
-                match claimed_of(&row) {
+                match claimed_of(&row, until) {
                     Ok(delivery) => claimed.push(delivery),
                     Err(StoreError::Damaged { .. }) => broken.push(row.try_get::<i64, _>("delivery")?),
                     Err(error) => return Err(error),
@@ -256,7 +258,7 @@ pub(super) fn storable_reply(reply: &str) -> String {
     clean_line(reply).chars().take(REPLY_CHARS).collect()
 }
 
-fn claimed_of(row: &sqlx::any::AnyRow) -> Result<ClaimedDelivery, StoreError> {
+fn claimed_of(row: &sqlx::any::AnyRow, until: Instant) -> Result<ClaimedDelivery, StoreError> {
     let id = row.try_get::<i64, _>("delivery")?;
     let kind = row.try_get::<String, _>("kind")?;
     Ok(ClaimedDelivery {
@@ -265,6 +267,7 @@ fn claimed_of(row: &sqlx::any::AnyRow) -> Result<ClaimedDelivery, StoreError> {
         attempt: Attempt(row.try_get::<i64, _>("attempts")? + 1),
         created_at: from_micros(row.try_get("queued_at")?),
         doubted: row.try_get::<i64, _>("doubted")? == 1,
+        claimed_until: until,
         was_handed: row.try_get::<Option<i64>, _>("handed_at")?.is_some(),
         subscriber: subscriber_of(row)?,
         edition: row.try_get::<Option<i64>, _>("edition")?.map(EditionId),

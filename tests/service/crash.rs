@@ -291,3 +291,27 @@ fn two_programs_on_one_database_mail_everybody_once() {
     assert_eq!(judge(&first, &server.taken(), READERS), 0, "no letter is two workers'");
     assert!(server.most_connections() > IN_FLIGHT / 2, "both worked");
 }
+
+#[test]
+fn a_machine_that_slept_through_its_claims_repeats_only_what_was_in_its_hands() {
+    let server = Postbox::open(Manners { thinks: Duration::from_millis(40), ..Manners::default() });
+    let mut sleeper = edition_to_be(on_postgres(), &server, READERS);
+    let mut other = World::new();
+    for name in ["STORE__URL", "MAIL__URL", "PUBLICATION__BASE_URL", "LIMITS__CLAIM_SECONDS"] {
+        let name = format!("BANTIN_{name}");
+        other.set(&name, sleeper.setting(&name).unwrap());
+    }
+    sleeper.miss_the_slot();
+    sleeper.start(&["serve"]);
+    sleeper.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= 10);
+    sleeper.signal("STOP");
+    let claimed = sleeper.deliveries("claimed");
+    assert!(claimed > 2 * i64::try_from(IN_FLIGHT).unwrap(), "it sleeps on many letters: {claimed}");
+    other.start(&["serve", "--role", "worker"]);
+    other.wait_at_most(PATIENCE, "the other has done it all", |_| sleeper.is_complete());
+    sleeper.signal("CONT");
+    pause(3_000);
+    assert_eq!((sleeper.stop(), other.stop()), (Some(0), Some(0)));
+    let repeats = judge(&sleeper, &server.taken(), READERS);
+    assert!(repeats <= IN_FLIGHT, "{repeats} repeats");
+}

@@ -278,3 +278,65 @@ fn a_copy_of_the_store_mails_nobody_until_it_is_told_to() {
     moved.wait_for("who moved mails what was due", World::is_complete);
     assert_eq!((server.count(), moved.deliveries("accepted")), (15, 5));
 }
+
+/// Much to do, and all of it goes well; then the same newsroom with each thing broken.
+const ALERTS: &str = r#"
+rule_files: [RULES]
+evaluation_interval: 1m
+tests:
+  - name: a large edition to a slow server is no alarm
+    interval: 1m
+    input_series: &busy
+      - { series: 'up{job="bantin"}', values: '1x720' }
+      - { series: 'bantin_deliveries{state="pending"}', values: '900000-1000x720' }
+      - { series: 'bantin_delivery_lag_seconds', values: '0+1x720' }
+      - { series: 'bantin_delivery_outcomes{state="accepted"}', values: '0+1000x720' }
+      - { series: 'bantin_delivery_outcomes{state="deferred"}', values: '0+300x720' }
+      - { series: 'bantin_delivery_outcomes{state="bounced"}', values: '0+20x720' }
+      - { series: 'bantin_delivery_outcomes{state="uncertain"}', values: '0x720' }
+      - { series: 'bantin_editions_stopped', values: '0x720' }
+      - { series: 'bantin_mail_paused', values: '0x720' }
+    promql_expr_test: &quiet
+      - { expr: 'count(ALERTS{alertstate="firing"})', eval_time: 9h, exp_samples: [] }
+  - name: what is broken is told
+    interval: 1m
+    input_series:
+      - { series: 'bantin_delivery_lag_seconds', values: '2000x720' }
+      - { series: 'bantin_delivery_outcomes{state="accepted"}', values: '500x720' }
+      - { series: 'bantin_delivery_outcomes{state="deferred"}', values: '0+10x720' }
+      - { series: 'bantin_delivery_outcomes{state="bounced"}', values: '0+10x720' }
+      - { series: 'bantin_delivery_outcomes{state="uncertain"}', values: '0+2x720' }
+      - { series: 'bantin_editions_stopped', values: '1x720' }
+      - { series: 'bantin_mail_paused', values: '1x720' }
+    promql_expr_test:
+      - expr: 'count by (alertname) (ALERTS{alertstate="firing"})'
+        eval_time: 9h
+        exp_samples:
+          - { labels: '{alertname="BantinMailStuck"}', value: 1 }
+          - { labels: '{alertname="BantinMailRests"}', value: 1 }
+          - { labels: '{alertname="BantinMailNotTaken"}', value: 1 }
+          - { labels: '{alertname="BantinMailRefused"}', value: 1 }
+          - { labels: '{alertname="BantinEditionStopped"}', value: 1 }
+          - { labels: '{alertname="BantinMailInDoubt"}', value: 1 }
+"#;
+
+#[test]
+fn alerts_speak_of_what_is_broken_and_not_of_what_is_much() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/alerts.yaml");
+    let mut world = World::new();
+    let test = world.write("alerts-test.yaml", ALERTS.replace("RULES", rules.to_str().unwrap()));
+    crate::world::judged("promtool", &["test", "rules"], &test).unwrap();
+
+    world.serve();
+    let told = world.get("/metrics").text();
+    let text = std::fs::read_to_string(&rules).unwrap();
+    let expressions = text.lines().filter(|line| line.contains("bantin_") && !line.contains("summary"));
+    let names: std::collections::BTreeSet<&str> = expressions
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
+        .filter(|word| word.starts_with("bantin_"))
+        .collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        assert!(told.contains(&format!("# TYPE {name} ")), "no metric {name}\n{told}");
+    }
+}
