@@ -48,6 +48,14 @@ pub enum LetterError {
     Compose(#[from] ComposeError),
 }
 
+/// A letter, and of an edition what it tells.
+pub struct Written {
+    /// What goes out.
+    pub message: Message,
+    /// The numbers of its articles.
+    pub articles: Option<String>,
+}
+
 impl Desk {
     fn letterhead(&self) -> Letterhead<'_> {
         Letterhead {
@@ -113,7 +121,7 @@ pub async fn confirmation_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
-) -> Result<Message, LetterError> {
+) -> Result<Written, LetterError> {
     let id: OptInId = delivery.opt_in.ok_or(LetterError::Needless("a confirmation of nothing"))?;
     let opt_in = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
     if opt_in.confirmed_at.is_some() {
@@ -133,16 +141,18 @@ pub async fn confirmation_letter(
             .map_or_else(String::new, |digest| digest.title),
         requested_at: opt_in.requested_at,
     };
-    Ok(compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?)
+    let message = compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?;
+    Ok(Written { message, articles: None })
 }
 
-/// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.
+/// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile. What
+/// may have arrived is repeated as it was, also where a template or a section's name has changed since.
 pub async fn edition_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
     now: Instant,
-) -> Result<Message, LetterError> {
+) -> Result<Written, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
     if edition.held.is_some() {
@@ -153,7 +163,15 @@ pub async fn edition_letter(
         return Err(UNDECLARED);
     }
     let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
-    written_letter(desk, &edition, reader, &articles)
+    let mut message = written_letter(desk, &edition, reader, &articles)?;
+    let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
+    let numbers = numbers.join(",");
+    if delivery.attempt.0 > 1
+        && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
+    {
+        message.bytes = bytes;
+    }
+    Ok(Written { message, articles: Some(numbers) })
 }
 
 const UNDECLARED: LetterError = LetterError::Needless("its digest is no longer declared");

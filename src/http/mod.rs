@@ -10,6 +10,7 @@ mod feeds;
 mod forms;
 mod health;
 mod limiter;
+mod mail_gauges;
 mod mailbox;
 mod moved;
 mod pages;

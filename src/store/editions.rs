@@ -3,6 +3,7 @@ use super::deliveries::state_of;
 use super::editing::{lead_of, places, take_over};
 use super::endpoints::note_edition_event;
 use super::holds::{Hold, hold_if_asked};
+use super::outcomes::forget_kept_letters;
 use super::statement::damaged;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
@@ -544,6 +545,7 @@ pub(super) async fn complete_editions(
         .rows_affected();
         if completed > 0 {
             note_edition_event(transaction, engine, edition, now).await?;
+            forget_kept_letters(transaction).await?;
         }
     }
     Ok(())

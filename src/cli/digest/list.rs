@@ -1,4 +1,4 @@
-use super::local;
+use super::{deliveries, local};
 use crate::app::App;
 use crate::cli::print_json;
 use crate::domain::{DigestFeeds, Slug};
@@ -27,28 +27,12 @@ pub(super) async fn list(app: &App, as_json: bool) -> anyhow::Result<()> {
             );
         }
     }
+    let now = app.clock.now();
     for edition in app.store.editions(10).await? {
-        let counts: Vec<String> = edition.counts.iter().map(|(s, n)| format!("{} {n}", s.as_str())).collect();
         if as_json {
-            print_json(
-                &json!({ "edition": edition.id, "digest": edition.plan.to_string(), "slot": edition.slot.0, "slots": edition.slots, "articles": edition.articles,
-                "completed": edition.completed_at, "held": edition.held.as_ref().map(|hold| &hold.reason),
-                "deliveries": edition.counts.iter().map(|(s, n)| (s.as_str(), *n)).collect::<std::collections::BTreeMap<_, _>>() }),
-            );
+            print_json(&deliveries::as_json(app, &edition, now).await?);
         } else {
-            let done = match (&edition.held, edition.completed_at) {
-                (_, Some(_)) => "complete".to_owned(),
-                (Some(hold), None) => format!("held: {}", hold.reason),
-                (None, None) => "running".to_owned(),
-            };
-            println!(
-                "  edition {} of {} at {}: {} articles; {} ({done})",
-                edition.id,
-                edition.plan,
-                local(app, edition.slot.0),
-                edition.articles,
-                counts.join(", ")
-            );
+            println!("  {}", deliveries::in_words(app, &edition, now).await?);
         }
     }
     Ok(())

@@ -1,3 +1,4 @@
+mod deliveries;
 mod editing;
 mod list;
 mod preview;
@@ -7,10 +8,11 @@ use super::subscriber::Who;
 use super::{Common, print_json};
 use crate::app::App;
 use crate::digest::run_now;
+use crate::dispatch::rests;
 use crate::domain::{ArticleId, Digest, EditionId, EmailAddress, Instant, Language, Plan, Slug};
 use crate::store::{CutAnswer, Order};
 use crate::wording::{full_date, time_of_day};
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use std::fmt;
@@ -93,6 +95,27 @@ pub enum DigestCommand {
         #[arg(long, conflicts_with_all = ["first", "leave_out"])]
         by_age: bool,
     },
+    /// Show how far an edition is, and when it will have gone out
+    Show {
+        /// Its number, as `bantin digest list` tells it
+        edition: i64,
+    },
+    /// Tell who has not got an edition, and why
+    Failures {
+        /// Its number
+        edition: i64,
+        /// Print addresses instead of subscribers' numbers
+        #[arg(long)]
+        addresses: bool,
+    },
+    /// Mail an edition again to those whose mail bounced or was given up, and who still want mail
+    Resend {
+        /// Its number
+        edition: i64,
+        /// Also to those of whom it is not known whether they have it (mail.uncertain = "hold")
+        #[arg(long)]
+        uncertain: bool,
+    },
     /// Send a sample of the newest articles to one address, outside of any ledger
     SendTest {
         /// The digest
@@ -123,6 +146,13 @@ impl DigestCommand {
             Self::Order { what, first, leave_out, by_age } => {
                 let order = Order { first, left_out: leave_out };
                 editing::order(&app, &what, order, by_age, common.json).await?;
+            }
+            Self::Show { edition } => deliveries::show(&app, edition, common.json).await?,
+            Self::Failures { edition, addresses } => {
+                deliveries::failures(&app, edition, addresses, common.json).await?;
+            }
+            Self::Resend { edition, uncertain } => {
+                deliveries::resend(&app, edition, uncertain, common.json).await?;
             }
             Self::SendTest { slug, to } => samples::send_test(&app, find(&app, &slug)?, to).await?,
         }
@@ -214,6 +244,10 @@ fn local(app: &App, instant: Instant) -> String {
 }
 
 async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<()> {
+    ensure!(
+        !rests(&app.store, &app.tally).await?,
+        "this store is a copy of one that mails elsewhere, or was moved; `bantin adopt` tells it to mail"
+    );
     let answer = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?;
     let dispatcher = app.dispatcher(CancellationToken::new());
     let settled = dispatcher.run(&tokio::sync::Notify::new()).await;

@@ -32,17 +32,16 @@ pub(super) async fn send_test(app: &Arc<App>, digest: &Digest, to: EmailAddress)
     let parcel = Parcel {
         envelope_from: app.desk.sender.address.clone(),
         to,
+        delivery: None,
         message_id: message.message_id,
         bytes: message.bytes,
     };
     match app.relay.hand_over(&parcel).await {
         Outcome::Accepted(reply) => println!("accepted by the mail server: {reply}"),
-        Outcome::Deferred(reply)
-        | Outcome::Refused(reply)
-        | Outcome::Uncertain(reply)
-        | Outcome::Suppressed(reply) => {
+        Outcome::Deferred(reply) | Outcome::Refused(reply) | Outcome::Uncertain(reply) => {
             bail!("not accepted: {reply}");
         }
+        Outcome::Suppressed(why) => bail!("not accepted: {why}"),
     }
     app.relay.part(std::time::Duration::ZERO).await;
     Ok(())
