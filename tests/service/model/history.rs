@@ -64,6 +64,7 @@ impl History {
             feeds: DigestFeeds::Every,
             template: Slug::parse("digest").unwrap(),
             max_articles: 30,
+            review: false,
         };
         let mut history = Self {
             seed,

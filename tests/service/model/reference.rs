@@ -133,9 +133,8 @@ impl Reference {
             out_since: 0,
             stands: BTreeMap::new(),
         });
-        match from {
-            None => self.bring_out(self.pieces.len() - 1),
-            Some(_) => {}
+        if from.is_none() {
+            self.bring_out(self.pieces.len() - 1);
         }
     }
 
