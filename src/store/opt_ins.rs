@@ -93,22 +93,7 @@ impl Store {
         if suppression_stands(&mut *transaction, &request.address, secret).await? {
             return Ok(OptInAnswer::Suppressed);
         }
-        let subscriber = subscriber_for(&mut transaction, &request.address, request.language, now).await?;
-        let asked_before = sqlx::query_scalar::<_, i64>(
-            "SELECT n FROM opt_ins WHERE subscriber = $1 AND requested_at > $2 AND confirmed_at IS NULL
-             ORDER BY requested_at DESC, n DESC LIMIT 1",
-        )
-        .bind(subscriber.0)
-        .bind(micros(now - quiet))
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let answer = match asked_before {
-            Some(unanswered) => {
-                replace_wish(&mut transaction, OptInId(unanswered), request).await?;
-                OptInAnswer::AskedBefore
-            }
-            None => OptInAnswer::Asked(ask(&mut transaction, subscriber, request, now).await?),
-        };
+        let answer = ask_once(&mut transaction, request, quiet, now).await?;
         transaction.commit().await?;
         Ok(answer)
     }
@@ -187,8 +172,33 @@ impl Store {
     }
 }
 
+/// Asks unless the question is on its way already.
+pub(super) async fn ask_once(
+    transaction: &mut Transaction<'static, Any>,
+    request: &OptInRequest,
+    quiet: Duration,
+    now: Instant,
+) -> Result<OptInAnswer, StoreError> {
+    let subscriber = subscriber_for(transaction, &request.address, request.language, now).await?;
+    let asked_before = sqlx::query_scalar::<_, i64>(
+        "SELECT n FROM opt_ins WHERE subscriber = $1 AND requested_at > $2 AND confirmed_at IS NULL
+         ORDER BY requested_at DESC, n DESC LIMIT 1",
+    )
+    .bind(subscriber.0)
+    .bind(micros(now - quiet))
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(match asked_before {
+        Some(unanswered) => {
+            replace_wish(transaction, OptInId(unanswered), request).await?;
+            OptInAnswer::AskedBefore
+        }
+        None => OptInAnswer::Asked(ask(transaction, subscriber, request, now).await?),
+    })
+}
+
 /// Runs what a request wished for. The caller holds the subscriber.
-async fn say_yes(
+pub(super) async fn say_yes(
     transaction: &mut Transaction<'static, Any>,
     id: OptInId,
     beginning: &Beginning<'_>,
@@ -269,7 +279,7 @@ async fn ask(
 }
 
 /// Keeps a request: what was wished for, when, and from where.
-async fn note(
+pub(super) async fn note(
     transaction: &mut Transaction<'static, Any>,
     subscriber: SubscriberId,
     request: &OptInRequest,

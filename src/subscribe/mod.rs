@@ -7,7 +7,7 @@ use crate::domain::{
     Calendar, Digest, DigestFeeds, Directory, EndedReason, FeedDefinition, FeedKey, Frequency, Habits,
     Instant, Language, OptInId, Publication, Secret, SubscriberId, Token, TokenError, TokenPurpose, Wish,
 };
-use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
+use crate::store::{Enrolled, ListedReader, OptIn, OptInAnswer, OptInRequest, Store, StoreError};
 use crate::wording::Templates;
 use std::time::Duration;
 
@@ -64,6 +64,21 @@ pub async fn consent(
         tracing::info!(subscriber.id = %subscriber, "consent taken over");
     }
     Ok(subscriber)
+}
+
+/// Takes some readers of a list over: who agreed elsewhere is subscribed, who did not is asked.
+pub async fn enrol(
+    store: &Store,
+    secret: &Secret,
+    readers: &[ListedReader],
+    calendar: &Calendar<'_>,
+    now: Instant,
+) -> Result<Vec<Enrolled>, SubscribeError> {
+    let beginning = |frequency: &Frequency| calendar.first_mail_reaches_back_to(frequency, now);
+    let answers = store.enrol(readers, &beginning, secret, now).await?;
+    let taken = answers.iter().filter(|answer| **answer == Enrolled::Taken).count();
+    tracing::info!(readers = readers.len(), taken, "a part of a list taken over");
+    Ok(answers)
 }
 
 /// The request that a confirmation link speaks of.
