@@ -5,11 +5,12 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Every table that holds something of a person, and which rows are whose. A test compares it with
 /// the schema.
-pub const PERSONAL_TABLES: [(&str, &str); 9] = [
+pub const PERSONAL_TABLES: [(&str, &str); 10] = [
     ("subscribers", "n = $1"),
     ("opt_ins", "subscriber = $1"),
     ("subscriptions", "subscriber = $1"),
     ("deliveries", "subscriber = $1"),
+    ("kept_letters", "delivery IN (SELECT n FROM deliveries WHERE subscriber = $1)"),
     ("ledger", "subscriber = $1"),
     ("topics", "subscriber = $1"),
     ("topic_feeds", "topic IN (SELECT n FROM topics WHERE subscriber = $1)"),
@@ -63,11 +64,15 @@ async fn rows(
     let object = match engine {
         Engine::Postgres => "to_jsonb(x)::text".to_owned(),
         Engine::Sqlite => {
-            let columns = format!("SELECT name FROM pragma_table_info('{table}')");
-            let columns: Vec<String> =
-                sqlx::query_scalar(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
-            let pairs: Vec<String> = columns.iter().map(|column| format!("'{column}', x.{column}")).collect();
-            format!("json_object({})", pairs.join(", "))
+            let columns = format!("SELECT name, type FROM pragma_table_info('{table}')");
+            let columns: Vec<(String, String)> =
+                sqlx::query_as(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
+            let pairs = columns.iter().map(|(column, kind)| match kind.as_str() {
+                // JSON holds no bytes; those that are kept of a person are letters.
+                "BLOB" => format!("'{column}', CAST(x.{column} AS TEXT)"),
+                _ => format!("'{column}', x.{column}"),
+            });
+            format!("json_object({})", pairs.collect::<Vec<_>>().join(", "))
         }
     };
     let text = format!("SELECT {object} FROM {table} x WHERE {whose} ORDER BY 1");

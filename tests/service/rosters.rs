@@ -216,7 +216,12 @@ const TRACES: [&str; 5] =
 fn an_erased_reader_is_in_no_byte_of_the_database_file() {
     let world = newsroom();
     known_reader(&world);
+    world.change(
+        "INSERT INTO kept_letters (delivery, articles, bytes)
+         SELECT n, '1', CAST('To: nguyen.van.lan@doc.example' AS BLOB) FROM deliveries WHERE kind = 'edition'",
+    );
     let held: Value = serde_json::from_str(&world.done(&["subscriber", "show", "1", "--all"])).unwrap();
+    assert_eq!(held["kept_letters"][0]["bytes"], "To: nguyen.van.lan@doc.example");
     assert_eq!(held["titles"].as_object().unwrap().len(), 2);
     assert_eq!(held["callbacks"][0]["url"], "https://leser.example/nguyen.van.lan");
     let folder = world.path("var");
