@@ -119,6 +119,7 @@ fn killed_again_and_again(world: World, story: &str) {
         pause(dice.below(1_500));
         world.kill();
         pause(50);
+        server.wait_for_silence();
         deaths.push(server.count());
     }
     for after in moments {
@@ -126,8 +127,8 @@ fn killed_again_and_again(world: World, story: &str) {
         world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= after);
         pause(dice.below(60));
         world.kill();
-        // What the dead had handed over is taken by then.
         pause(50);
+        server.wait_for_silence();
         deaths.push(server.count());
     }
     assert!(!world.is_complete(), "the program died during the edition");
