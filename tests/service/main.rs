@@ -38,6 +38,7 @@ mod sitemaps;
 mod smtp;
 mod source;
 mod store_articles;
+mod store_choices;
 mod store_feeds;
 mod store_hub;
 mod store_readers;
