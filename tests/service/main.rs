@@ -43,6 +43,7 @@ mod sitemaps;
 mod smtp;
 mod source;
 mod store_articles;
+mod store_choices;
 mod store_editing;
 mod store_feeds;
 mod store_holds;
