@@ -134,7 +134,14 @@ impl Errand for Letters {
         let dispatcher = Arc::clone(&self.0);
         async move {
             let outcome = match dispatcher.deliver(&delivery).await {
-                Ok(outcome) => outcome,
+                Ok(Some(outcome)) => outcome,
+                // Due again at once: it is another's, or waits with its edition.
+                Ok(None) => {
+                    let settlement =
+                        Settlement::Deferred { reply: "not tried".to_owned(), next: dispatcher.clock.now() };
+                    let letter = Letter::of(&delivery, false);
+                    return ((delivery.id, settlement, letter), true);
+                }
                 // The store's trouble is not the letter's.
                 Err(error) => Outcome::Deferred(format!("not composed: {error}").into()),
             };
@@ -149,14 +156,7 @@ impl Errand for Letters {
                 jitter,
                 outcome,
             );
-            let letter = Letter {
-                subscriber: delivery.subscriber.id,
-                domain: delivery.subscriber.address.domain().to_owned(),
-                edition: delivery.edition,
-                attempt: delivery.attempt,
-                queued: delivery.created_at,
-                is_dead,
-            };
+            let letter = Letter::of(&delivery, is_dead);
             // That a mail server is down is the relay's to know: each letter is told so by itself.
             ((delivery.id, settlement, letter), true)
         }
@@ -188,6 +188,19 @@ struct Letter {
     queued: Instant,
     /// Its address is none.
     is_dead: bool,
+}
+
+impl Letter {
+    fn of(delivery: &ClaimedDelivery, is_dead: bool) -> Self {
+        Self {
+            subscriber: delivery.subscriber.id,
+            domain: delivery.subscriber.address.domain().to_owned(),
+            edition: delivery.edition,
+            attempt: delivery.attempt,
+            queued: delivery.created_at,
+            is_dead,
+        }
+    }
 }
 
 impl Dispatcher {
@@ -235,16 +248,18 @@ impl Dispatcher {
         keeper
     }
 
-    async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Outcome, StoreError> {
+    /// What became of a letter; `None` where it was not tried.
+    async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Option<Outcome>, StoreError> {
         if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
-            return Ok(Outcome::Deferred("its claim has ended".into()));
+            return Ok(None);
         }
         // Read now, not when it was claimed: an address may have bounced a second ago.
         if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
-            return Ok(Outcome::Suppressed("the address is on the suppression list".to_owned()));
+            return Ok(Some(Outcome::Suppressed("the address is on the suppression list".to_owned())));
         }
         if delivery.was_handed && self.rules.holds(delivery.kind) {
-            return Ok(Outcome::Uncertain("the program ended while this letter was handed over".into()));
+            let why = "the program ended while this letter was handed over";
+            return Ok(Some(Outcome::Uncertain(why.into())));
         }
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
@@ -253,23 +268,27 @@ impl Dispatcher {
             }
             DeliveryKind::Edition => Err(LetterError::Needless("the reader has left")),
         };
-        Ok(match letter {
-            Ok(written) => self.hand_over(delivery, written).await?,
+        Ok(Some(match letter {
+            Ok(written) => return self.hand_over(delivery, written).await,
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
             // Held while a worker had it: it waits parked, and is due again once it is released.
-            Err(LetterError::Held) => Outcome::Deferred("the edition is held".into()),
+            Err(LetterError::Held) => return Ok(None),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
             Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}").into()),
-        })
+        }))
     }
 
-    async fn hand_over(&self, delivery: &ClaimedDelivery, written: Written) -> Result<Outcome, StoreError> {
+    async fn hand_over(
+        &self,
+        delivery: &ClaimedDelivery,
+        written: Written,
+    ) -> Result<Option<Outcome>, StoreError> {
         let Written { message, articles } = written;
         if self.rules.holds(delivery.kind)
             && !self.handing.note(&self.store, &self.worker, delivery.id, self.clock.now()).await?
         {
-            return Ok(Outcome::Deferred("its claim has ended".into()));
+            return Ok(None);
         }
         let parcel = Parcel {
             envelope_from: self.desk.sender.address.clone(),
@@ -279,10 +298,12 @@ impl Dispatcher {
             bytes: message.bytes,
         };
         let outcome = self.relay.hand_over(&parcel).await;
-        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles) {
-            self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await?;
+        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles)
+            && let Err(error) = self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await
+        {
+            tracing::warn!(delivery.id = %delivery.id, %error, "a letter in doubt is not kept, and made anew");
         }
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
     /// Writes down what became of letters, all in one transaction.
