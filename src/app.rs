@@ -125,6 +125,8 @@ pub struct App {
     pub hub: HubSettings,
     /// The newsroom's webhooks.
     pub webhooks: WebhookSettings,
+    /// Who signed up how often.
+    pub sign_ups: Limiter,
     /// Who asked the hub how much.
     pub hub_limiter: Limiter,
     /// What became of the hub's work.
@@ -255,12 +257,15 @@ impl App {
             representations: Arc::clone(&representations),
         });
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
+        let limits = &config.limits;
+        let sign_ups = Limiter::new(limits.sign_up_burst, limits.sign_up_refill, started_at, &*chance);
         let hub = config.hub.clone();
         let hub_limiter = Limiter::new(hub.request_burst, hub.request_refill, started_at, &*chance);
         Ok(Self {
             delta: config.server.delta,
             hub,
             webhooks: config.webhooks.clone(),
+            sign_ups,
             hub_limiter,
             hub_tally: Arc::default(),
             publication,

@@ -84,6 +84,10 @@ pub struct Limits {
     pub mail_connections: usize,
     /// How long no second confirmation goes to an address that did not answer the first.
     pub confirmation_quiet: Duration,
+    /// How many people of one network may sign up at once. 0: as many as like.
+    pub sign_up_burst: u32,
+    /// After how long one more may.
+    pub sign_up_refill: Duration,
     /// How many whole copies of one feed a client may fetch at once without saying what it has.
     /// 0: as many as it likes.
     pub feed_burst: u32,
@@ -185,6 +189,8 @@ impl Config {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(4),
             confirmation_quiet: seconds(s, "limits.confirmation_quiet_seconds", 600),
+            sign_up_burst: s.take("limits.sign_up_burst", u32::from_str).unwrap_or(30),
+            sign_up_refill: seconds(s, "limits.sign_up_refill_seconds", 60),
             feed_burst: s.take("limits.feed_burst", u32::from_str).unwrap_or(60),
             feed_refill: s
                 .take("limits.feed_refill_seconds", u32::from_str)

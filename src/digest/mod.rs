@@ -102,6 +102,7 @@ mod tests {
                 feeds: DigestFeeds::Every,
                 template: Slug::parse("digest").unwrap(),
                 max_articles: 30,
+                archive: true,
             };
             let back = now - first_mail_reaches_back_to(&digest, now);
             assert_eq!(back, chrono::Duration::hours(hours), "{schedule}");

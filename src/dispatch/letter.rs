@@ -3,8 +3,8 @@ use crate::domain::{
     SubscriberId, Token, TokenPurpose,
 };
 use crate::mail::{
-    ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
-    compose_confirmation, compose_edition, edition_html, edition_in_full,
+    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeKind, NoticeLetter, Recipient, Section,
+    Sender, compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
 use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
@@ -93,15 +93,18 @@ pub async fn confirmation_letter(
     let directory = desk.representations.directory();
     let feeds =
         subscribe::titles(&directory, &opt_in.feeds, &desk.publication, &desk.templates, opt_in.language);
-    let letter = ConfirmationLetter {
-        confirm_url: desk.publication.url(&format!("/confirm/{token}")),
-        feeds: feeds.into_iter().map(|(_, title)| title).collect(),
-        digest_title: desk
-            .digest(&opt_in.digest)
-            .map_or_else(|| opt_in.digest.to_string(), |d| d.title.clone()),
-        requested_at: opt_in.requested_at,
+    let digest = desk.digest_title(&opt_in.digest);
+    let letter = NoticeLetter {
+        kind: NoticeKind::Confirmation,
+        action_url: Some(desk.publication.url(&format!("/confirm/{token}"))),
+        choices: feeds.into_iter().map(|(_, title)| format!("{title} – {digest}")).collect(),
+        at: opt_in.requested_at,
+        next: None,
+        other: String::new(),
+        links: None,
     };
-    Ok(compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?)
+    let manner = (opt_in.language, desk.publication.time_zone);
+    Ok(compose_notice(&desk.letterhead(), &opt_in.address, manner, &letter, id)?)
 }
 
 /// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.
@@ -120,7 +123,12 @@ pub async fn edition_letter(
         return Err(LetterError::Needless("nothing is left of it: withdrawn or unsubscribed"));
     }
     let links = desk.links(reader, Some(id));
-    let recipient = Recipient { address: &reader.address, language: reader.language, links };
+    let recipient = Recipient {
+        address: &reader.address,
+        language: reader.language,
+        zone: desk.publication.time_zone,
+        links,
+    };
     let letter = lay_out(desk, digest, &edition, &articles);
     Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
 }
@@ -135,8 +143,12 @@ pub async fn edition_page(
     let digest =
         desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let articles = store.edition_articles(edition.id, reader.id, false).await?;
-    let recipient =
-        Recipient { address: &reader.address, language: reader.language, links: desk.links(reader, None) };
+    let recipient = Recipient {
+        address: &reader.address,
+        language: reader.language,
+        zone: desk.publication.time_zone,
+        links: desk.links(reader, None),
+    };
     Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, digest, edition, &articles))?)
 }
 
@@ -152,13 +164,14 @@ pub fn sample_letter(
 ) -> Result<(Message, String), ComposeError> {
     let home = desk.publication.url("/");
     let links = Links { unsubscribe: home.clone(), preferences: home.clone(), browser: Some(home) };
-    let recipient = Recipient { address: to, language, links };
+    let recipient = Recipient { address: to, language, zone: desk.publication.time_zone, links };
     let letter = EditionLetter {
         digest,
         slot: Slot(now),
         composed_at: now,
         sections: sections(desk, articles),
         total: articles.len(),
+        slots: 1,
     };
     let head = desk.letterhead();
     let html = edition_html(&head, &recipient, &letter)?;
@@ -178,11 +191,12 @@ fn lay_out<'a>(
         composed_at: edition.cut_at,
         sections: sections(desk, articles),
         total: articles.len(),
+        slots: 1,
     }
 }
 
 /// Articles under their first category, sections in the directory's order, newest first within.
-fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
+pub(super) fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
     let directory = desk.representations.directory();
     let mut sections: Vec<Section<'a>> = Vec::new();
     for (slug, feed) in directory.of_categories().filter_map(|feed| Some((feed.slug()?, feed))) {

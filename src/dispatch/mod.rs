@@ -4,8 +4,12 @@
 //! The sweeper is the normal path: a claim whose holder died is simply due again, and is found by
 //! the same query as a new delivery. A repeat carries the same Message-ID and the same bytes.
 
+mod archive;
 mod letter;
 
+pub use archive::{
+    ArchiveError, editions_document, editions_feed, in_sections, public_edition, public_editions,
+};
 pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
 
 use crate::domain::{

@@ -5,6 +5,7 @@
 
 mod answer;
 mod deltas;
+mod editions;
 pub mod express;
 mod feeds;
 mod forms;
@@ -67,6 +68,11 @@ pub fn router(app: AppState) -> Router {
         .route("/confirm/{token}", get(readers::confirm_ask).post(readers::confirm))
         .route("/unsubscribe/{token}", get(readers::unsubscribe_ask).post(readers::unsubscribe))
         .route("/preferences/{token}", get(readers::preferences).post(readers::change_preferences))
+        .route("/editions", get(editions::list))
+        .route("/editions.rss", get(editions::document))
+        .route("/editions.atom", get(editions::document))
+        .route("/editions.json", get(editions::document))
+        .route("/editions/{id}", get(editions::public))
         .route("/editions/{id}/{token}", get(readers::edition))
         .route("/mailbox", get(mailbox::letters))
         .route("/mailbox/{name}", get(mailbox::letter))

@@ -6,15 +6,23 @@ use super::forms::Fields;
 use super::visitor::Visitor;
 use crate::dispatch::edition_page;
 use crate::domain::{
-    Directory, EditionId, EmailAddress, FeedKey, Language, Slug, SubscriberId, Token, TokenPurpose,
+    Directory, EditionId, EmailAddress, FeedKey, Instant, Language, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::page::{self, DeadLink, DigestChoice, FeedChoice, FormFault, Preferences, SubscribeForm};
 use crate::store::{OptInRequest, Subscriber};
 use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use std::time::Duration;
+
+/// How long a person takes to fill in the form, at the very least.
+const FILL_TIME: chrono::Duration = chrono::Duration::seconds(2);
+
+/// How long every request to subscribe takes, at the very least: how much is written down depends on
+/// whether an address is known, and the time of the answer shall not tell.
+const EVEN_TIME: Duration = Duration::from_millis(100);
 
 /// The form as it is first shown; on a feed's own page that feed is ticked.
 pub fn subscribe_form_of(app: &AppState, visitor: &Visitor, ticked: Option<FeedKey>) -> SubscribeForm {
@@ -23,6 +31,7 @@ pub fn subscribe_form_of(app: &AppState, visitor: &Visitor, ticked: Option<FeedK
         chosen: None,
         feeds: feed_choices(app, visitor, |key| Some(key) == ticked),
         address: String::new(),
+        shown: shown_now(app),
         fault: None,
     };
     with_one_digest_chosen(form)
@@ -75,18 +84,27 @@ pub async fn subscribe(State(app): State<AppState>, mut visitor: Visitor, body: 
     if fields.get("website").is_some_and(|trap| !trap.is_empty()) {
         return personal(&app, &visitor, page::subscribe_done(&visitor.desk(&app)));
     }
+    let now = app.clock.now();
     let wish = match wish_of(&app, &visitor, &fields) {
         Ok(wish) => wish,
-        Err(form) => {
-            let html = page::subscribe(&visitor.desk(&app), &form);
-            return match html {
-                Ok(html) => uncached(StatusCode::UNPROCESSABLE_ENTITY, html),
-                Err(fault) => Problem::from(fault).page(&app, &visitor),
-            };
-        }
+        Err(form) => return again(&app, &visitor, &form, StatusCode::UNPROCESSABLE_ENTITY),
     };
+    // Somebody at this very machine, a script of the newsroom's among them, is no stranger.
+    if !visitor.is_local() {
+        let refused = |fault| SubscribeForm { fault: Some(fault), ..form_again(&app, &visitor, &fields) };
+        if is_hasty(&app, &fields, now) {
+            return again(&app, &visitor, &refused(FormFault::TooSoon), StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        if let Err(wait) = app.sign_ups.take_sign_up(visitor.address(&app.trusted_proxies), now) {
+            let form = refused(FormFault::TooMany);
+            let mut answer = again(&app, &visitor, &form, StatusCode::TOO_MANY_REQUESTS);
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.0));
+            return answer;
+        }
+    }
     let quiet = app.limits.confirmation_quiet;
-    match subscribe::ask(&app.store, &app.desk.secret, wish, quiet, app.clock.now()).await {
+    let asking = subscribe::ask(&app.store, &app.desk.secret, wish, quiet, now);
+    match tokio::join!(asking, tokio::time::sleep(EVEN_TIME)).0 {
         Ok(_) => {
             app.wake.dispatch.notify_one();
             personal(&app, &visitor, page::subscribe_done(&visitor.desk(&app)))
@@ -124,13 +142,39 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<OptInRe
             remote_address: visitor.address(&app.trusted_proxies).to_string(),
             wording: consent_text(app, visitor.language(app)),
         }),
-        (_, chosen, fault) => Err(Box::new(with_one_digest_chosen(SubscribeForm {
-            digests: digest_choices(app, visitor),
-            chosen: chosen.map(|digest| digest.slug.clone()),
-            feeds: feed_choices(app, visitor, |key| asked.contains(&key)),
-            address: crate::domain::excerpt(typed, 254),
-            fault,
-        }))),
+        (_, _, fault) => Err(Box::new(SubscribeForm { fault, ..form_again(app, visitor, fields) })),
+    }
+}
+
+/// The form as it was filled in.
+fn form_again(app: &AppState, visitor: &Visitor, fields: &Fields) -> SubscribeForm {
+    let asked: Vec<FeedKey> = keys_of(&app.representations.directory(), fields.all("feed"));
+    let chosen = fields.get("digest").and_then(|slug| app.desk.digest(&Slug::parse(slug).ok()?));
+    with_one_digest_chosen(SubscribeForm {
+        digests: digest_choices(app, visitor),
+        chosen: chosen.map(|digest| digest.slug.clone()),
+        feeds: feed_choices(app, visitor, |key| asked.contains(&key)),
+        address: crate::domain::excerpt(fields.get("address").unwrap_or_default(), 254),
+        shown: shown_now(app),
+        fault: None,
+    })
+}
+
+/// Whether the form came back sooner than anybody writes, or was never shown.
+fn is_hasty(app: &AppState, fields: &Fields, now: Instant) -> bool {
+    let shown = Token::open(fields.get("shown").unwrap_or_default(), &app.desk.secret, TokenPurpose::Form);
+    shown.map_or(true, |shown| now - shown.issued < FILL_TIME)
+}
+
+fn shown_now(app: &AppState) -> String {
+    Token { subject: 0, issued: app.clock.now() }.seal(&app.desk.secret, TokenPurpose::Form)
+}
+
+/// The form once more, with what is wrong.
+fn again(app: &AppState, visitor: &Visitor, form: &SubscribeForm, status: StatusCode) -> Response {
+    match page::subscribe(&visitor.desk(app), form) {
+        Ok(html) => uncached(status, html),
+        Err(fault) => Problem::from(fault).page(app, visitor),
     }
 }
 
@@ -174,16 +218,12 @@ pub async fn confirm_ask(
     match read {
         Ok(opt_in) => {
             let feeds = titles_of(&app, &visitor, &opt_in.feeds);
-            let digest = digest_title(&app, &opt_in.digest);
+            let digest = app.desk.digest_title(&opt_in.digest);
             let action = format!("{}/confirm/{token}", app.root());
             personal(&app, &visitor, page::confirm_ask(&visitor.desk(&app), &feeds, &digest, &action))
         }
         Err(error) => failed(error, &app, &visitor, DeadLink::Confirmation),
     }
-}
-
-fn digest_title(app: &AppState, slug: &Slug) -> String {
-    app.desk.digest(slug).map_or_else(|| slug.to_string(), |digest| digest.title.clone())
 }
 
 /// `POST /confirm/{token}`: acts.
@@ -199,7 +239,7 @@ pub async fn confirm(State(app): State<AppState>, Path(token): Path<String>, vis
     match done.await {
         Ok((opt_in, reader, next)) => {
             let feeds = titles_of(&app, &visitor, &opt_in.feeds);
-            let digest = digest_title(&app, &opt_in.digest);
+            let digest = app.desk.digest_title(&opt_in.digest);
             let preferences = app.link(reader, TokenPurpose::Preferences).await;
             let desk = visitor.desk(&app);
             personal(&app, &visitor, page::confirm_done(&desk, &feeds, &digest, next, &preferences))

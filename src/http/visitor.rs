@@ -62,6 +62,7 @@ impl Visitor {
             publication: &app.publication,
             templates: &app.templates,
             everything: app.everything.as_ref(),
+            archive: app.desk.digests.iter().any(|digest| digest.archive),
             language: self.language(app),
             language_picked: self.picked.is_some(),
         }

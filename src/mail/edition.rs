@@ -24,6 +24,8 @@ pub struct EditionLetter<'a> {
     pub sections: Vec<Section<'a>>,
     /// How many articles are due to this reader, also those that are not in `sections`.
     pub total: usize,
+    /// How many slots it stands for: more than one where the program was down at the others.
+    pub slots: u64,
 }
 
 /// A heading and what stands below it.
@@ -65,6 +67,7 @@ struct EditionView<'a> {
     preheader: String,
     sections: Vec<SectionView>,
     total: usize,
+    slots: u64,
     shown: usize,
     /// How many are due and not shown.
     more: usize,
@@ -109,7 +112,7 @@ impl<'a> Draft<'a> {
         if count == 0 {
             return Err(ComposeError::Empty);
         }
-        let frame = Frame::new(head, to.language, &to.address.to_string());
+        let frame = Frame::new(head, to.language, to.zone, &to.address.to_string());
         let mut draft = Self { head, letter, links: &to.links, frame, sections, count };
         draft.frame.subject = draft.subject()?;
         Ok(draft)
@@ -162,6 +165,7 @@ impl<'a> Draft<'a> {
             preheader: excerpt(&preheader, PREHEADER_CHARS),
             sections,
             total,
+            slots: self.letter.slots,
             shown,
             more: total - shown,
             more_url,

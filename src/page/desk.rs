@@ -14,6 +14,8 @@ pub struct Desk<'a> {
     pub templates: &'a Templates,
     /// The feed of everything, which every page leads to.
     pub everything: Option<&'a FeedLink>,
+    /// Whether there is a public archive of editions.
+    pub archive: bool,
     /// The language in which the reader is spoken to.
     pub language: Language,
     /// Whether the reader picked the language himself (`?lang=` stood in the address). Links to
@@ -37,6 +39,7 @@ impl Desk<'_> {
         };
         let sheet = context! {
             everything => Serde(self.everything.map(|feed| feed.listed(self))),
+            archive => self.archive,
             lang => self.language.code(),
             zone => self.publication.time_zone.name(),
             root => self.root(),

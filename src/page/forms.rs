@@ -26,8 +26,8 @@ pub struct FeedChoice {
 /// The form to subscribe, as it is shown: empty, or with what the reader wrote and what is wrong
 /// with it.
 ///
-/// It is posted to `/subscribe` with `address`, `digest`, `feed` (repeated), `lang` and `website`,
-/// which people neither see nor hear: who fills it in is a machine.
+/// It is posted to `/subscribe` with `address`, `digest`, `feed` (repeated), `lang`, `shown`, and
+/// `website`, which people neither see nor hear: who fills it in is a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SubscribeForm {
     /// The digests there are.
@@ -38,6 +38,8 @@ pub struct SubscribeForm {
     pub feeds: Vec<FeedChoice>,
     /// The address as it was written.
     pub address: String,
+    /// When it was shown, sealed.
+    pub shown: String,
     /// What is wrong.
     pub fault: Option<FormFault>,
 }
@@ -56,10 +58,18 @@ pub enum FormFault {
     DigestMissing,
     /// Too many requests from there.
     TooMany,
+    /// It came back sooner than anybody writes, or without having been shown.
+    TooSoon,
 }
 
 impl FormFault {
     /// Every fault.
-    pub const ALL: [Self; 5] =
-        [Self::AddressMissing, Self::AddressMalformed, Self::FeedMissing, Self::DigestMissing, Self::TooMany];
+    pub const ALL: [Self; 6] = [
+        Self::AddressMissing,
+        Self::AddressMalformed,
+        Self::FeedMissing,
+        Self::DigestMissing,
+        Self::TooMany,
+        Self::TooSoon,
+    ];
 }

@@ -6,6 +6,7 @@
 
 mod article;
 mod desk;
+mod editions;
 mod feed;
 mod forms;
 mod journey;
@@ -18,6 +19,7 @@ mod when;
 
 pub use article::article;
 pub use desk::{Desk, style_sheet};
+pub use editions::{EditionLink, EditionSection, edition, editions};
 pub use feed::{FeedLink, feed, home};
 pub use forms::{DigestChoice, FeedChoice, FormFault, SubscribeForm};
 pub use journey::{

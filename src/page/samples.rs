@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::domain::{
-    Article, ArticleId, ArticleState, Category, CategoryId, EmailAddress, Enclosure, FeedPlace, Format,
-    Image, Instant, Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
+    Article, ArticleId, ArticleState, Category, CategoryId, EditionId, EmailAddress, Enclosure, FeedPlace,
+    Format, Image, Instant, Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
 };
 use crate::wording::{TemplateFault, Templates};
 use uuid::Uuid;
@@ -55,6 +55,7 @@ impl Samples {
                 })
                 .collect(),
             address: String::new(),
+            shown: "dG9rZW4".into(),
             fault: None,
         };
         let about = |title: &str| match title {
@@ -146,6 +147,7 @@ impl Samples {
             publication: &self.publication,
             templates,
             everything: Some(&self.all),
+            archive: !self.articles.is_empty(),
             language,
             language_picked: true,
         };
@@ -165,6 +167,9 @@ impl Samples {
             ("resubscribed", resubscribed(&desk, &action)),
             ("preferences", preferences(&desk, &self.preferences(false))),
             ("preferences-saved", preferences(&desk, &self.preferences(true))),
+            ("editions", editions(&desk, &self.editions(), Some(EditionId(7)))),
+            ("editions-empty", editions(&desk, &[], None)),
+            ("edition", self.edition(&desk)),
             ("mailbox", mailbox(&desk, &self.letters())),
             ("mailbox-empty", mailbox(&desk, &[])),
             ("letter", letter(&desk, "/mailbox", &self.letter(true))),
@@ -204,6 +209,32 @@ impl Samples {
             unsubscribe_url: self.text("/unsubscribe/dG9rZW4"),
             saved,
         }
+    }
+
+    fn editions(&self) -> Vec<EditionLink> {
+        let link = |n: i64| EditionLink {
+            id: EditionId(n),
+            title: self.text("Bản tin sáng"),
+            slot: from_micros(AT - n * 86_400_000_000),
+            articles: n.unsigned_abs(),
+        };
+        (1..5).map(link).collect()
+    }
+
+    fn edition(&self, desk: &Desk<'_>) -> Result<String, TemplateFault> {
+        let (first, second) = self.articles.split_at(self.articles.len().min(2));
+        let sections = [("Kinh tế", first), ("Đời sống", second)].map(|(title, articles)| EditionSection {
+            title: self.text(title),
+            page_url: self.publication.url("/feeds/kinh-te"),
+            articles: articles.iter().collect(),
+        });
+        let link = EditionLink {
+            id: EditionId(3),
+            title: self.text("Bản tin sáng"),
+            slot: from_micros(AT),
+            articles: self.articles.len() as u64,
+        };
+        edition(desk, &link, &sections)
     }
 
     fn letters(&self) -> Vec<LetterHead> {
@@ -312,6 +343,7 @@ pub(super) fn crowded(templates: &Templates) -> Option<String> {
         publication: &samples.publication,
         templates,
         everything: Some(&samples.all),
+        archive: true,
         language: Language::Vi,
         language_picked: false,
     };

@@ -89,6 +89,7 @@ mod tests {
                     publication: &publication,
                     templates: &templates,
                     everything: None,
+                    archive: false,
                     language,
                     language_picked: false,
                 };

@@ -15,6 +15,7 @@ mod categories;
 mod claims;
 mod deliveries;
 mod digests;
+mod edition_archive;
 mod editions;
 mod endpoints;
 mod engine;
@@ -44,6 +45,7 @@ pub use callbacks::{
     RequestKind, RequestSettlement,
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
+pub use edition_archive::PublicEdition;
 pub use editions::{Cut, CutAnswer, Edition};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,

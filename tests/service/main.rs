@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod delta;
 mod demo;
+mod editions;
 mod export;
 mod express;
 mod feeds_http;
