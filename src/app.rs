@@ -299,7 +299,7 @@ impl App {
         let hubs = self.hub.external.iter().map(endpoint(EndpointKind::Hub));
         let webhooks = self.webhooks.urls.iter().map(endpoint(EndpointKind::Webhook));
         self.store.note_endpoints(&hubs.chain(webhooks).collect::<Vec<_>>()).await?;
-        digest::register(&self.store, &self.desk.digests, now).await
+        digest::register(&self.store, &self.desk.calendar(), now).await
     }
 
     /// The path before all our paths, where the base URL has one.

@@ -90,7 +90,7 @@ async fn woken(notify: &Notify, stop: &CancellationToken) -> bool {
 async fn editions(app: Arc<App>, stop: CancellationToken) {
     while woken(&app.wake.digest, &stop).await {
         let now = app.clock.now();
-        match digest::open_due(&app.store, &app.desk.digests, now).await {
+        match digest::open_due(&app.store, &app.desk.calendar(), now).await {
             Ok(0) => {}
             Ok(_) => app.wake.dispatch.notify_one(),
             Err(error) => tracing::error!(%error, "digests not looked at; tried again at the next tick"),

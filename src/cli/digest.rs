@@ -90,7 +90,7 @@ async fn list(app: &App, as_json: bool) -> anyhow::Result<()> {
         let counts: Vec<String> = edition.counts.iter().map(|(s, n)| format!("{} {n}", s.as_str())).collect();
         if as_json {
             print_json(
-                &json!({ "edition": edition.id, "digest": edition.digest, "slot": edition.slot.0, "articles": edition.articles,
+                &json!({ "edition": edition.id, "digest": edition.plan.to_string(), "slot": edition.slot.0, "slots": edition.slots, "articles": edition.articles,
                 "completed": edition.completed_at,
                 "deliveries": edition.counts.iter().map(|(s, n)| (s.as_str(), *n)).collect::<std::collections::BTreeMap<_, _>>() }),
             );
@@ -99,7 +99,7 @@ async fn list(app: &App, as_json: bool) -> anyhow::Result<()> {
             println!(
                 "  edition {} of {} at {}: {} articles; {} ({done})",
                 edition.id,
-                edition.digest,
+                edition.plan,
                 local(app, edition.slot.0),
                 edition.articles,
                 counts.join(", ")
@@ -146,7 +146,11 @@ async fn preview(app: &Arc<App>, digest: &Digest, to: Option<&EmailAddress>) -> 
                 "this subscriber is {}, and gets no digest",
                 reader.state.as_str()
             );
-            (app.store.due_articles(&digest.slug, reader.id).await?, reader.address, reader.language)
+            {
+                let (plan, now) = (digest.slug.clone().into(), app.clock.now());
+                let due = app.store.due_articles(&plan, reader.id, app.publication.time_zone, now).await?;
+                (due, reader.address, reader.language)
+            }
         }
     };
     ensure!(!articles.is_empty(), "nothing is due: no letter would go out");
@@ -156,7 +160,7 @@ async fn preview(app: &Arc<App>, digest: &Digest, to: Option<&EmailAddress>) -> 
 }
 
 async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<()> {
-    let answer = run_now(&app.store, digest, app.clock.now()).await?;
+    let answer = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?;
     let dispatcher = app.dispatcher(CancellationToken::new());
     let settled = dispatcher.run(&tokio::sync::Notify::new()).await;
     dispatcher.give_back().await?;

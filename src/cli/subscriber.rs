@@ -1,6 +1,6 @@
 use super::{Common, print_json};
 use crate::app::App;
-use crate::domain::{EmailAddress, FeedDefinition, FeedKey, Language, Slug};
+use crate::domain::{EmailAddress, FeedDefinition, FeedKey, Frequency, Language, Slug, Wish};
 use crate::store::{OptInAnswer, OptInRequest};
 use crate::subscribe::{self, ask, offered};
 use anyhow::{bail, ensure};
@@ -90,10 +90,11 @@ async fn add(
         keys.extend(if offers.contains(&FeedKey::All) { vec![FeedKey::All] } else { offers });
     }
     let now = app.clock.now();
+    let frequency = Frequency::Digest(digest.slug.clone());
     let wish = OptInRequest {
         address,
-        digest: digest.slug.clone(),
-        feeds: keys,
+        wishes: keys.into_iter().map(|feed| Wish { feed, frequency: frequency.clone() }).collect(),
+        time_zone: None,
         language,
         remote_address: "command line".to_owned(),
         wording: consent.clone().unwrap_or_else(|| "bantin subscriber add".to_owned()),
@@ -101,7 +102,7 @@ async fn add(
     let refused = "this address must not be mailed: it bounced, complained or asked for it";
     let secret = &app.desk.secret;
     if consent.is_some() {
-        let taken = subscribe::consent(&app.store, secret, wish, digest, now).await?;
+        let taken = subscribe::consent(&app.store, secret, wish, &app.desk.calendar(), now).await?;
         ensure!(taken.is_some(), refused);
         println!("subscribed to `{}`", digest.slug);
         return Ok(());
@@ -127,13 +128,13 @@ async fn show(app: &App, address: &EmailAddress, as_json: bool) -> anyhow::Resul
                 || s.feed.to_string(),
                 |f| f.slug().map_or_else(|| f.title.clone(), ToString::to_string),
             );
-            (feed, s.digest.to_string())
+            (feed, s.frequency.to_string())
         })
         .collect();
     if as_json {
         print_json(&json!({ "id": reader.id, "state": reader.state.as_str(), "language": reader.language,
             "created": reader.created_at, "confirmed": reader.confirmed_at,
-            "subscriptions": rows.iter().map(|(feed, digest)| json!({ "feed": feed, "digest": digest })).collect::<Vec<_>>() }));
+            "subscriptions": rows.iter().map(|(feed, frequency)| json!({ "feed": feed, "frequency": frequency })).collect::<Vec<_>>() }));
     } else {
         println!("subscriber {}: {}, language {}", reader.id, reader.state.as_str(), reader.language);
         for (feed, digest) in rows {

@@ -1,44 +1,52 @@
 //! Floor 3: finds due slots and cuts editions.
 //!
-//! What is due stands in the store: the next slot of each digest. Nothing is remembered here, so
-//! a tick that was missed, doubled or late changes nothing, and the same question serves the
-//! first try and the recovery after a crash (reference/mail.md §5).
+//! What is due stands in the store: the next slot of each plan, and how far the last cut at once
+//! went. Nothing is remembered here, so a tick that was missed, doubled or late changes nothing, and
+//! the same question serves the first try and the recovery after a crash (reference/mail.md §5).
 
-use crate::domain::{Digest, Instant, Slot};
-use crate::store::{CutAnswer, Store, StoreError};
+use crate::domain::{Calendar, Digest, Frequency, Instant, Plan, Slot};
+use crate::store::{CutAnswer, Cutting, Planned, Store, StoreError, Turn};
 
-/// How far back a new subscription reaches at least: whoever confirms at ten finds in the first
-/// mail what came in since yesterday, not only since ten.
-const LOOK_BACK: chrono::Duration = chrono::Duration::hours(24);
+/// How many articles may wait for the readers who want each at once before one mail brings them
+/// all: after a time in which nothing was cut, or when a newsroom publishes a pile.
+const MANY: usize = 3;
 
-/// Makes the store know each digest and its next slot. A changed schedule moves it, an unchanged
-/// one does not, however long the program was down.
-pub async fn register(store: &Store, digests: &[Digest], now: Instant) -> Result<(), StoreError> {
-    let rows: Vec<_> = digests
-        .iter()
-        .filter_map(|digest| {
-            let next = Slot(digest.schedule.next_after(now)?);
-            Some((digest.slug.clone(), digest.schedule.to_string(), next))
-        })
-        .collect();
-    store.register_digests(&rows).await
+/// How many waiting articles are looked at. What is beyond comes with the next look.
+const LOOK_AHEAD: u32 = 1_000;
+
+/// Makes the store know when each declared digest comes, and what a changed publication zone or a
+/// changed rule of a zone does to the hours that readers chose. An unchanged schedule moves nothing,
+/// however long the program was down.
+pub async fn register(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Result<(), StoreError> {
+    let known = store.plans().await?.into_iter().filter(|planned| !planned.schedule.is_empty());
+    let declared = calendar.digests.iter().map(|digest| Plan::from(digest.slug.clone()));
+    let mut plans: Vec<Plan> = known.map(|planned| planned.plan).chain(declared).collect();
+    plans.sort();
+    plans.dedup();
+    let planned: Vec<Planned> = plans.into_iter().filter_map(|plan| planned(calendar, plan, now)).collect();
+    store.register_plans(&planned).await
 }
 
-/// Cuts an edition of every digest whose slot has come. Slots missed while the program was down
-/// become one edition. One digest that fails does not stop the others.
-pub async fn open_due(store: &Store, digests: &[Digest], now: Instant) -> Result<usize, StoreError> {
-    let mut made = 0;
+/// A plan with its first slot after an instant.
+fn planned(calendar: &Calendar<'_>, plan: Plan, after: Instant) -> Option<Planned> {
+    let schedule = calendar.schedule(&plan)?;
+    let (next, schedule) = (Slot(schedule.next_after(after)?), schedule.to_string());
+    Some(Planned { plan, schedule, next })
+}
+
+/// Cuts an edition of every plan whose slot has come, and of what came out for who wants it at once.
+/// Slots missed while the program was down become one edition. One plan that fails does not stop
+/// the others.
+pub async fn open_due(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Result<usize, StoreError> {
+    // What became visible until this instant belongs to these editions.
+    crate::publish::release_due(store, now).await?;
+    let mut made = cut_at_once(store, calendar, now).await?;
     let mut failure = None;
-    for (slug, next) in store.next_slots().await? {
-        let Some(digest) = digests.iter().find(|digest| digest.slug == slug) else { continue };
-        let Some(slot) = digest.due_slot(next, now) else { continue };
-        let Some(following) = digest.schedule.next_after(now).map(Slot) else { continue };
-        // What became visible until this instant belongs to this edition.
-        crate::publish::release_due(store, now).await?;
-        match store.cut_edition(&slug, slot, Some((next, following)), now).await {
-            Ok(answer) => made += usize::from(tell(digest, slot, &answer)),
+    for planned in store.due_plans(now).await? {
+        match cut_planned(store, calendar, &planned, now).await {
+            Ok(cut) => made += usize::from(cut),
             Err(error) => {
-                tracing::error!(digest.slug = %slug, %error, "edition not cut; tried again at the next tick");
+                tracing::error!(plan = %planned.plan, %error, "edition not cut; tried again at the next tick");
                 failure = Some(error);
             }
         }
@@ -46,66 +54,92 @@ pub async fn open_due(store: &Store, digests: &[Digest], now: Instant) -> Result
     failure.map_or(Ok(made), Err)
 }
 
+async fn cut_planned(
+    store: &Store,
+    calendar: &Calendar<'_>,
+    due: &Planned,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let Some(schedule) = calendar.schedule(&due.plan) else { return Ok(false) };
+    if due.schedule != schedule.to_string() {
+        // Made by its first reader, or read on another clock than before.
+        let after = if due.schedule.is_empty() { due.next.0 } else { now };
+        let fresh = planned(calendar, due.plan.clone(), after);
+        store.register_plans(fresh.as_slice()).await?;
+        return Ok(false);
+    }
+    let Some((slot, slots)) = schedule.come_since(due.next.0, now) else { return Ok(false) };
+    let Some(next) = schedule.next_after(now).map(Slot) else { return Ok(false) };
+    // Who is looked after once an hour has missed nothing by an hour that was missed.
+    let slots = if due.plan.frequency() == &Frequency::AtOnce { 1 } else { slots };
+    let turn = Turn::Planned { expected: due.next, next };
+    let cutting = Cutting { plan: &due.plan, slot: Slot(slot), slots, turn, zone: calendar.zone };
+    Ok(tell(&cutting, &store.cut_edition(&cutting, now).await?))
+}
+
+/// An edition of one article for each that came out, in the order of publishing; or one of all, where
+/// many wait.
+async fn cut_at_once(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Result<usize, StoreError> {
+    let plan = Plan::of(Frequency::AtOnce, None);
+    let (mut after, waiting) = store.waiting_at_once(LOOK_AHEAD).await?;
+    let together = if waiting.len() > MANY { waiting.len() } else { 1 };
+    let mut made = 0;
+    for (behind, articles) in (0..).zip(waiting.chunks(together)) {
+        let Some(up_to) = articles.last().copied() else { continue };
+        let cutting = Cutting {
+            plan: &plan,
+            // No two of a plan have the same.
+            slot: Slot(now + chrono::Duration::microseconds(behind)),
+            slots: u32::try_from(articles.len()).unwrap_or(u32::MAX),
+            turn: Turn::AtOnce { after, up_to },
+            zone: calendar.zone,
+        };
+        let answer = store.cut_edition(&cutting, now).await?;
+        made += usize::from(tell(&cutting, &answer));
+        if answer == CutAnswer::TakenByAnother {
+            break;
+        }
+        after = up_to;
+    }
+    Ok(made)
+}
+
 /// Cuts an edition now, outside of its schedule. Asking twice makes no second mail: what was
 /// mailed stands in the ledger.
-pub async fn run_now(store: &Store, digest: &Digest, now: Instant) -> Result<CutAnswer, StoreError> {
+pub async fn run_now(
+    store: &Store,
+    calendar: &Calendar<'_>,
+    digest: &Digest,
+    now: Instant,
+) -> Result<CutAnswer, StoreError> {
     crate::publish::release_due(store, now).await?;
     // The program may never have served yet. A digest that is known keeps its next slot.
     if !store.next_slots().await?.iter().any(|(slug, _)| *slug == digest.slug) {
-        register(store, std::slice::from_ref(digest), now).await?;
+        let only = Calendar { digests: std::slice::from_ref(digest), zone: calendar.zone };
+        register(store, &only, now).await?;
     }
-    let answer = store.cut_edition(&digest.slug, Slot(now), None, now).await?;
-    tell(digest, Slot(now), &answer);
+    let plan = Plan::from(digest.slug.clone());
+    let cutting = Cutting { plan: &plan, slot: Slot(now), slots: 1, turn: Turn::ByHand, zone: calendar.zone };
+    let answer = store.cut_edition(&cutting, now).await?;
+    tell(&cutting, &answer);
     Ok(answer)
 }
 
-fn tell(digest: &Digest, slot: Slot, answer: &CutAnswer) -> bool {
-    let slug = &digest.slug;
+fn tell(cutting: &Cutting<'_>, answer: &CutAnswer) -> bool {
+    let Cutting { plan, slot, slots, .. } = cutting;
     match answer {
         CutAnswer::Made(cut) => {
-            tracing::info!(digest.slug = %slug, slot = %slot.0, edition.id = %cut.edition,
+            tracing::info!(%plan, slot = %slot.0, slots, edition.id = %cut.edition,
                 articles = cut.articles, deliveries = cut.deliveries, "edition cut");
             true
         }
         CutAnswer::Empty => {
-            tracing::info!(digest.slug = %slug, slot = %slot.0, "nothing new, no edition");
+            tracing::debug!(%plan, slot = %slot.0, "nothing new, no edition");
             false
         }
         CutAnswer::TakenByAnother => {
-            tracing::debug!(digest.slug = %slug, slot = %slot.0, "slot taken by another instance");
+            tracing::debug!(%plan, slot = %slot.0, "slot taken by another instance");
             false
-        }
-    }
-}
-
-/// Since when an article must be visible to be in the first mail of a subscription that begins
-/// now: one period of the digest, at least a day.
-pub fn first_mail_reaches_back_to(digest: &Digest, now: Instant) -> Instant {
-    let period = digest.schedule.period_before(now).min(chrono::Duration::days(31));
-    now - period.max(LOOK_BACK)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{DigestFeeds, Schedule, Slug};
-    use chrono_tz::Tz;
-
-    #[test]
-    fn the_first_mail_reaches_back_a_period_or_a_day() {
-        let now: Instant = "2026-11-23T03:00:00Z".parse().unwrap();
-        for (schedule, hours) in [("30 6 * * *", 24), ("*/5 * * * *", 24), ("0 7 * * MON", 168)] {
-            let digest = Digest {
-                slug: Slug::parse("hang-ngay").unwrap(),
-                title: "Bản tin".to_owned(),
-                schedule: Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap(),
-                feeds: DigestFeeds::Every,
-                template: Slug::parse("digest").unwrap(),
-                max_articles: 30,
-                archive: true,
-            };
-            let back = now - first_mail_reaches_back_to(&digest, now);
-            assert_eq!(back, chrono::Duration::hours(hours), "{schedule}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::domain::{
-    Article, Digest, EditionId, EmailAddress, FeedKey, Instant, Language, OptInId, Publication, Secret, Slot,
-    SubscriberId, Token, TokenPurpose,
+    Article, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language,
+    OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
 };
 use crate::mail::{
     ComposeError, EditionLetter, Letterhead, Links, Message, NoticeKind, NoticeLetter, Recipient, Section,
@@ -10,7 +10,11 @@ use crate::representations::Representations;
 use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
 use crate::subscribe;
 use crate::wording::Templates;
+use chrono_tz::Tz;
 use std::sync::Arc;
+
+/// How many articles a mail at a reader's own hour shows, as a digest whose file does not say.
+const PERSONAL_ARTICLES: usize = 30;
 
 /// What letters are written with.
 pub struct Desk {
@@ -53,8 +57,38 @@ impl Desk {
     }
 
     /// A digest by its slug.
-    pub fn digest(&self, slug: &crate::domain::Slug) -> Option<&Digest> {
+    pub fn digest(&self, slug: &Slug) -> Option<&Digest> {
         self.digests.iter().find(|digest| digest.slug == *slug)
+    }
+
+    /// On whose clock a reader is told of times.
+    pub fn clock_of(&self, reader: &Subscriber) -> Tz {
+        reader.habits.time_zone.unwrap_or(self.publication.time_zone)
+    }
+
+    /// When everything comes.
+    pub fn calendar(&self) -> Calendar<'_> {
+        Calendar { digests: &self.digests, zone: self.publication.time_zone }
+    }
+
+    /// How the editions of a plan look. What readers chose themselves looks as a digest does, under
+    /// a title of its own. `None`: of a digest that is no longer declared.
+    pub fn digest_of(&self, plan: &Plan, language: Language) -> Option<Digest> {
+        let name = match plan.frequency() {
+            Frequency::Digest(slug) => return self.digest(slug).cloned(),
+            Frequency::AtOnce => "at-once",
+            Frequency::Daily(_) => "daily",
+            Frequency::Weekly(..) => "weekly",
+        };
+        Some(Digest {
+            slug: Slug::parse(name).ok()?,
+            title: self.templates.text(language, &format!("digest.{name}"), &[]),
+            schedule: plan.schedule(self.publication.time_zone)?,
+            feeds: DigestFeeds::Every,
+            template: Slug::parse("digest").ok()?,
+            max_articles: PERSONAL_ARTICLES,
+            archive: false,
+        })
     }
 
     fn links(&self, reader: &Subscriber, edition: Option<EditionId>) -> Links {
@@ -91,13 +125,12 @@ pub async fn confirmation_letter(
     let token =
         Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
     let directory = desk.representations.directory();
-    let feeds =
-        subscribe::titles(&directory, &opt_in.feeds, &desk.publication, &desk.templates, opt_in.language);
-    let digest = desk.digest_title(&opt_in.digest);
+    let keys: Vec<FeedKey> = opt_in.wishes.iter().map(|wish| wish.feed).collect();
+    let feeds = subscribe::titles(&directory, &keys, &desk.publication, &desk.templates, opt_in.language);
     let letter = NoticeLetter {
         kind: NoticeKind::Confirmation,
         action_url: Some(desk.publication.url(&format!("/confirm/{token}"))),
-        choices: feeds.into_iter().map(|(_, title)| format!("{title} – {digest}")).collect(),
+        choices: feeds.into_iter().map(|(_, title)| title).collect(),
         at: opt_in.requested_at,
         next: None,
         other: String::new(),
@@ -112,24 +145,21 @@ pub async fn edition_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
+    now: Instant,
 ) -> Result<Message, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
-    let digest =
-        desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let reader = &delivery.subscriber;
-    let articles = store.edition_articles(id, reader.id, true).await?;
+    let digest = desk.digest_of(&edition.plan, reader.language);
+    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
     if articles.is_empty() {
-        return Err(LetterError::Needless("nothing is left of it: withdrawn or unsubscribed"));
+        return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
     let links = desk.links(reader, Some(id));
-    let recipient = Recipient {
-        address: &reader.address,
-        language: reader.language,
-        zone: desk.publication.time_zone,
-        links,
-    };
-    let letter = lay_out(desk, digest, &edition, &articles);
+    let recipient =
+        Recipient { address: &reader.address, language: reader.language, zone: desk.clock_of(reader), links };
+    let letter = lay_out(desk, &digest, &edition, &articles);
     Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
 }
 
@@ -140,16 +170,16 @@ pub async fn edition_page(
     edition: &Edition,
     reader: &Subscriber,
 ) -> Result<String, LetterError> {
-    let digest =
-        desk.digest(&edition.digest).ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    let digest = desk.digest_of(&edition.plan, reader.language);
+    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let articles = store.edition_articles(edition.id, reader.id, false).await?;
     let recipient = Recipient {
         address: &reader.address,
         language: reader.language,
-        zone: desk.publication.time_zone,
+        zone: desk.clock_of(reader),
         links: desk.links(reader, None),
     };
-    Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, digest, edition, &articles))?)
+    Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, &digest, edition, &articles))?)
 }
 
 /// What a digest would look like with these articles: previews and test letters. Its links lead
@@ -191,7 +221,11 @@ fn lay_out<'a>(
         composed_at: edition.cut_at,
         sections: sections(desk, articles),
         total: articles.len(),
-        slots: 1,
+        slots: match edition.plan.frequency() {
+            // Of what is mailed at once they are articles.
+            Frequency::AtOnce => 1,
+            _ => edition.slots,
+        },
     }
 }
 

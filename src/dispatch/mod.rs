@@ -217,7 +217,7 @@ impl Dispatcher {
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
             DeliveryKind::Edition if delivery.subscriber.state == SubscriberState::Active => {
-                edition_letter(&self.store, &self.desk, delivery).await
+                edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await
             }
             DeliveryKind::Edition => Err(LetterError::Needless("the reader has left")),
         };

@@ -1,4 +1,7 @@
-use super::{Instant, Schedule, Slug};
+use super::{Frequency, Instant, Plan, Schedule, Slug};
+use chrono::Duration;
+use chrono_tz::Tz;
+use std::borrow::Cow;
 
 /// A planned instant of a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,12 +36,46 @@ pub struct Digest {
     pub archive: bool,
 }
 
-impl Digest {
-    /// The slot that is due: the last one at or before `now`, if one is at or after `next`.
-    /// Slots missed while the program was down become this one.
-    pub fn due_slot(&self, next: Slot, now: Instant) -> Option<Slot> {
-        let last = self.schedule.last_at(now)?;
-        (next.0 <= now).then(|| Slot(last.max(next.0)))
+/// How far back a new subscription reaches at least: whoever confirms at ten finds in the first mail
+/// what came in since yesterday, not only since ten.
+const LOOK_BACK: Duration = Duration::hours(24);
+
+/// How far back it reaches at most.
+const FARTHEST: Duration = Duration::days(31);
+
+/// When everything comes: the digests that files declare, and what readers chose themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Calendar<'a> {
+    /// The declared digests.
+    pub digests: &'a [Digest],
+    /// The publication's zone: the clock of readers who never chose one.
+    pub zone: Tz,
+}
+
+impl Calendar<'_> {
+    /// When a plan's slots are. `None`: of a digest that is no longer declared.
+    pub fn schedule(&self, plan: &Plan) -> Option<Cow<'_, Schedule>> {
+        match plan.digest() {
+            Some(slug) => {
+                self.digests.iter().find(|digest| digest.slug == *slug).map(|d| Cow::Borrowed(&d.schedule))
+            }
+            None => plan.schedule(self.zone).map(Cow::Owned),
+        }
+    }
+
+    /// Since when an article must be visible to be in the first mail of a subscription that begins
+    /// now: one period, at least a day. Who wants to be told at once is told of what comes.
+    pub fn first_mail_reaches_back_to(&self, frequency: &Frequency, now: Instant) -> Instant {
+        match frequency {
+            Frequency::AtOnce => now,
+            Frequency::Daily(_) => now - Duration::days(1),
+            Frequency::Weekly(..) => now - Duration::days(7),
+            Frequency::Digest(slug) => {
+                let digest = self.digests.iter().find(|digest| digest.slug == *slug);
+                let period = digest.map_or(LOOK_BACK, |digest| digest.schedule.period_before(now));
+                now - period.clamp(LOOK_BACK, FARTHEST)
+            }
+        }
     }
 }
 
@@ -60,11 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn missed_slots_become_the_last_one() {
-        let next = Slot("2026-11-01T23:30:00Z".parse().unwrap());
-        let due = |now: &str| digest().due_slot(next, now.parse().unwrap());
-        assert_eq!(due("2026-11-01T23:29:59Z"), None);
-        assert_eq!(due("2026-11-01T23:30:00Z"), Some(next));
-        assert_eq!(due("2026-11-05T08:00:00Z"), Some(Slot("2026-11-04T23:30:00Z".parse().unwrap())));
+    fn the_first_mail_reaches_back_a_period_or_a_day() {
+        let now: Instant = "2026-11-23T03:00:00Z".parse().unwrap();
+        for (schedule, hours) in [("30 6 * * *", 24), ("*/5 * * * *", 24), ("0 7 * * MON", 168)] {
+            let schedule = Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap();
+            let digests = [Digest { schedule, ..digest() }];
+            let calendar = Calendar { digests: &digests, zone: Tz::UTC };
+            let back = now - calendar.first_mail_reaches_back_to(&Frequency::Digest(digest().slug), now);
+            assert_eq!(back, Duration::hours(hours), "{}", digests[0].schedule);
+        }
     }
 }

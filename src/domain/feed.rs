@@ -1,4 +1,4 @@
-use super::{CategoryId, FeedName, FeedPlace, LabelId, LanguageTag, Slug, Term, WebUrl};
+use super::{CategoryId, FeedName, FeedPlace, LabelId, LanguageTag, SearchId, Slug, Term, WebUrl};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -70,6 +70,8 @@ pub enum FeedKey {
     Category(CategoryId),
     /// A tag, byline or source.
     Label(LabelId),
+    /// What readers asked to be told of: not published, mailed and in their private feeds.
+    Search(SearchId),
 }
 
 /// A stored feed key that cannot be read.
@@ -83,6 +85,7 @@ impl fmt::Display for FeedKey {
             Self::All => f.write_str("all"),
             Self::Category(id) => write!(f, "category:{id}"),
             Self::Label(id) => write!(f, "label:{id}"),
+            Self::Search(id) => write!(f, "search:{id}"),
         }
     }
 }
@@ -96,6 +99,7 @@ impl FromStr for FeedKey {
             None if text == "all" => Ok(Self::All),
             Some(("category", id)) => id.parse().map(Self::Category).map_err(wrong),
             Some(("label", id)) => id.parse().map(Self::Label).map_err(wrong),
+            Some(("search", id)) => id.parse().map(Self::Search).map_err(wrong),
             _ => Err(FeedKeyError(text.to_owned())),
         }
     }
@@ -201,7 +205,8 @@ mod tests {
     #[test]
     fn keys_round_trip() {
         let id = Uuid::from_u128(7);
-        for key in [FeedKey::All, FeedKey::Category(CategoryId::new(id)), FeedKey::Label(LabelId::new(id))] {
+        let (category, label) = (FeedKey::Category(CategoryId::new(id)), FeedKey::Label(LabelId::new(id)));
+        for key in [FeedKey::All, category, label, FeedKey::Search(SearchId::new(id))] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
         assert!("category:x".parse::<FeedKey>().is_err());

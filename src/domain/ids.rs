@@ -70,6 +70,10 @@ uuid_id!(
     /// The name for ever of a tag, byline or source; made of its letters.
     LabelId
 );
+uuid_id!(
+    /// The name for ever of a search that readers subscribe to; made of its words.
+    SearchId
+);
 row_id!(
     /// A subscriber in the store.
     SubscriberId

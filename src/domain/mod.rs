@@ -18,6 +18,7 @@ mod directory;
 mod feed;
 mod feed_name;
 mod fold;
+mod frequency;
 mod html;
 mod hub;
 mod ids;
@@ -25,11 +26,13 @@ mod label;
 mod language;
 mod locator;
 mod publication;
+mod saved_search;
 mod schedule;
 mod slug;
 mod subscriber;
 mod text;
 mod token;
+mod volume;
 
 pub use address::{AddressError, EmailAddress};
 pub use alias::{Alias, AliasError, Lookup, OldAddress, OldPath};
@@ -40,11 +43,12 @@ pub use category::{Category, CategoryTree};
 pub use chance::{Chance, fraction, new_uuid};
 pub use clock::{Clock, Instant, from_micros, micros};
 pub use delivery::{Attempt, DeliveryKind, DeliveryState, MAIL_BACKOFF, Outcome};
-pub use digest::{Digest, DigestFeeds, Slot};
+pub use digest::{Calendar, Digest, DigestFeeds, Slot};
 pub use directory::{ALL_SLUG, DEFAULT_WINDOW, DeclaredFeed, Directory, Selected};
 pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format, PushContent, Selection};
 pub use feed_name::{FeedName, FeedNameError, FeedPlace, Term};
 pub use fold::fold;
+pub use frequency::{Day, Frequency, FrequencyError, Plan, TimeOfDay};
 pub use html::SafeHtml;
 pub use hub::{
     Callback, CallbackError, CallbackSecret, HubMode, Lease, LeaseRules, PUSH_BACKOFF, SecretError,
@@ -52,14 +56,16 @@ pub use hub::{
 };
 pub use ids::{
     ArticleId, CallbackId, CategoryId, DeliveryId, EditionId, EndpointId, LabelId, OptInId, RequestId,
-    SubscriberId, TopicId,
+    SearchId, SubscriberId, TopicId,
 };
 pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};
 pub use locator::{WebUrl, WebUrlError};
 pub use publication::Publication;
-pub use schedule::{Schedule, ScheduleError};
+pub use saved_search::SavedSearch;
+pub use schedule::{Schedule, ScheduleError, day_start};
 pub use slug::{Slug, SlugError};
-pub use subscriber::{EndedReason, SubscriberState};
+pub use subscriber::{EndedReason, Habits, SubscriberState, Wish};
 pub use text::{clean_line, clean_paragraphs, escape_html, excerpt, hex, is_allowed_char};
 pub use token::{Secret, Token, TokenError, TokenPurpose};
+pub use volume::{VOLUME_DAYS, Volume};

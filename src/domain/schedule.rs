@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 /// How far from a slot's wall-clock time a clock change can move it.
 const CLOCK_CHANGE: Duration = Duration::hours(26);
 
+/// How many missed slots are counted. Who was away for longer does not care how long.
+const MOST_SLOTS: u32 = 1_000;
+
 /// When something happens again and again: a cron expression in a time zone of the IANA database.
 ///
 /// The instant of the next slot is worked out here from the zone's own rules and stored; the
@@ -122,6 +125,20 @@ impl Schedule {
         }
     }
 
+    /// The slots that have come since one was expected: the last of them, and how many they are, at
+    /// least one. `None` while that one is still to come.
+    pub fn come_since(&self, expected: Instant, now: Instant) -> Option<(Instant, u32)> {
+        if expected > now {
+            return None;
+        }
+        let (mut last, mut slots) = (expected, 1);
+        while let Some(next) = self.next_after(last).filter(|next| *next <= now && slots < MOST_SLOTS) {
+            (last, slots) = (next, slots + 1);
+        }
+        // Beyond, only the last one counts.
+        Some((if slots < MOST_SLOTS { last } else { self.last_at(now)?.max(last) }, slots))
+    }
+
     /// How long before an instant the slot before the one at it was: the period that a digest at
     /// that slot tells of.
     pub fn period_before(&self, instant: Instant) -> Duration {
@@ -129,6 +146,15 @@ impl Schedule {
         let before = self.last_at(last - Duration::seconds(1)).unwrap_or(last);
         last - before
     }
+}
+
+/// When the day of an instant began on the clock of a zone. Where clocks skip midnight, at the first
+/// moment that there is.
+pub fn day_start(zone: Tz, now: Instant) -> Instant {
+    let midnight = now.with_timezone(&zone).date_naive().and_time(chrono::NaiveTime::MIN);
+    let quarters = (0..=8).map(|quarters| midnight + Duration::minutes(15 * quarters));
+    let first = quarters.into_iter().find_map(|wall| zone.from_local_datetime(&wall).earliest());
+    first.map_or(now, |first| first.with_timezone(&Utc).min(now))
 }
 
 impl PartialEq for Schedule {
@@ -166,6 +192,21 @@ mod tests {
     }
 
     #[test]
+    fn missed_slots_become_the_last_one_and_are_counted() {
+        let morning = schedule("30 6 * * *", Tz::Asia__Ho_Chi_Minh);
+        let expected = at("2026-11-01T23:30:00Z");
+        let come = |now: &str| morning.come_since(expected, at(now));
+        assert_eq!(come("2026-11-01T23:29:59Z"), None);
+        assert_eq!(come("2026-11-01T23:30:00Z"), Some((expected, 1)));
+        assert_eq!(come("2026-11-05T08:00:00Z"), Some((at("2026-11-04T23:30:00Z"), 4)));
+        let often = schedule("* * * * *", Tz::UTC);
+        assert_eq!(
+            often.come_since(expected, at("2026-11-05T08:00:30Z")),
+            Some((at("2026-11-05T08:00:00Z"), 1_000))
+        );
+    }
+
+    #[test]
     fn a_slot_is_the_same_instant_whenever_it_is_looked_for() {
         for text in ["* * * * *", "30 6 * * *"] {
             let schedule = schedule(text, Tz::Asia__Ho_Chi_Minh);
@@ -196,6 +237,19 @@ mod tests {
                 assert_eq!(days, distinct, "{schedule}");
                 assert_eq!(*days.last().unwrap() - days[0], Duration::days(364), "{schedule}");
             }
+        }
+    }
+
+    #[test]
+    fn a_day_begins_where_the_clock_says_so() {
+        for (zone, now, begun) in [
+            (Tz::Asia__Ho_Chi_Minh, "2026-11-22T17:30:00Z", "2026-11-22T17:00:00Z"),
+            (Tz::Asia__Ho_Chi_Minh, "2026-11-22T16:30:00Z", "2026-11-21T17:00:00Z"),
+            // Chile's clocks go forward at midnight, Havana's back at one.
+            (Tz::America__Santiago, "2026-09-06T12:00:00Z", "2026-09-06T04:00:00Z"),
+            (Tz::America__Havana, "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z"),
+        ] {
+            assert_eq!(day_start(zone, at(now)), at(begun), "{zone} {now}");
         }
     }
 

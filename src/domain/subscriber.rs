@@ -1,3 +1,33 @@
+use super::{FeedKey, Frequency, Instant};
+use chrono_tz::Tz;
+
+/// A feed that a reader wants, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// Of what.
+    pub feed: FeedKey,
+    /// How often.
+    pub frequency: Frequency,
+}
+
+/// How a reader wants to be treated, whatever the feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// On whose clock times of day are meant; the publication's where the reader never chose.
+    pub time_zone: Option<Tz>,
+    /// The most mails of articles a day, by that clock. What is beyond comes with a later one.
+    pub daily_cap: Option<u32>,
+    /// Until when nothing is mailed. What came meanwhile comes with the next mail after.
+    pub paused_until: Option<Instant>,
+}
+
+impl Habits {
+    /// Whether nothing is mailed now.
+    pub fn is_paused(&self, now: Instant) -> bool {
+        self.paused_until.is_some_and(|until| until > now)
+    }
+}
+
 /// Where an address stands with us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubscriberState {

@@ -134,7 +134,7 @@ pub fn feed_urn(publication: &Publication, selection: &Selection) -> String {
     match selection {
         Selection::One(FeedKey::All) => publication.id.urn().to_string(),
         Selection::One(FeedKey::Category(id)) => id.urn(),
-        Selection::One(key @ FeedKey::Label(_)) => derived(key.to_string()),
+        Selection::One(key @ (FeedKey::Label(_) | FeedKey::Search(_))) => derived(key.to_string()),
         Selection::Union(of) => derived(keys(of).join(",")),
         Selection::Intersection(of) => derived(keys(of).join("+")),
         Selection::Search(words) => derived(format!("search:{words}")),

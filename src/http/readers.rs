@@ -6,10 +6,11 @@ use super::forms::Fields;
 use super::visitor::Visitor;
 use crate::dispatch::edition_page;
 use crate::domain::{
-    Directory, EditionId, EmailAddress, FeedKey, Instant, Language, Slug, SubscriberId, Token, TokenPurpose,
+    Digest, Directory, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language, Plan, Slug,
+    SubscriberId, Token, TokenPurpose, Wish,
 };
 use crate::page::{self, DeadLink, DigestChoice, FeedChoice, FormFault, Preferences, SubscribeForm};
-use crate::store::{OptInRequest, Subscriber};
+use crate::store::{OptIn, OptInRequest, Subscriber};
 use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -136,8 +137,11 @@ fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<OptInRe
     match (address, chosen, fault) {
         (Ok(address), Some(digest), None) => Ok(OptInRequest {
             address,
-            digest: digest.slug.clone(),
-            feeds,
+            wishes: feeds
+                .into_iter()
+                .map(|feed| Wish { feed, frequency: Frequency::Digest(digest.slug.clone()) })
+                .collect(),
+            time_zone: None,
             language: visitor.language(app),
             remote_address: visitor.address(&app.trusted_proxies).to_string(),
             wording: consent_text(app, visitor.language(app)),
@@ -217,8 +221,8 @@ pub async fn confirm_ask(
     let read = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await;
     match read {
         Ok(opt_in) => {
-            let feeds = titles_of(&app, &visitor, &opt_in.feeds);
-            let digest = app.desk.digest_title(&opt_in.digest);
+            let feeds = titles_of(&app, &visitor, &feeds_of(&opt_in));
+            let digest = digest_of(&app, &visitor, &opt_in).map_or_else(String::new, |digest| digest.title);
             let action = format!("{}/confirm/{token}", app.root());
             personal(&app, &visitor, page::confirm_ask(&visitor.desk(&app), &feeds, &digest, &action))
         }
@@ -226,20 +230,28 @@ pub async fn confirm_ask(
     }
 }
 
+fn feeds_of(opt_in: &OptIn) -> Vec<FeedKey> {
+    opt_in.wishes.iter().map(|wish| wish.feed).collect()
+}
+
+fn digest_of(app: &AppState, visitor: &Visitor, opt_in: &OptIn) -> Option<Digest> {
+    let plan = Plan::of(opt_in.wishes.first()?.frequency.clone(), opt_in.time_zone);
+    app.desk.digest_of(&plan, visitor.language(app))
+}
+
 /// `POST /confirm/{token}`: acts.
 pub async fn confirm(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
     let now = app.clock.now();
     let done = async {
         let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, now).await?;
-        let digest = app.desk.digest(&opt_in.digest);
-        let reader = subscribe::confirm(&app.store, &opt_in, digest, now).await?;
-        let next = digest.and_then(|digest| digest.schedule.next_after(now));
-        Ok::<_, SubscribeError>((opt_in, reader, next))
+        let reader = subscribe::confirm(&app.store, &opt_in, &app.desk.calendar(), now).await?;
+        Ok::<_, SubscribeError>((opt_in, reader))
     };
     match done.await {
-        Ok((opt_in, reader, next)) => {
-            let feeds = titles_of(&app, &visitor, &opt_in.feeds);
-            let digest = app.desk.digest_title(&opt_in.digest);
+        Ok((opt_in, reader)) => {
+            let feeds = titles_of(&app, &visitor, &feeds_of(&opt_in));
+            let digest = digest_of(&app, &visitor, &opt_in).map_or_else(String::new, |digest| digest.title);
+            let next = digest_of(&app, &visitor, &opt_in).and_then(|digest| digest.schedule.next_after(now));
             let preferences = app.link(reader, TokenPurpose::Preferences).await;
             let desk = visitor.desk(&app);
             personal(&app, &visitor, page::confirm_done(&desk, &feeds, &digest, next, &preferences))
@@ -343,7 +355,7 @@ async fn show_preferences(app: &AppState, token: &str, visitor: &Visitor, saved:
                 digests: digest_choices(app, visitor),
                 chosen: running
                     .first()
-                    .map(|s| s.digest.clone())
+                    .and_then(|s| Plan::of(s.frequency.clone(), None).digest().cloned())
                     .or_else(|| app.desk.digests.first().map(|digest| digest.slug.clone())),
                 action: format!("{}/preferences/{token}", app.root()),
                 feed_url: app.link(id, TokenPurpose::Feed).await,
@@ -366,19 +378,21 @@ pub async fn change_preferences(
     let fields = Fields::parse(&body);
     let directory = app.representations.directory();
     let chosen = fields.get("digest").and_then(|slug| app.desk.digest(&Slug::parse(slug).ok()?));
-    let wish = subscribe::Preferences {
-        shown: keys_of(&directory, fields.all("shown")),
-        wanted: keys_of(&directory, fields.all("feed")),
-    };
+    let wanted = keys_of(&directory, fields.all("feed"));
     let done = async {
         let (id, _) = reader(&app, &token, TokenPurpose::Preferences).await?;
         // What the form does not say is not changed: the reader's own digest stays.
         let own = match chosen {
             Some(_) => None,
-            None => app.store.subscriptions(id).await?.first().and_then(|s| app.desk.digest(&s.digest)),
+            None => app.store.subscriptions(id).await?.into_iter().next().map(|s| s.frequency),
         };
-        let digest = chosen.or(own).or(app.desk.digests.first()).ok_or(SubscribeError::Link)?;
-        subscribe::change(&app.store, id, &wish, digest, app.clock.now()).await
+        let chosen = chosen.or(app.desk.digests.first()).map(|digest| Frequency::Digest(digest.slug.clone()));
+        let frequency = own.or(chosen).ok_or(SubscribeError::Link)?;
+        let wish = subscribe::Preferences {
+            shown: keys_of(&directory, fields.all("shown")),
+            wanted: wanted.iter().map(|feed| Wish { feed: *feed, frequency: frequency.clone() }).collect(),
+        };
+        subscribe::change(&app.store, id, &wish, &app.desk.calendar(), app.clock.now()).await
     };
     match done.await {
         Ok(()) => show_preferences(&app, &token, &visitor, true).await,

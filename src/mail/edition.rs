@@ -25,7 +25,7 @@ pub struct EditionLetter<'a> {
     /// How many articles are due to this reader, also those that are not in `sections`.
     pub total: usize,
     /// How many slots it stands for: more than one where the program was down at the others.
-    pub slots: u64,
+    pub slots: u32,
 }
 
 /// A heading and what stands below it.
@@ -67,7 +67,7 @@ struct EditionView<'a> {
     preheader: String,
     sections: Vec<SectionView>,
     total: usize,
-    slots: u64,
+    slots: u32,
     shown: usize,
     /// How many are due and not shown.
     more: usize,

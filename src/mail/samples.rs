@@ -36,7 +36,7 @@ pub struct Sample {
     /// How many articles are due.
     pub total: usize,
     /// How many slots it stands for.
-    pub slots: u64,
+    pub slots: u32,
     /// Whether there is a web view to link to.
     pub browser: bool,
     /// Another address of the reader, as he is shown it.

@@ -6,6 +6,8 @@ use super::categories::{categories_of_names, lineage_feeds};
 use super::endpoints::{EventKind, note_article_events};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, touch_feeds};
 use super::labels::label_feeds;
+use super::search::search_words;
+use super::searches::{Searched, search_feeds};
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::storable;
 use super::{Engine, Store, StoreError};
@@ -183,16 +185,30 @@ impl Desk<'_> {
         let categories: Vec<i64> = by_name.values().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let lineage = lineage_feeds(connection, &categories).await?;
 
+        let words: Vec<String> =
+            changed.iter().map(|(_, incoming, _)| search_words(incoming.draft)).collect();
+        let searched: Vec<Searched<'_>> = changed
+            .iter()
+            .zip(&words)
+            .map(|((_, _, present), words)| Searched {
+                since: present.as_ref().and_then(|present| present.sequence).unwrap_or(i64::MAX),
+                words,
+                standing: present.as_ref().map(|present| &present.feeds),
+            })
+            .collect();
+        let found = search_feeds(connection, &searched).await?;
+
         let (mut new, mut revised) = (Vec::new(), Vec::new());
         let (mut new_at, mut revised_at) = (Vec::new(), Vec::new());
-        for (at, incoming, present) in changed {
+        for (((at, incoming, present), words), found) in changed.into_iter().zip(words).zip(found) {
             let mut categories: Vec<i64> = Vec::new();
             for n in incoming.draft.categories.iter().filter_map(|name| by_name.get(name)) {
                 if !categories.contains(n) {
                     categories.push(*n);
                 }
             }
-            let mut feeds: BTreeSet<FeedRow> = all.values().copied().collect();
+            let mut feeds: BTreeSet<FeedRow> = found;
+            feeds.extend(all.values());
             feeds.extend(categories.iter().filter_map(|n| lineage.get(n)).flatten());
             let keys = labels(incoming.draft).into_iter().map(|label| FeedKey::Label(label.id));
             feeds.extend(keys.filter_map(|key| labelled.get(&key)));
@@ -205,6 +221,7 @@ impl Desk<'_> {
                         times: Times::first(incoming.draft, None, micros(self.now)),
                         categories,
                         feeds,
+                        words,
                         sequence: 0,
                     });
                 }
@@ -216,6 +233,7 @@ impl Desk<'_> {
                         present,
                         categories,
                         feeds,
+                        words,
                         sequence: 0,
                     });
                 }

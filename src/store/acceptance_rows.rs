@@ -2,15 +2,15 @@ use super::acceptance::{Incoming, Times};
 use super::archives::PageRow;
 use super::article_rows::{Content, Details};
 use super::feeds::FeedRow;
-use super::search::{forget_articles, index_articles, search_words};
+use super::search::{forget_articles, index_articles};
 use super::statement::{Statement, damaged, execute_about, fetch_about, insert_rows, storable};
 use super::{Engine, StoreError};
 use crate::domain::{ArticleId, ArticleState, Draft, Instant, LanguageTag, micros};
 use sqlx::{AnyConnection, Row};
 use std::collections::{BTreeSet, HashMap};
 
-const PRESENT: &str = "SELECT n, id, state, revision, fingerprint, published_at, updated_at, mailable \
-    FROM articles WHERE n IN ({keys})";
+const PRESENT: &str = "SELECT n, id, state, revision, fingerprint, published_at, updated_at, mailable, \
+    sequence FROM articles WHERE n IN ({keys})";
 
 const ENTRIES: &str = "SELECT e.article, e.page, f.n AS feed, f.key FROM entries e JOIN feeds f ON f.n = e.feed \
     WHERE e.article IN ({keys})";
@@ -35,9 +35,11 @@ pub(super) struct Present {
     pub(super) revision: i64,
     pub(super) published: i64,
     pub(super) updated: i64,
+    /// Since when it is out, by the publish sequence.
+    pub(super) sequence: Option<i64>,
     mailable: bool,
     fingerprint: String,
-    feeds: BTreeSet<FeedRow>,
+    pub(super) feeds: BTreeSet<FeedRow>,
     /// The archive pages in which it stands; 0 for none.
     pub(super) pages: Vec<PageRow>,
 }
@@ -58,6 +60,8 @@ pub(super) struct NewArticle<'d> {
     pub(super) times: Times,
     pub(super) categories: Vec<i64>,
     pub(super) feeds: BTreeSet<FeedRow>,
+    /// What it is found by.
+    pub(super) words: String,
     pub(super) sequence: i64,
 }
 
@@ -75,6 +79,8 @@ pub(super) struct RevisedArticle<'d> {
     pub(super) times: Times,
     pub(super) categories: Vec<i64>,
     pub(super) feeds: BTreeSet<FeedRow>,
+    /// What it is found by.
+    pub(super) words: String,
     pub(super) sequence: i64,
 }
 
@@ -142,6 +148,7 @@ pub(super) async fn present_articles(
                 revision: row.try_get("revision")?,
                 published: row.try_get("published_at")?,
                 updated: row.try_get("updated_at")?,
+                sequence: row.try_get("sequence")?,
                 mailable: row.try_get::<i64, _>("mailable")? == 1,
                 fingerprint: row.try_get("fingerprint")?,
                 feeds,
@@ -186,7 +193,8 @@ pub(super) async fn insert_articles(
 
     let drafts = || rows.iter().copied().zip(articles.iter().map(|a| a.incoming.draft));
     write_bodies(connection, drafts()).await?;
-    let words: Vec<(i64, String)> = drafts().map(|(n, draft)| (n, search_words(draft))).collect();
+    let words: Vec<(i64, &str)> =
+        rows.iter().copied().zip(articles.iter().map(|a| a.words.as_str())).collect();
     index_articles(connection, engine, &words).await?;
     write_categories(connection, rows.iter().copied().zip(articles.iter().map(|a| &a.categories[..])))
         .await?;
@@ -229,8 +237,7 @@ pub(super) async fn revise_articles(
     }
     write_bodies(connection, articles.iter().map(|a| (a.present.n, a.incoming.draft))).await?;
     forget_articles(connection, engine, &rows).await?;
-    let words: Vec<(i64, String)> =
-        articles.iter().map(|a| (a.present.n, search_words(a.incoming.draft))).collect();
+    let words: Vec<(i64, &str)> = articles.iter().map(|a| (a.present.n, a.words.as_str())).collect();
     index_articles(connection, engine, &words).await?;
     execute_about(connection, "DELETE FROM article_categories WHERE article IN ({keys})", &[], &rows).await?;
     write_categories(connection, articles.iter().map(|a| (a.present.n, &a.categories[..]))).await?;

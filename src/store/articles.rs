@@ -4,6 +4,7 @@ use super::categories::lineage_feeds;
 use super::endpoints::{EventKind, note_article_events};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, newest_entries, touch_feeds};
 use super::labels::{label_feeds, labels_of_articles};
+use super::searches::search_feeds_of_articles;
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::{damaged, fetch_about};
 use super::{Store, StoreError};
@@ -214,7 +215,7 @@ async fn newest_in_state(
             let statement = sqlx::query(NEWEST_HIDDEN).bind(state.as_str()).bind(limit_value);
             statement.bind(id.to_string()).fetch_all(&mut *connection).await?
         }
-        Some(key @ (FeedKey::Category(_) | FeedKey::Label(_))) => {
+        Some(key @ (FeedKey::Category(_) | FeedKey::Label(_) | FeedKey::Search(_))) => {
             let feed: Option<i64> = sqlx::query_scalar("SELECT n FROM feeds WHERE key = $1")
                 .bind(key.to_string())
                 .fetch_optional(&mut *connection)
@@ -251,6 +252,7 @@ async fn bring_out(
     let (all, _) = feed_rows(connection, &[FeedKey::All]).await?;
     let mut labels = labels_of_articles(connection, &rows).await?;
     let (labelled, _) = label_feeds(connection, labels.values().flatten().cloned()).await?;
+    let mut found = search_feeds_of_articles(connection, &rows).await?;
 
     let last = advance_sequence(connection, i64::try_from(articles.len()).unwrap_or(i64::MAX)).await?;
     let mut entries = Vec::new();
@@ -267,7 +269,8 @@ async fn bring_out(
         .bind(article.n)
         .execute(&mut *connection)
         .await?;
-        let mut feeds: BTreeSet<FeedRow> = all.values().copied().collect();
+        let mut feeds: BTreeSet<FeedRow> = found.remove(&article.n).unwrap_or_default();
+        feeds.extend(all.values());
         let own = categories.get(&article.n).into_iter().flatten();
         feeds.extend(own.filter_map(|category| lineage.get(category)).flatten());
         let own = labels.remove(&article.n).unwrap_or_default();

@@ -49,7 +49,13 @@ pub(super) async fn hold(
     worker: &str,
     until: Instant,
 ) -> Result<(), StoreError> {
-    let state = if claimed == Claimed::Deliveries { "state = 'claimed', " } else { "" };
+    // Whoever held it until now may have sent it.
+    let state = match claimed {
+        Claimed::Deliveries => {
+            "state = 'claimed', doubted = CASE WHEN state IN ('claimed', 'uncertain') THEN 1 ELSE doubted END, "
+        }
+        _ => "",
+    };
     for rows in rows.chunks(KEYS) {
         let count = rows.len().next_power_of_two();
         let text = format!(

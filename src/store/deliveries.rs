@@ -1,7 +1,7 @@
 use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
 use super::statement::damaged;
-use super::subscribers::{Subscriber, SubscriberRow, subscriber_columns, subscriber_of};
+use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
 use super::{Engine, Store, StoreError};
 use crate::domain::{
     Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, SubscriberId, clean_line,
@@ -18,6 +18,8 @@ pub struct ClaimedDelivery {
     pub kind: DeliveryKind,
     /// Which try this is.
     pub attempt: Attempt,
+    /// Whether an earlier try may have reached the reader: its holder died, or no answer came.
+    pub doubted: bool,
     /// When it was queued.
     pub created_at: Instant,
     /// To whom.
@@ -75,7 +77,8 @@ const URGENCIES: [i64; 2] = [0, 1];
 /// One range of deliveries_due, which holds nothing that is settled. Claims that have not ended
 /// and deferred mail lie beyond the range, so a long backlog costs a claim nothing.
 const DUE: &str = concat!(
-    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in, ",
+    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in,
+        CASE WHEN d.state IN ('claimed', 'uncertain') THEN 1 ELSE d.doubted END AS doubted, ",
     subscriber_columns!(),
     " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
       WHERE d.settled_at IS NULL AND d.urgency = $1 AND d.due_at <= $2
@@ -84,7 +87,8 @@ const DUE: &str = concat!(
 
 /// PostgreSQL has many writers: each passes over what another is just claiming. SQLite has one.
 const DUE_SKIPPING: &str = concat!(
-    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in, ",
+    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in,
+        CASE WHEN d.state IN ('claimed', 'uncertain') THEN 1 ELSE d.doubted END AS doubted, ",
     subscriber_columns!(),
     " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
       WHERE d.settled_at IS NULL AND d.urgency = $1 AND d.due_at <= $2
@@ -248,20 +252,13 @@ pub(super) fn storable_reply(reply: &str) -> String {
 fn claimed_of(row: &sqlx::any::AnyRow) -> Result<ClaimedDelivery, StoreError> {
     let id = row.try_get::<i64, _>("delivery")?;
     let kind = row.try_get::<String, _>("kind")?;
-    let subscriber: SubscriberRow = (
-        row.try_get("n")?,
-        row.try_get("address")?,
-        row.try_get("state")?,
-        row.try_get("language")?,
-        row.try_get("created_at")?,
-        row.try_get("confirmed_at")?,
-    );
     Ok(ClaimedDelivery {
         id: DeliveryId(id),
         kind: DeliveryKind::parse(&kind).ok_or_else(|| damaged("deliveries", id, &kind))?,
         attempt: Attempt(row.try_get::<i64, _>("attempts")? + 1),
         created_at: from_micros(row.try_get("queued_at")?),
-        subscriber: subscriber_of(subscriber)?,
+        doubted: row.try_get::<i64, _>("doubted")? == 1,
+        subscriber: subscriber_of(row)?,
         edition: row.try_get::<Option<i64>, _>("edition")?.map(EditionId),
         opt_in: row.try_get::<Option<i64>, _>("opt_in")?.map(OptInId),
     })

@@ -2,13 +2,50 @@ use super::article_rows::{Bodies, articles_at_revision};
 use super::deliveries::state_of;
 use super::endpoints::note_edition_event;
 use super::statement::damaged;
-use super::subscriptions::frequency_of;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    Article, DeliveryState, EditionId, Instant, Slot, Slug, SubscriberId, from_micros, micros,
+    Article, DeliveryState, EditionId, Frequency, Instant, Plan, Slot, SubscriberId, day_start, from_micros,
+    micros,
 };
+use chrono_tz::Tz;
 use sqlx::{Any, AnyConnection, Transaction};
 use std::collections::HashMap;
+
+/// A cut that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Cutting<'c> {
+    /// Of what.
+    pub plan: &'c Plan,
+    /// For which instant.
+    pub slot: Slot,
+    /// For how many slots it stands.
+    pub slots: u32,
+    /// Whose turn it is.
+    pub turn: Turn,
+    /// The publication's zone: the clock of readers who never chose one.
+    pub zone: Tz,
+}
+
+/// What must still be so for a cut to be made: whoever is late finds it done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// By hand: the schedule stays as it is.
+    ByHand,
+    /// The next slot of the plan.
+    Planned {
+        /// As it was found.
+        expected: Slot,
+        /// The one after.
+        next: Slot,
+    },
+    /// What came out, for whom wants it at once.
+    AtOnce {
+        /// The publish sequence of the last cut, as it was found.
+        after: i64,
+        /// Up to which one this one goes.
+        up_to: i64,
+    },
+}
 
 /// A new edition, in figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +74,13 @@ pub enum CutAnswer {
 pub struct Edition {
     /// Its number.
     pub id: EditionId,
-    /// Of which digest.
-    pub digest: Slug,
+    /// Of which digest, or of which readers' own choice.
+    pub plan: Plan,
     /// For which planned instant.
     pub slot: Slot,
+    /// For how many slots it stands: more than one after a time in which nothing was cut. Of what
+    /// is mailed at once, for how many articles.
+    pub slots: u32,
     /// When it was cut.
     pub cut_at: Instant,
     /// When the last delivery was settled.
@@ -51,7 +91,22 @@ pub struct Edition {
     pub counts: Vec<(DeliveryState, u64)>,
 }
 
-/// What is due by a digest: articles behind a subscription's cursor, up to the cut. One range of
+/// Who may have mail now, as `r`: active, in no pause, and not yet mailed as often as he wants to be
+/// on this day by his own clock. `$days` says when the day began on each clock that is asked for.
+macro_rules! may_have_mail {
+    ($days:literal) => {
+        concat!(
+            "r.state = 'active' AND (r.paused_until IS NULL OR r.paused_until <= $4)
+             AND (r.daily_cap IS NULL OR r.daily_cap > (
+                 SELECT count(*) FROM deliveries d WHERE d.subscriber = r.n AND d.kind = 'edition'
+                   AND d.created_at >= CAST(",
+            $days,
+            " ->> coalesce(r.time_zone, 'publication') AS BIGINT) AND d.state <> 'suppressed'))"
+        )
+    };
+}
+
+/// What is due by a plan: articles behind a subscription's cursor, up to the cut. One range of
 /// entries_by_sequence for each subscription, so a reader who was away for long costs only
 /// himself. The number counts when an article entered the feed and is given at commit: one with
 /// an old date or a slow transaction is in the next edition all the same.
@@ -59,31 +114,57 @@ pub struct Edition {
 /// Entries are of visible articles alone, and those of an archive have number 0, so `articles` is
 /// not asked: with it, 20 articles to 20,000 readers took PostgreSQL 1.5 s longer.
 macro_rules! due {
+    ($days:literal) => {
+        concat!(
+            " FROM subscriptions s
+              JOIN subscribers r ON r.n = s.subscriber AND ",
+            may_have_mail!($days),
+            " JOIN entries e ON e.feed = s.feed AND e.sequence > s.cursor AND e.sequence <= $1
+              WHERE s.plan = $2 AND s.ended_at IS NULL"
+        )
+    };
+}
+
+/// Only feeds that changed since the last cut at once: the others have nothing new for anybody.
+macro_rules! in_changed_feeds {
     () => {
-        " FROM subscriptions s
-          JOIN subscribers r ON r.n = s.subscriber AND r.state = 'active'
-          JOIN entries e ON e.feed = s.feed AND e.sequence > s.cursor AND e.sequence <= $1
-          WHERE s.frequency = $2 AND s.ended_at IS NULL"
+        " AND s.feed IN (SELECT f.n FROM feeds f WHERE f.change_number > $6)"
     };
 }
 
 /// The ledger's key drops what a subscriber got before, by whatever section, digest or edition.
 /// In the order of that key, in which it is kept; two cuts at once never wait in a circle.
 macro_rules! fill_ledger {
-    () => {
+    ($days:literal) => {
         concat!(
             "INSERT INTO ledger (subscriber, article, edition)
              SELECT DISTINCT s.subscriber, e.article, CAST($3 AS BIGINT)",
-            due!(),
+            due!($days),
+            in_changed_feeds!(),
             " ORDER BY 1, 2 ON CONFLICT (subscriber, article) DO NOTHING"
         )
     };
 }
 
-const FILL_LEDGER: &str = fill_ledger!();
+/// Whose cursor the cut moves: exactly those whom it looked at. One behind which nothing lies may
+/// stay where it is.
+macro_rules! served {
+    ($days:literal) => {
+        concat!(
+            "s.plan = $2 AND s.ended_at IS NULL AND s.cursor < $1",
+            in_changed_feeds!(),
+            " AND EXISTS (SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.sequence > s.cursor
+                          AND e.sequence <= $1)
+              AND EXISTS (SELECT 1 FROM subscribers r WHERE r.n = s.subscriber AND ",
+            may_have_mail!($days),
+            ")"
+        )
+    };
+}
 
-const MOVE_CURSORS: &str = "
-    UPDATE subscriptions SET cursor = $1 WHERE frequency = $2 AND ended_at IS NULL AND cursor < $1";
+const FILL_LEDGER: &str = fill_ledger!("$5");
+
+const MOVE_CURSORS: &str = concat!("UPDATE subscriptions AS s SET cursor = $1 WHERE ", served!("$5"));
 
 /// PostgreSQL has many writers, and both parts of one statement see the same rows: a subscription
 /// that starts meanwhile is neither served nor moved. One that somebody is just changing is served
@@ -91,10 +172,15 @@ const MOVE_CURSORS: &str = "
 const FILL_AND_MOVE: &str = concat!(
     "WITH moved AS (
         UPDATE subscriptions SET cursor = $1 WHERE n IN (
-            SELECT n FROM subscriptions
-            WHERE frequency = $2 AND ended_at IS NULL AND cursor < $1 FOR NO KEY UPDATE SKIP LOCKED)) ",
-    fill_ledger!()
+            SELECT s.n FROM subscriptions s WHERE ",
+    served!("CAST($5 AS JSON)"),
+    " FOR NO KEY UPDATE OF s SKIP LOCKED)) ",
+    fill_ledger!("CAST($5 AS JSON)")
 );
+
+/// One cut after the other: each counts what the ones before it queued on this day. Readers and
+/// newsroom do not wait for it.
+const ONE_CUT_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(4871)";
 
 const FREEZE_ENTRIES: &str = "
     INSERT INTO edition_entries (edition, article, revision)
@@ -106,13 +192,24 @@ const QUEUE_DELIVERIES: &str = "
     SELECT 'edition', 1, CAST($1 AS BIGINT), subscriber, 'pending', CAST($2 AS BIGINT), CAST($2 AS BIGINT)
     FROM (SELECT DISTINCT subscriber FROM ledger WHERE edition = $1) served ORDER BY subscriber";
 
-const DUE_TO_ONE: &str = concat!(
-    "SELECT a.n, a.revision FROM articles a WHERE a.n IN (SELECT e.article",
-    due!(),
-    " AND s.subscriber = $3
-      AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.subscriber = s.subscriber AND l.article = e.article))
-      ORDER BY a.published_at DESC, a.n DESC"
-);
+macro_rules! due_to_one {
+    ($days:literal) => {
+        concat!(
+            "SELECT a.n, a.revision FROM articles a WHERE a.n IN (SELECT e.article",
+            due!($days),
+            " AND s.subscriber = $3 AND NOT EXISTS (
+                 SELECT 1 FROM ledger l WHERE l.subscriber = s.subscriber AND l.article = e.article))
+              ORDER BY a.published_at DESC, a.n DESC"
+        )
+    };
+}
+
+/// By feeds_by_change, and in those feeds from the end of entries_by_sequence.
+const WAITING_AT_ONCE: &str = "
+    SELECT DISTINCT e.sequence FROM feeds f JOIN entries e ON e.feed = f.n AND e.sequence > $1
+    WHERE f.change_number > $1 AND EXISTS (
+        SELECT 1 FROM subscriptions s WHERE s.plan = $2 AND s.feed = f.n AND s.ended_at IS NULL)
+    ORDER BY e.sequence LIMIT $3";
 
 /// Left out is what the reader gets by nothing any more and has left: its section, or, where the
 /// newsroom has put it into another section since, anything at all since the cut.
@@ -132,44 +229,42 @@ const IN_EDITION: &str = "
     ORDER BY a.published_at DESC, a.n DESC";
 
 impl Store {
-    /// Cuts the edition of a slot: freezes its articles, queues one delivery for each active
-    /// subscriber to whom something is due, and moves the cursors.
-    ///
-    /// `turn` is the digest's expected slot and the one after; whoever is late finds it moved.
-    /// Without a turn (by hand) the schedule stays as it is. Nothing due to anybody: no edition.
+    /// Cuts an edition: freezes its articles, queues one delivery for each reader who may have mail
+    /// and to whom something is due, and moves the cursors. Who pauses or had his mails of the day
+    /// is left where he stands. Nothing due to anybody: no edition.
     ///
     /// The cut is the last number that is committed. Publishing takes numbers under a lock that
     /// it holds until its commit, so everything up to that one is there, and what comes out
     /// meanwhile has a higher one; the newsroom does not wait for a large cut.
-    pub async fn cut_edition(
-        &self,
-        digest: &Slug,
-        slot: Slot,
-        turn: Option<(Slot, Slot)>,
-        now: Instant,
-    ) -> Result<CutAnswer, StoreError> {
+    pub async fn cut_edition(&self, wish: &Cutting<'_>, now: Instant) -> Result<CutAnswer, StoreError> {
         let mut transaction = self.write().await?;
-        let cut = publish_sequence(&mut transaction).await?;
-        let Some(digest_row) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
-            .bind(digest.as_str().to_owned())
+        if self.engine() == Engine::Postgres {
+            sqlx::query(ONE_CUT_AT_A_TIME).execute(&mut *transaction).await?;
+        }
+        let present = publish_sequence(&mut transaction).await?;
+        let Some(plan) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
+            .bind(wish.plan.to_string())
             .fetch_optional(&mut *transaction)
             .await?
         else {
             return Ok(CutAnswer::Empty);
         };
-        if let Some((expected, next)) = turn
-            && !take_turn(&mut transaction, digest_row, expected, next).await?
-        {
+        if !take_turn(&mut transaction, plan, wish.turn, present).await? {
             return Ok(CutAnswer::TakenByAnother);
         }
+        let (changed_after, cut) = match wish.turn {
+            Turn::AtOnce { after, up_to } => (after, up_to),
+            Turn::ByHand | Turn::Planned { .. } => (-1, present),
+        };
         let edition = sqlx::query_scalar::<_, i64>(
-            "INSERT INTO editions (digest, slot, cut_at, cut) VALUES ($1, $2, $3, $4)
+            "INSERT INTO editions (digest, slot, cut_at, cut, slots) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (digest, slot) DO NOTHING RETURNING n",
         )
-        .bind(digest_row)
-        .bind(micros(slot.0))
+        .bind(plan)
+        .bind(micros(wish.slot.0))
         .bind(micros(now))
         .bind(cut)
+        .bind(i64::from(wish.slots))
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(edition) = edition else {
@@ -178,19 +273,37 @@ impl Store {
             transaction.commit().await?;
             return Ok(CutAnswer::TakenByAnother);
         };
-        let frequency = frequency_of(digest);
+        let days = days(&mut transaction, wish.zone, now).await?;
+        let fill = Filling { cut, plan, edition, now, days, changed_after };
         let due = match self.engine() {
             Engine::Sqlite => {
-                let due = fill(&mut transaction, FILL_LEDGER, cut, &frequency, edition).await?;
-                let moving = sqlx::query(MOVE_CURSORS).bind(cut).bind(frequency);
-                moving.execute(&mut *transaction).await?;
+                let due = fill.run(&mut transaction, FILL_LEDGER).await?;
+                fill.run(&mut transaction, MOVE_CURSORS).await?;
                 due
             }
-            Engine::Postgres => fill(&mut transaction, FILL_AND_MOVE, cut, &frequency, edition).await?,
+            Engine::Postgres => fill.run(&mut transaction, FILL_AND_MOVE).await?,
         };
         let answer = queue_edition(&mut transaction, EditionId(edition), due, now).await?;
         transaction.commit().await?;
         Ok(answer)
+    }
+
+    /// The publish sequence of the last cut at once, and those after it by which something came out
+    /// in a feed that somebody wants at once, in order and at most `limit`.
+    pub async fn waiting_at_once(&self, limit: u32) -> Result<(i64, Vec<i64>), StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let plan = Plan::of(Frequency::AtOnce, None).to_string();
+        let row = sqlx::query_as::<_, (i64, i64)>("SELECT n, cut FROM digests WHERE slug = $1");
+        let Some((plan, after)) = row.bind(plan).fetch_optional(&mut *snapshot).await? else {
+            return Ok((0, Vec::new()));
+        };
+        let waiting = sqlx::query_scalar::<_, i64>(WAITING_AT_ONCE)
+            .bind(after)
+            .bind(plan)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *snapshot)
+            .await?;
+        Ok((after, waiting))
     }
 
     /// One edition.
@@ -232,70 +345,115 @@ impl Store {
         still_subscribed: bool,
     ) -> Result<Vec<Article>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let rows = sqlx::query_as::<_, (i64, i64)>(IN_EDITION)
-            .bind(edition.0)
-            .bind(subscriber.0)
-            .bind(i64::from(still_subscribed))
-            .fetch_all(&mut *snapshot)
-            .await?;
-        with_leads(&mut snapshot, &rows).await
+        Ok(articles_in_edition(&mut snapshot, edition, subscriber, still_subscribed).await?.1)
     }
 
-    /// What a subscriber would get if the digest were cut now, the newest first. Writes nothing.
+    /// What a subscriber would get if a plan were cut now, the newest first. Writes nothing.
     pub async fn due_articles(
         &self,
-        digest: &Slug,
+        plan: &Plan,
         subscriber: SubscriberId,
+        zone: Tz,
+        now: Instant,
     ) -> Result<Vec<Article>, StoreError> {
         let mut snapshot = self.snapshot().await?;
         let present = publish_sequence(&mut snapshot).await?;
-        let rows = sqlx::query_as::<_, (i64, i64)>(DUE_TO_ONE)
+        let days = days(&mut snapshot, zone, now).await?;
+        let text = match self.engine() {
+            Engine::Sqlite => due_to_one!("$5"),
+            Engine::Postgres => due_to_one!("CAST($5 AS JSON)"),
+        };
+        let plan =
+            sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1").bind(plan.to_string());
+        let Some(plan) = plan.fetch_optional(&mut *snapshot).await? else { return Ok(Vec::new()) };
+        let rows = sqlx::query_as::<_, (i64, i64)>(text)
             .bind(present)
-            .bind(frequency_of(digest))
+            .bind(plan)
             .bind(subscriber.0)
+            .bind(micros(now))
+            .bind(days)
             .fetch_all(&mut *snapshot)
             .await?;
         with_leads(&mut snapshot, &rows).await
     }
 }
 
-async fn publish_sequence(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+pub(super) async fn publish_sequence(connection: &mut AnyConnection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("SELECT publish_sequence FROM installation WHERE one = 1")
         .fetch_one(connection)
         .await?)
 }
 
-/// Compare and set: only one instance finds the slot that it expected.
-async fn take_turn(
-    connection: &mut AnyConnection,
-    digest: i64,
-    expected: Slot,
-    next: Slot,
-) -> Result<bool, StoreError> {
-    let moved = sqlx::query("UPDATE digests SET next_slot = $3 WHERE n = $1 AND next_slot = $2")
-        .bind(digest)
-        .bind(micros(expected.0))
-        .bind(micros(next.0))
-        .execute(connection)
-        .await?;
-    Ok(moved.rows_affected() == 1)
+/// When the present day began on each clock by which a reader has a cap: a JSON object by the names
+/// of zones.
+async fn days(connection: &mut AnyConnection, publication: Tz, now: Instant) -> Result<String, StoreError> {
+    let zones: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT DISTINCT time_zone FROM subscribers WHERE daily_cap IS NOT NULL")
+            .fetch_all(connection)
+            .await?;
+    let begun = |zone: Tz| serde_json::Value::from(micros(day_start(zone, now)));
+    let mut days = serde_json::Map::new();
+    for name in zones.into_iter().flatten() {
+        // One row that a hand in the database broke must not hold up all the others.
+        let zone = name.parse().unwrap_or(publication);
+        days.insert(name, begun(zone));
+    }
+    days.insert("publication".to_owned(), begun(publication));
+    Ok(serde_json::Value::from(days).to_string())
 }
 
-/// Returns how many ledger rows there are to send.
-async fn fill(
-    transaction: &mut Transaction<'static, Any>,
-    statement: &'static str,
+/// Compare and set: only one instance finds what it expected.
+async fn take_turn(
+    connection: &mut AnyConnection,
+    plan: i64,
+    turn: Turn,
+    present: i64,
+) -> Result<bool, StoreError> {
+    let moving = match turn {
+        Turn::ByHand => return Ok(true),
+        Turn::Planned { expected, next } => {
+            sqlx::query("UPDATE digests SET next_slot = $3, cut = $4 WHERE n = $1 AND next_slot = $2")
+                .bind(plan)
+                .bind(micros(expected.0))
+                .bind(micros(next.0))
+                .bind(present)
+        }
+        Turn::AtOnce { after, up_to } => sqlx::query("UPDATE digests SET cut = $3 WHERE n = $1 AND cut = $2")
+            .bind(plan)
+            .bind(after)
+            .bind(up_to),
+    };
+    Ok(moving.execute(connection).await?.rows_affected() == 1)
+}
+
+/// What the statements of a cut are about.
+struct Filling {
     cut: i64,
-    frequency: &str,
+    plan: i64,
     edition: i64,
-) -> Result<u64, StoreError> {
-    let done = sqlx::query(statement)
-        .bind(cut)
-        .bind(frequency.to_owned())
-        .bind(edition)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(done.rows_affected())
+    now: Instant,
+    days: String,
+    changed_after: i64,
+}
+
+impl Filling {
+    /// Returns how many rows it wrote: in the ledger, how many there are to send.
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        statement: &'static str,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(statement)
+            .bind(self.cut)
+            .bind(self.plan)
+            .bind(self.edition)
+            .bind(micros(self.now))
+            .bind(self.days.clone())
+            .bind(self.changed_after)
+            .execute(&mut **transaction)
+            .await?;
+        Ok(done.rows_affected())
+    }
 }
 
 /// Freezes what is in the ledger now and queues it, or takes the edition away where nothing is.
@@ -352,11 +510,11 @@ pub(super) async fn complete_editions(
     Ok(())
 }
 
-type EditionRow = (i64, String, i64, i64, Option<i64>, i64);
+type EditionRow = (i64, String, i64, i64, i64, Option<i64>, i64);
 
 macro_rules! edition_columns {
     () => {
-        "SELECT e.n, d.slug, e.slot, e.cut_at, e.completed_at,
+        "SELECT e.n, d.slug, e.slot, e.slots, e.cut_at, e.completed_at,
          (SELECT count(*) FROM edition_entries x WHERE x.edition = e.n)
          FROM editions e JOIN digests d ON d.n = e.digest"
     };
@@ -364,7 +522,7 @@ macro_rules! edition_columns {
 use edition_columns;
 
 async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
-    let (n, digest, slot, cut_at, completed_at, articles) = row;
+    let (n, plan, slot, slots, cut_at, completed_at, articles) = row;
     let counts = sqlx::query_as::<_, (String, i64)>(
         "SELECT state, count(*) FROM deliveries WHERE edition = $1 GROUP BY state ORDER BY state",
     )
@@ -373,8 +531,9 @@ async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<E
     .await?;
     Ok(Edition {
         id: EditionId(n),
-        digest: Slug::parse(&digest).map_err(|_| damaged("digests", n, digest))?,
+        plan: plan.parse().map_err(|_| damaged("digests", n, plan))?,
         slot: Slot(from_micros(slot)),
+        slots: u32::try_from(slots).unwrap_or(1),
         cut_at: from_micros(cut_at),
         completed_at: completed_at.map(from_micros),
         articles: articles.unsigned_abs(),
@@ -383,6 +542,23 @@ async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<E
             .map(|(state, count)| Ok((state_of(&state)?, count.unsigned_abs())))
             .collect::<Result<_, StoreError>>()?,
     })
+}
+
+/// The articles of [`Store::edition_articles`] with their rows.
+pub(super) async fn articles_in_edition(
+    connection: &mut AnyConnection,
+    edition: EditionId,
+    subscriber: SubscriberId,
+    still_subscribed: bool,
+) -> Result<(Vec<i64>, Vec<Article>), StoreError> {
+    let rows = sqlx::query_as::<_, (i64, i64)>(IN_EDITION)
+        .bind(edition.0)
+        .bind(subscriber.0)
+        .bind(i64::from(still_subscribed))
+        .fetch_all(&mut *connection)
+        .await?;
+    let articles = with_leads(connection, &rows).await?;
+    Ok((rows.into_iter().map(|(n, _)| n).collect(), articles))
 }
 
 /// Full texts are most of an article's bytes; they are read only where the lead is taken from them.

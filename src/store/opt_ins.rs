@@ -1,12 +1,14 @@
+use super::plans::plan_running;
 use super::statement::{damaged, storable};
 use super::subscribers::{hold_subscriber, subscriber_for};
-use super::subscriptions::{Wish, run_wish};
+use super::subscriptions::{Beginning, run_wishes};
 use super::suppressions::suppression_stands;
-use super::{Store, StoreError};
+use super::{Engine, Store, StoreError};
 use crate::domain::{
-    EmailAddress, FeedKey, Instant, Language, OptInId, Secret, Slug, SubscriberId, from_micros, micros,
+    EmailAddress, Instant, Language, OptInId, Secret, SubscriberId, Wish, from_micros, micros,
 };
 use chrono::Duration;
+use chrono_tz::Tz;
 use sqlx::{Any, Transaction};
 
 /// What somebody asked for on the subscribe page, and how.
@@ -14,12 +16,12 @@ use sqlx::{Any, Transaction};
 pub struct OptInRequest {
     /// Where the mail shall go.
     pub address: EmailAddress,
-    /// By which digest.
-    pub digest: Slug,
-    /// Of which feeds.
-    pub feeds: Vec<FeedKey>,
+    /// Which feeds, and how often each.
+    pub wishes: Vec<Wish>,
     /// In which language.
     pub language: Language,
+    /// On whose clock, where the form asked or knew.
+    pub time_zone: Option<Tz>,
     /// From which network address, for the proof of consent.
     pub remote_address: String,
     /// What the page said, for the proof of consent.
@@ -46,27 +48,31 @@ pub struct OptIn {
     pub subscriber: SubscriberId,
     /// Where the question goes.
     pub address: EmailAddress,
-    /// By which digest.
-    pub digest: Slug,
-    /// Of which feeds.
-    pub feeds: Vec<FeedKey>,
+    /// Which feeds, and how often each.
+    pub wishes: Vec<Wish>,
     /// In which language.
     pub language: Language,
+    /// On whose clock, where the form asked or knew.
+    pub time_zone: Option<Tz>,
     /// When it was asked for.
     pub requested_at: Instant,
     /// When the reader said yes.
     pub confirmed_at: Option<Instant>,
 }
 
-fn feeds_text(feeds: &[FeedKey]) -> String {
-    let keys: Vec<String> = feeds.iter().map(FeedKey::to_string).collect();
-    serde_json::Value::from(keys).to_string()
+fn wishes_text(wishes: &[Wish]) -> String {
+    let pairs: Vec<[String; 2]> =
+        wishes.iter().map(|w| [w.feed.to_string(), w.frequency.to_string()]).collect();
+    serde_json::Value::from(pairs.into_iter().map(serde_json::Value::from).collect::<Vec<_>>()).to_string()
 }
 
-fn feeds_of(id: i64, text: &str) -> Result<Vec<FeedKey>, StoreError> {
+fn wishes_of(id: i64, text: &str) -> Result<Vec<Wish>, StoreError> {
     let damaged = || damaged("opt_ins", id, text);
-    let keys: Vec<String> = serde_json::from_str(text).map_err(|_| damaged())?;
-    keys.iter().map(|key| key.parse().map_err(|_| damaged())).collect()
+    let pairs: Vec<[String; 2]> = serde_json::from_str(text).map_err(|_| damaged())?;
+    let wish = |[feed, frequency]: &[String; 2]| {
+        Some(Wish { feed: feed.parse().ok()?, frequency: frequency.parse().ok()? })
+    };
+    pairs.iter().map(|pair| wish(pair).ok_or_else(damaged)).collect()
 }
 
 impl Store {
@@ -113,7 +119,7 @@ impl Store {
     pub async fn accept_consent(
         &self,
         request: &OptInRequest,
-        since: Instant,
+        beginning: &Beginning<'_>,
         secret: &Secret,
         now: Instant,
     ) -> Result<Option<SubscriberId>, StoreError> {
@@ -124,23 +130,23 @@ impl Store {
         let subscriber = subscriber_for(&mut transaction, &request.address, request.language, now).await?;
         hold_subscriber(&mut transaction, subscriber, self.engine()).await?;
         let id = note(&mut transaction, subscriber, request, now).await?;
-        let subscriber = say_yes(&mut transaction, id, since, now).await?;
+        let subscriber = say_yes(&mut transaction, id, beginning, self.engine(), now).await?;
         transaction.commit().await?;
         Ok(subscriber)
     }
 
     /// A request, unless its subscriber was erased.
     pub async fn opt_in(&self, id: OptInId) -> Result<Option<OptIn>, StoreError> {
-        type Row = (i64, String, String, String, String, i64, Option<i64>);
+        type Row = (i64, String, String, String, Option<String>, i64, Option<i64>);
         let row = sqlx::query_as::<_, Row>(
-            "SELECT o.subscriber, s.address, o.digest, o.feeds, o.language, o.requested_at, o.confirmed_at
+            "SELECT o.subscriber, s.address, o.wishes, o.language, o.time_zone, o.requested_at, o.confirmed_at
              FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
              WHERE o.n = $1 AND s.address <> ''",
         )
         .bind(id.0)
         .fetch_optional(self.readers())
         .await?;
-        let Some((subscriber, address, digest, feeds, language, requested_at, confirmed_at)) = row else {
+        let Some((subscriber, address, wishes, language, zone, requested_at, confirmed_at)) = row else {
             return Ok(None);
         };
         let damaged = |value: &str| damaged("opt_ins", id, value);
@@ -148,9 +154,9 @@ impl Store {
             id,
             subscriber: SubscriberId(subscriber),
             address: EmailAddress::parse(&address).map_err(|_| damaged("an address that is none"))?,
-            digest: Slug::parse(&digest).map_err(|_| damaged(&digest))?,
-            feeds: feeds_of(id.0, &feeds)?,
+            wishes: wishes_of(id.0, &wishes)?,
             language: language.parse().map_err(|()| damaged(&language))?,
+            time_zone: zone.map(|zone| zone.parse().map_err(|_| damaged(&zone))).transpose()?,
             requested_at: from_micros(requested_at),
             confirmed_at: confirmed_at.map(from_micros),
         }))
@@ -158,14 +164,14 @@ impl Store {
 
     /// The reader said yes: what was wished for runs, and the subscriber is active.
     ///
-    /// A subscription that runs already as wished is left alone; one that came by another digest
+    /// A subscription that runs already as wished is left alone; one that came at another frequency
     /// ends, and the new one goes on from its cursor. A new one begins with what became visible
-    /// at or after `since`. Saying yes again changes nothing, also after leaving: an old mail in
+    /// at or after its `beginning`. Saying yes again changes nothing, also after leaving: an old mail in
     /// a mailbox must not bring anybody back. `None`: no such request, or its subscriber was erased.
     pub async fn confirm(
         &self,
         id: OptInId,
-        since: Instant,
+        beginning: &Beginning<'_>,
         now: Instant,
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut transaction = self.write().await?;
@@ -175,7 +181,7 @@ impl Store {
             .await?;
         let Some(whose) = whose else { return Ok(None) };
         hold_subscriber(&mut transaction, SubscriberId(whose), self.engine()).await?;
-        let subscriber = say_yes(&mut transaction, id, since, now).await?;
+        let subscriber = say_yes(&mut transaction, id, beginning, self.engine(), now).await?;
         transaction.commit().await?;
         Ok(subscriber)
     }
@@ -185,18 +191,19 @@ impl Store {
 async fn say_yes(
     transaction: &mut Transaction<'static, Any>,
     id: OptInId,
-    since: Instant,
+    beginning: &Beginning<'_>,
+    engine: Engine,
     now: Instant,
 ) -> Result<Option<SubscriberId>, StoreError> {
-    let row = sqlx::query_as::<_, (i64, String, String, String, Option<i64>)>(
-        "SELECT o.subscriber, o.digest, o.feeds, o.language, o.confirmed_at
+    let row = sqlx::query_as::<_, (i64, String, String, Option<String>, Option<i64>)>(
+        "SELECT o.subscriber, o.wishes, o.language, o.time_zone, o.confirmed_at
          FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
          WHERE o.n = $1 AND s.address <> ''",
     )
     .bind(id.0)
     .fetch_optional(&mut **transaction)
     .await?;
-    let Some((subscriber, digest, feeds, language, confirmed_at)) = row else { return Ok(None) };
+    let Some((subscriber, wishes, language, zone, confirmed_at)) = row else { return Ok(None) };
     let subscriber = SubscriberId(subscriber);
     if confirmed_at.is_some() {
         return Ok(Some(subscriber));
@@ -206,19 +213,18 @@ async fn say_yes(
         .bind(micros(now))
         .execute(&mut **transaction)
         .await?;
+    run_wishes(transaction, subscriber, &wishes_of(id.0, &wishes)?, beginning, engine, now).await?;
     sqlx::query(
-        "UPDATE subscribers SET state = 'active', language = $2,
+        "UPDATE subscribers SET state = 'active', language = $2, time_zone = coalesce($4, time_zone),
          confirmed_at = coalesce(confirmed_at, $3) WHERE n = $1",
     )
     .bind(subscriber.0)
     .bind(language)
     .bind(micros(now))
+    .bind(zone)
     .execute(&mut **transaction)
     .await?;
-    let digest = Slug::parse(&digest).map_err(|_| damaged("opt_ins", id, &digest))?;
-    let feeds = feeds_of(id.0, &feeds)?;
-    let wish = Wish { subscriber, feeds: &feeds, digest: &digest, since };
-    run_wish(transaction, &wish, now).await?;
+    plan_running(transaction, subscriber, now).await?;
     Ok(Some(subscriber))
 }
 
@@ -228,13 +234,13 @@ async fn replace_wish(
     request: &OptInRequest,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE opt_ins SET digest = $2, feeds = $3, language = $4, remote_address = $5, wording = $6
-         WHERE n = $1 AND (digest <> $2 OR feeds <> $3 OR language <> $4)",
+        "UPDATE opt_ins SET wishes = $2, language = $3, time_zone = $4, remote_address = $5, wording = $6
+         WHERE n = $1 AND (wishes <> $2 OR language <> $3 OR coalesce(time_zone, '') <> coalesce($4, ''))",
     )
     .bind(unanswered.0)
-    .bind(request.digest.as_str().to_owned())
-    .bind(feeds_text(&request.feeds))
+    .bind(wishes_text(&request.wishes))
     .bind(request.language.code().to_owned())
+    .bind(request.time_zone.map(|zone| zone.name().to_owned()))
     .bind(storable(&request.remote_address))
     .bind(storable(&request.wording))
     .execute(&mut **transaction)
@@ -270,13 +276,13 @@ async fn note(
     now: Instant,
 ) -> Result<OptInId, StoreError> {
     let n = sqlx::query_scalar::<_, i64>(
-        "INSERT INTO opt_ins (subscriber, digest, feeds, language, requested_at, remote_address, wording)
+        "INSERT INTO opt_ins (subscriber, wishes, language, time_zone, requested_at, remote_address, wording)
          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING n",
     )
     .bind(subscriber.0)
-    .bind(request.digest.as_str().to_owned())
-    .bind(feeds_text(&request.feeds))
+    .bind(wishes_text(&request.wishes))
     .bind(request.language.code().to_owned())
+    .bind(request.time_zone.map(|zone| zone.name().to_owned()))
     .bind(micros(now))
     .bind(storable(&request.remote_address))
     .bind(storable(&request.wording))

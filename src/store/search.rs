@@ -1,7 +1,7 @@
 use super::article_rows::{Bodies, articles_by_row};
 use super::statement::{execute_about, insert_rows};
 use super::{Engine, Store, StoreError};
-use crate::domain::{Article, Draft, fold};
+use crate::domain::{Article, Draft, SafeHtml, fold};
 use sqlx::AnyConnection;
 use std::collections::HashSet;
 
@@ -50,6 +50,30 @@ pub(super) async fn find(
     after: usize,
 ) -> Result<Vec<i64>, StoreError> {
     let Some(query) = search_query(engine, words) else { return Ok(Vec::new()) };
+    matches(connection, engine, query, limit, after).await
+}
+
+/// The rows of the newest articles that hold each of these folded words whole.
+pub(super) async fn find_whole(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    words: &[String],
+    limit: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let query = match engine {
+        Engine::Sqlite => format!("\"{}\"", words.join("\" \"")),
+        Engine::Postgres => format!("'{}'", words.join("' & '")),
+    };
+    matches(connection, engine, query, limit, 0).await
+}
+
+async fn matches(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    query: String,
+    limit: usize,
+    after: usize,
+) -> Result<Vec<i64>, StoreError> {
     let text = match engine {
         Engine::Sqlite => SEARCH_SQLITE,
         Engine::Postgres => SEARCH_POSTGRES,
@@ -87,13 +111,17 @@ fn search_query(engine: Engine, typed: &str) -> Option<String> {
 
 /// What an article is found by: each word once, as order does not count.
 pub(super) fn search_words(draft: &Draft) -> String {
-    let mut text = draft.title.clone();
-    for part in draft.summary.iter().chain(&draft.authors) {
+    words_in(&draft.title, draft.summary.as_deref(), &draft.authors, &draft.body)
+}
+
+fn words_in(title: &str, summary: Option<&str>, authors: &[String], body: &SafeHtml) -> String {
+    let mut text = title.to_owned();
+    for part in summary.into_iter().chain(authors.iter().map(String::as_str)) {
         text.push('\n');
         text.push_str(part);
     }
     text.push('\n');
-    text.push_str(&draft.body.text());
+    text.push_str(&body.text());
     let end = text.char_indices().nth(SEARCHED_CHARS).map_or(text.len(), |(end, _)| end);
     let folded = fold(&text[..end]);
     let mut seen = HashSet::new();
@@ -101,11 +129,23 @@ pub(super) fn search_words(draft: &Draft) -> String {
     words.join(" ")
 }
 
+/// The words of articles as they stand in the store.
+pub(super) async fn words_of_articles(
+    connection: &mut AnyConnection,
+    rows: &[i64],
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let articles = articles_by_row(connection, rows, Bodies::With).await?;
+    let words = |article: &Article| {
+        words_in(&article.title, article.summary.as_deref(), &article.authors, &article.body)
+    };
+    Ok(articles.iter().map(|(n, article)| (*n, words(article))).collect())
+}
+
 /// Makes articles findable by these words.
 pub(super) async fn index_articles(
     connection: &mut AnyConnection,
     engine: Engine,
-    articles: &[(i64, String)],
+    articles: &[(i64, &str)],
 ) -> Result<(), StoreError> {
     let (text, row) = match engine {
         Engine::Sqlite => ("INSERT INTO article_search (rowid, words) VALUES {rows}", "(?, ?)"),
@@ -115,7 +155,8 @@ pub(super) async fn index_articles(
             "(?, array_to_tsvector(string_to_array(?, ' ')))",
         ),
     };
-    insert_rows(connection, text, row, articles, |s, (n, words)| s.bind(*n).bind(words.clone())).await?;
+    insert_rows(connection, text, row, articles, |s, (n, words)| s.bind(*n).bind((*words).to_owned()))
+        .await?;
     Ok(())
 }
 
@@ -135,7 +176,6 @@ pub(super) async fn forget_articles(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::SafeHtml;
     use proptest::prelude::*;
 
     #[test]

@@ -1,11 +1,15 @@
 use super::deliveries::void_everything;
+use super::plans::plan_running;
 use super::statement::damaged;
 use super::subscriptions::end_running;
 use super::suppressions::add_suppression;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    EmailAddress, EndedReason, Instant, Language, Secret, SubscriberId, SubscriberState, from_micros, micros,
+    EmailAddress, EndedReason, Habits, Instant, Language, Secret, SubscriberId, SubscriberState, from_micros,
+    micros,
 };
+use sqlx::Row;
+use sqlx::any::AnyRow;
 
 /// An e-mail address and where it stands with us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,24 +22,30 @@ pub struct Subscriber {
     pub state: SubscriberState,
     /// The language it is spoken to in.
     pub language: Language,
+    /// How it wants to be treated.
+    pub habits: Habits,
     /// When it first asked.
     pub created_at: Instant,
     /// When it first confirmed.
     pub confirmed_at: Option<Instant>,
 }
 
-/// The columns of a [`SubscriberRow`].
+/// The columns of a subscriber.
 macro_rules! subscriber_columns {
     () => {
-        "s.n, s.address, s.state, s.language, s.created_at, s.confirmed_at"
+        "s.n, s.address, s.state, s.language, s.created_at, s.confirmed_at, \
+         s.time_zone, s.daily_cap, s.paused_until"
     };
 }
 pub(super) use subscriber_columns;
 
-pub(super) type SubscriberRow = (i64, String, String, String, i64, Option<i64>);
-
-pub(super) fn subscriber_of(row: SubscriberRow) -> Result<Subscriber, StoreError> {
-    let (n, address, state, language, created_at, confirmed_at) = row;
+/// Reads a row with [`subscriber_columns`].
+pub(super) fn subscriber_of(row: &AnyRow) -> Result<Subscriber, StoreError> {
+    let n: i64 = row.try_get("n")?;
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let (address, state, language) = (text("address")?, text("state")?, text("language")?);
+    let zone: Option<String> = row.try_get("time_zone")?;
+    let cap: Option<i64> = row.try_get("daily_cap")?;
     Ok(Subscriber {
         id: SubscriberId(n),
         // The address itself must not end in a log.
@@ -43,15 +53,22 @@ pub(super) fn subscriber_of(row: SubscriberRow) -> Result<Subscriber, StoreError
             .map_err(|_| damaged("subscribers", n, "an address that is none"))?,
         state: SubscriberState::parse(&state).ok_or_else(|| damaged("subscribers", n, &state))?,
         language: language.parse().map_err(|()| damaged("subscribers", n, &language))?,
-        created_at: from_micros(created_at),
-        confirmed_at: confirmed_at.map(from_micros),
+        habits: Habits {
+            time_zone: zone
+                .map(|zone| zone.parse().map_err(|_| damaged("subscribers", n, zone)))
+                .transpose()?,
+            daily_cap: cap.and_then(|cap| u32::try_from(cap).ok()),
+            paused_until: row.try_get::<Option<i64>, _>("paused_until")?.map(from_micros),
+        },
+        created_at: from_micros(row.try_get("created_at")?),
+        confirmed_at: row.try_get::<Option<i64>, _>("confirmed_at")?.map(from_micros),
     })
 }
 
 impl Store {
     /// A subscriber, unless it was erased.
     pub async fn subscriber(&self, id: SubscriberId) -> Result<Option<Subscriber>, StoreError> {
-        sqlx::query_as::<_, SubscriberRow>(concat!(
+        sqlx::query(concat!(
             "SELECT ",
             subscriber_columns!(),
             " FROM subscribers s WHERE s.n = $1 AND s.address <> ''"
@@ -59,7 +76,7 @@ impl Store {
         .bind(id.0)
         .fetch_optional(self.readers())
         .await?
-        .map(subscriber_of)
+        .map(|row| subscriber_of(&row))
         .transpose()
     }
 
@@ -68,16 +85,38 @@ impl Store {
         &self,
         address: &EmailAddress,
     ) -> Result<Option<Subscriber>, StoreError> {
-        sqlx::query_as::<_, SubscriberRow>(concat!(
-            "SELECT ",
-            subscriber_columns!(),
-            " FROM subscribers s WHERE s.address_key = $1"
-        ))
-        .bind(address.key())
-        .fetch_optional(self.readers())
-        .await?
-        .map(subscriber_of)
-        .transpose()
+        sqlx::query(concat!("SELECT ", subscriber_columns!(), " FROM subscribers s WHERE s.address_key = $1"))
+            .bind(address.key())
+            .fetch_optional(self.readers())
+            .await?
+            .map(|row| subscriber_of(&row))
+            .transpose()
+    }
+
+    /// Writes down how a reader wants to be treated. A new time zone moves his own hours with him:
+    /// the cursors stay, so nothing is missed, and the ledger drops what he had before.
+    pub async fn change_habits(
+        &self,
+        id: SubscriberId,
+        language: Language,
+        habits: &Habits,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        hold_subscriber(&mut transaction, id, self.engine()).await?;
+        sqlx::query(
+            "UPDATE subscribers SET language = $2, time_zone = $3, daily_cap = $4, paused_until = $5
+             WHERE n = $1 AND address <> ''",
+        )
+        .bind(id.0)
+        .bind(language.code().to_owned())
+        .bind(habits.time_zone.map(|zone| zone.name().to_owned()))
+        .bind(habits.daily_cap.map(|cap| i64::from(cap.max(1))))
+        .bind(habits.paused_until.map(micros))
+        .execute(&mut *transaction)
+        .await?;
+        plan_running(&mut transaction, id, now).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// How many subscribers stand where; erased ones are not counted.

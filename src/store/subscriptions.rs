@@ -1,33 +1,27 @@
 use super::deliveries::{revive_suppressed, void_editions};
+use super::editions::publish_sequence;
+use super::plans::plan_running;
+use super::searches::watch_search;
 use super::statement::damaged;
 use super::subscribers::hold_subscriber;
 use super::{Engine, Store, StoreError};
-use crate::domain::{EndedReason, FeedKey, Instant, Slug, SubscriberId, from_micros, micros};
+use crate::domain::{EndedReason, FeedKey, Frequency, Instant, SubscriberId, Wish, from_micros, micros};
 use sqlx::{Any, Transaction};
 
-/// A running wish: this feed by this digest.
+/// A running wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// Of what.
     pub feed: FeedKey,
-    /// By which digest.
-    pub digest: Slug,
+    /// How often.
+    pub frequency: Frequency,
     /// Since when it runs.
     pub started_at: Instant,
 }
 
-/// What shall run for a subscriber.
-pub(super) struct Wish<'a> {
-    pub subscriber: SubscriberId,
-    pub feeds: &'a [FeedKey],
-    pub digest: &'a Slug,
-    pub since: Instant,
-}
-
-/// How `subscriptions.frequency` names a digest.
-pub(super) fn frequency_of(digest: &Slug) -> String {
-    format!("digest:{digest}")
-}
+/// Since when an article must be visible to be in the first mail of a subscription by this
+/// frequency.
+pub type Beginning<'b> = dyn Fn(&Frequency) -> Instant + Sync + 'b;
 
 impl Store {
     /// What runs for a subscriber, in the order in which it was asked for.
@@ -41,10 +35,9 @@ impl Store {
         .await?
         .into_iter()
         .map(|(n, key, frequency, started_at)| {
-            let digest = frequency.strip_prefix("digest:").and_then(|slug| Slug::parse(slug).ok());
             Ok(Subscription {
                 feed: key.parse().map_err(|_| damaged("feeds", n, &key))?,
-                digest: digest.ok_or_else(|| damaged("subscriptions", n, &frequency))?,
+                frequency: frequency.parse().map_err(|_| damaged("subscriptions", n, &frequency))?,
                 started_at: from_micros(started_at),
             })
         })
@@ -109,25 +102,28 @@ impl Store {
                 .bind(id.0)
                 .execute(&mut *transaction)
                 .await?;
+            // The clock may be another one than at the leaving.
+            plan_running(&mut transaction, id, now).await?;
             revive_suppressed(&mut transaction, id, from_micros(left_at), now).await?;
         }
         transaction.commit().await?;
         Ok(revived)
     }
 
-    /// Saves a preference page: of the feeds it has `shown`, those `wanted` run by `digest` and
-    /// the others end. What it has not shown is left alone, so that a feed the page did not know
-    /// is not switched off by saving it.
+    /// Saves a preference page: of the feeds it has `shown`, those `wanted` run as often as it says
+    /// and the others end. What it has not shown is left alone, so that a feed the page did not
+    /// know is not switched off by saving it.
     pub async fn change_subscriptions(
         &self,
         id: SubscriberId,
         shown: &[FeedKey],
-        wanted: &[FeedKey],
-        digest: &Slug,
-        since: Instant,
+        wanted: &[Wish],
+        beginning: &Beginning<'_>,
         now: Instant,
     ) -> Result<(), StoreError> {
-        let (kept, left): (Vec<FeedKey>, Vec<FeedKey>) = shown.iter().partition(|key| wanted.contains(key));
+        let kept: Vec<Wish> = wanted.iter().filter(|wish| shown.contains(&wish.feed)).cloned().collect();
+        let left: Vec<FeedKey> =
+            shown.iter().copied().filter(|key| kept.iter().all(|wish| wish.feed != *key)).collect();
         let mut transaction = self.write().await?;
         hold_subscriber(&mut transaction, id, self.engine()).await?;
         // Only somebody who once confirmed can come back without being asked.
@@ -141,7 +137,7 @@ impl Store {
             return Ok(());
         }
         if !kept.is_empty() {
-            run_wish(&mut transaction, &Wish { subscriber: id, feeds: &kept, digest, since }, now).await?;
+            run_wishes(&mut transaction, id, &kept, beginning, self.engine(), now).await?;
             sqlx::query("UPDATE subscribers SET state = 'active' WHERE n = $1")
                 .bind(id.0)
                 .execute(&mut *transaction)
@@ -158,54 +154,78 @@ const CURSOR_AT: &str = "
     SELECT sequence FROM articles WHERE visible_since < $1 AND sequence > 0
     ORDER BY visible_since DESC, sequence DESC LIMIT 1";
 
-/// Lets every wished feed run by the digest. The caller holds the subscriber.
-pub(super) async fn run_wish(
+/// Of who has left altogether, what was held back then was never mailed: his ledger forgets it, so
+/// that he has it where the new beginning reaches back to it.
+const FORGET_UNSENT: &str = "
+    DELETE FROM ledger WHERE subscriber = $1
+    AND EXISTS (SELECT 1 FROM subscribers r WHERE r.n = $1 AND r.state = 'unsubscribed')
+    AND edition IN (SELECT d.edition FROM deliveries d WHERE d.subscriber = $1 AND d.kind = 'edition'
+                    AND d.state = 'suppressed' AND d.doubted = 0)";
+
+/// Lets every wish run. What runs already at its frequency is left alone; at another one it ends,
+/// and what takes its place goes on from its cursor. The caller holds the subscriber.
+pub(super) async fn run_wishes(
     transaction: &mut Transaction<'static, Any>,
-    wish: &Wish<'_>,
+    subscriber: SubscriberId,
+    wishes: &[Wish],
+    beginning: &Beginning<'_>,
+    engine: Engine,
     now: Instant,
 ) -> Result<(), StoreError> {
-    let first_cursor = sqlx::query_scalar::<_, i64>(CURSOR_AT)
-        .bind(micros(wish.since))
-        .fetch_optional(&mut **transaction)
-        .await?
-        .unwrap_or(0);
-    let frequency = frequency_of(wish.digest);
-    for key in wish.feeds {
-        let Some(feed) = feed_row(transaction, *key, now).await? else { continue };
-        let running = sqlx::query_as::<_, (i64, String, i64)>(
-            "SELECT n, frequency, cursor FROM subscriptions
+    sqlx::query(FORGET_UNSENT).bind(subscriber.0).execute(&mut **transaction).await?;
+    for Wish { feed: key, frequency } in wishes {
+        let Some(feed) = feed_row(transaction, *key, engine, now).await? else { continue };
+        let running = sqlx::query_as::<_, (i64, String, i64, i64)>(
+            "SELECT n, frequency, cursor, began FROM subscriptions
              WHERE subscriber = $1 AND feed = $2 AND ended_at IS NULL",
         )
-        .bind(wish.subscriber.0)
+        .bind(subscriber.0)
         .bind(feed)
         .fetch_optional(&mut **transaction)
         .await?;
-        let cursor = match running {
-            Some((_, present, _)) if present == frequency => continue,
-            Some((n, _, cursor)) => {
+        let (cursor, began) = match running {
+            Some((_, present, ..)) if present == frequency.to_string() => continue,
+            Some((n, _, cursor, began)) => {
                 sqlx::query("UPDATE subscriptions SET ended_at = $2, ended_reason = $3 WHERE n = $1")
                     .bind(n)
                     .bind(micros(now))
                     .bind(EndedReason::Preferences.as_str())
                     .execute(&mut **transaction)
                     .await?;
-                cursor
+                (cursor, began)
             }
-            None => first_cursor,
+            None => {
+                let first = first_cursor(transaction, beginning(frequency), now).await?;
+                (first, first)
+            }
         };
         sqlx::query(
-            "INSERT INTO subscriptions (subscriber, feed, frequency, cursor, started_at)
-             VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO subscriptions (subscriber, feed, frequency, cursor, began, started_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
         )
-        .bind(wish.subscriber.0)
+        .bind(subscriber.0)
         .bind(feed)
-        .bind(frequency.clone())
+        .bind(frequency.to_string())
         .bind(cursor)
+        .bind(began)
         .bind(micros(now))
         .execute(&mut **transaction)
         .await?;
     }
-    Ok(())
+    plan_running(transaction, subscriber, now).await
+}
+
+/// Who begins now begins behind everything that is there, whatever a clock said of it.
+async fn first_cursor(
+    transaction: &mut Transaction<'static, Any>,
+    since: Instant,
+    now: Instant,
+) -> Result<i64, StoreError> {
+    if since >= now {
+        return publish_sequence(transaction).await;
+    }
+    let first = sqlx::query_scalar(CURSOR_AT).bind(micros(since)).fetch_optional(&mut **transaction);
+    Ok(first.await?.unwrap_or(0))
 }
 
 /// The row of a feed. A category's comes with the category; that of everything is made here when
@@ -213,8 +233,12 @@ pub(super) async fn run_wish(
 async fn feed_row(
     transaction: &mut Transaction<'static, Any>,
     key: FeedKey,
+    engine: Engine,
     now: Instant,
 ) -> Result<Option<i64>, StoreError> {
+    if let FeedKey::Search(id) = key {
+        return watch_search(transaction, id, engine, now).await;
+    }
     if key == FeedKey::All {
         sqlx::query(
             "INSERT INTO feeds (key, changed_at, change_number, same_second) VALUES ($1, $2, 0, 0)

@@ -3,10 +3,9 @@
 //! No answer tells whether an address is known: the same page follows every request, and only the
 //! mailbox's owner learns more.
 
-use crate::digest::first_mail_reaches_back_to;
 use crate::domain::{
-    Digest, DigestFeeds, Directory, EndedReason, FeedDefinition, FeedKey, Instant, Language, OptInId,
-    Publication, Secret, SubscriberId, Token, TokenError, TokenPurpose,
+    Calendar, Digest, DigestFeeds, Directory, EndedReason, FeedDefinition, FeedKey, Frequency, Habits,
+    Instant, Language, OptInId, Publication, Secret, SubscriberId, Token, TokenError, TokenPurpose, Wish,
 };
 use crate::store::{OptIn, OptInAnswer, OptInRequest, Store, StoreError};
 use crate::wording::Templates;
@@ -56,11 +55,11 @@ pub async fn consent(
     store: &Store,
     secret: &Secret,
     wish: OptInRequest,
-    digest: &Digest,
+    calendar: &Calendar<'_>,
     now: Instant,
 ) -> Result<Option<SubscriberId>, SubscribeError> {
-    let since = first_mail_reaches_back_to(digest, now);
-    let subscriber = store.accept_consent(&wish, since, secret, now).await?;
+    let beginning = |frequency: &Frequency| calendar.first_mail_reaches_back_to(frequency, now);
+    let subscriber = store.accept_consent(&wish, &beginning, secret, now).await?;
     if let Some(subscriber) = subscriber {
         tracing::info!(subscriber.id = %subscriber, "consent taken over");
     }
@@ -87,11 +86,11 @@ pub async fn read_confirmation(
 pub async fn confirm(
     store: &Store,
     opt_in: &OptIn,
-    digest: Option<&Digest>,
+    calendar: &Calendar<'_>,
     now: Instant,
 ) -> Result<SubscriberId, SubscribeError> {
-    let since = digest.map_or(now, |digest| first_mail_reaches_back_to(digest, now));
-    let subscriber = store.confirm(opt_in.id, since, now).await?.ok_or(SubscribeError::Link)?;
+    let beginning = |frequency: &Frequency| calendar.first_mail_reaches_back_to(frequency, now);
+    let subscriber = store.confirm(opt_in.id, &beginning, now).await?.ok_or(SubscribeError::Link)?;
     tracing::info!(subscriber.id = %subscriber, "subscription confirmed");
     Ok(subscriber)
 }
@@ -125,8 +124,8 @@ pub async fn undo(store: &Store, reader: SubscriberId, now: Instant) -> Result<(
 pub struct Preferences {
     /// The feeds that the page showed. What it did not show is not changed (mautic's plague).
     pub shown: Vec<FeedKey>,
-    /// Those that are ticked.
-    pub wanted: Vec<FeedKey>,
+    /// Those that are wanted, and how often each.
+    pub wanted: Vec<Wish>,
 }
 
 /// Carries out what a reader ticked.
@@ -134,13 +133,26 @@ pub async fn change(
     store: &Store,
     reader: SubscriberId,
     preferences: &Preferences,
-    digest: &Digest,
+    calendar: &Calendar<'_>,
     now: Instant,
 ) -> Result<(), SubscribeError> {
-    let since = first_mail_reaches_back_to(digest, now);
+    let beginning = |frequency: &Frequency| calendar.first_mail_reaches_back_to(frequency, now);
     let Preferences { shown, wanted } = preferences;
-    store.change_subscriptions(reader, shown, wanted, &digest.slug, since, now).await?;
+    store.change_subscriptions(reader, shown, wanted, &beginning, now).await?;
     tracing::info!(subscriber.id = %reader, wanted = wanted.len(), "preferences changed");
+    Ok(())
+}
+
+/// How a reader wants to be treated from now on.
+pub async fn change_habits(
+    store: &Store,
+    reader: SubscriberId,
+    language: Language,
+    habits: &Habits,
+    now: Instant,
+) -> Result<(), SubscribeError> {
+    store.change_habits(reader, language, habits, now).await?;
+    tracing::info!(subscriber.id = %reader, paused = habits.is_paused(now), "habits changed");
     Ok(())
 }
 

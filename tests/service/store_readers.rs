@@ -7,6 +7,7 @@ use bantin::domain::{
 };
 use bantin::store::{ClaimedDelivery, Cut, CutAnswer, OptInAnswer, OptInRequest, Settlement, Store};
 use chrono::Duration;
+use chrono_tz::Tz;
 use sqlx::Executor as _;
 use std::collections::{BTreeMap, HashSet};
 
@@ -61,12 +62,22 @@ fn secret() -> Secret {
 fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
     OptInRequest {
         address: address(name),
-        digest: slug(digest),
-        feeds: feeds.to_vec(),
+        wishes: wishes(digest, feeds),
+        time_zone: None,
         language: Language::Vi,
         remote_address: "192.0.2.1".into(),
         wording: "w1".into(),
     }
+}
+
+fn wishes(digest: &str, feeds: &[FeedKey]) -> Vec<Wish> {
+    feeds.iter().map(|feed| Wish { feed: *feed, frequency: Frequency::Digest(slug(digest)) }).collect()
+}
+
+/// By whatever digest: since then.
+fn since(time: &str) -> impl Fn(&Frequency) -> Instant + Sync {
+    let instant = at(time);
+    move |_| instant
 }
 
 const QUIET: Duration = Duration::minutes(30);
@@ -108,10 +119,14 @@ async fn settle(store: &Store, id: DeliveryId, worker: &str, settlement: Settlem
     assert!(store.settle_delivery(id, worker, &settlement, at("09:00:00")).await.unwrap());
 }
 
+fn planned(name: &str, schedule: &str, next: Slot) -> Planned {
+    Planned { plan: slug(name).into(), schedule: schedule.into(), next }
+}
+
 async fn two_digests(newsroom: &Newsroom) {
     let next = Slot(at("06:00:00"));
-    let digests = ["sang", "tuan"].map(|name| (slug(name), format!("{name} at six"), next));
-    newsroom.register_digests(&digests).await.unwrap();
+    let digests = ["sang", "tuan"].map(|name| planned(name, &format!("{name} at six"), next));
+    newsroom.register_plans(&digests).await.unwrap();
 }
 
 /// Sections "A" and "B" with one old article each, and two digests.
@@ -123,7 +138,13 @@ async fn two_sections(newsroom: &Newsroom) -> (FeedKey, FeedKey) {
 }
 
 async fn cut_by_hand(store: &Store, digest: &str, time: &str) -> CutAnswer {
-    store.cut_edition(&slug(digest), Slot(at(time)), None, at(time)).await.unwrap()
+    cut_as(store, digest, at(time), Turn::ByHand).await
+}
+
+async fn cut_as(store: &Store, digest: &str, slot: Instant, turn: Turn) -> CutAnswer {
+    let plan = slug(digest).into();
+    let cutting = Cutting { plan: &plan, slot: Slot(slot), slots: 1, turn, zone: Tz::Asia__Ho_Chi_Minh };
+    store.cut_edition(&cutting, slot).await.unwrap()
 }
 
 async fn cut(store: &Store, digest: &str, time: &str) -> Cut {
@@ -793,7 +814,7 @@ async fn a_known_digest_keeps_its_slot(newsroom: Newsroom) {
     let later = Slot(at("12:00:00"));
     let digests =
         [(slug("sang"), "sang at six".to_owned(), later), (slug("tuan"), "tuan at noon".to_owned(), later)];
-    newsroom.register_digests(&digests).await.unwrap();
+    newsroom.register_plans(&digests).await.unwrap();
     let slots = newsroom.next_slots().await.unwrap();
     assert_eq!(slots, [(slug("sang"), Slot(at("06:00:00"))), (slug("tuan"), later)]);
 }

@@ -6,7 +6,7 @@ use super::{Common, serve::stop_at_signal};
 use crate::app::{App, Roles, SystemChance, SystemClock, listen, run};
 use crate::config::Config;
 use crate::digest::run_now;
-use crate::domain::{Clock as _, EmailAddress, FeedKey, Format, Language, Slug};
+use crate::domain::{Clock as _, EmailAddress, FeedKey, Format, Frequency, Language, Slug, Wish};
 use crate::http::{pictures, router};
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
@@ -126,8 +126,8 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     let digest = app.desk.digests.first().context("there is always a digest")?;
     let wish = OptInRequest {
         address: EmailAddress::parse(READER)?,
-        digest: digest.slug.clone(),
-        feeds: vec![FeedKey::All],
+        wishes: vec![Wish { feed: FeedKey::All, frequency: Frequency::Digest(digest.slug.clone()) }],
+        time_zone: None,
         language: Language::Vi,
         remote_address: "127.0.0.1".to_owned(),
         wording: "demo".to_owned(),
@@ -142,8 +142,9 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     let outbox = app.outbox.as_ref().context("the demo mails into a folder")?;
     let token = confirmation_token(outbox).await?;
     let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await?;
-    subscribe::confirm(&app.store, &opt_in, Some(digest), app.clock.now()).await?;
-    let CutAnswer::Made(cut) = run_now(&app.store, digest, app.clock.now()).await? else {
+    subscribe::confirm(&app.store, &opt_in, &app.desk.calendar(), app.clock.now()).await?;
+    let CutAnswer::Made(cut) = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?
+    else {
         bail!("the demo's digest found nothing new");
     };
     dispatcher.run(&tokio::sync::Notify::new()).await?;
