@@ -1,15 +1,17 @@
 //! Floor 5: everything is built once, handed down, and stopped in the reverse order.
 
 use crate::config::{
-    Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings, read_folder,
-    read_templates,
+    Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings, WebhookSettings,
+    read_folder, read_templates,
 };
 use crate::dispatch::{Desk, Dispatcher, Tally};
 use crate::domain::{
     Chance, Clock, FeedKey, Instant, Publication, PushContent, SubscriberId, TokenPurpose, WebUrl,
 };
 use crate::fetch::{self, FetchError, Fetcher, Reach};
-use crate::http::{Health, Limiter, ListingShelf, PageShelf, express, seal, shelf};
+use crate::http::{
+    Health, Limiter, ListingShelf, PageShelf, VolumeShelf, express, seal, shelf, volume_shelf,
+};
 use crate::hub::{Hub, HubRules, HubTally};
 use crate::mail::Sender;
 use crate::page::FeedLink;
@@ -125,6 +127,10 @@ pub struct App {
     pub hub: HubSettings,
     /// The newsroom's webhooks.
     pub webhooks: WebhookSettings,
+    /// How much came out lately.
+    pub volumes: VolumeShelf,
+    /// Which letters are written beside the question and the digests.
+    pub letters: LetterSettings,
     /// Who signed up how often.
     pub sign_ups: Limiter,
     /// Who asked the hub how much.
@@ -265,6 +271,8 @@ impl App {
             delta: config.server.delta,
             hub,
             webhooks: config.webhooks.clone(),
+            volumes: volume_shelf(),
+            letters: config.mail.letters,
             sign_ups,
             hub_limiter,
             hub_tally: Arc::default(),

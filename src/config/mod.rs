@@ -73,6 +73,17 @@ pub struct MailSettings {
     pub hello_name: Option<String>,
     /// `[dkim]`: what letters are signed with.
     pub seals: Vec<Seal>,
+    /// Which letters are written beside the question and the digests.
+    pub letters: LetterSettings,
+}
+
+/// Which letters are written beside the question and the digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterSettings {
+    /// Whether who has become a reader is welcomed.
+    pub welcome: bool,
+    /// Whether who gets nothing any more is told so, with a way back.
+    pub goodbye: bool,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -236,7 +247,11 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let from = from.expect("bantin@localhost is an address");
     let hello_name = s.take("mail.hello_name", not_blank);
     let seals = dkim::seals(s, from.domain());
-    MailSettings { url, from, reply_to, hello_name, seals }
+    let letters = LetterSettings {
+        welcome: s.take("mail.welcome", yes_or_no).unwrap_or(true),
+        goodbye: s.take("mail.goodbye", yes_or_no).unwrap_or(false),
+    };
+    MailSettings { url, from, reply_to, hello_name, seals, letters }
 }
 
 fn trusted_proxies(s: &mut Settings) -> Vec<IpAddr> {

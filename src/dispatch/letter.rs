@@ -1,14 +1,15 @@
 use crate::domain::{
     Article, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language,
-    OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
+    NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState, Token,
+    TokenPurpose,
 };
 use crate::mail::{
-    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeKind, NoticeLetter, Recipient, Section,
-    Sender, compose_edition, compose_notice, edition_html, edition_in_full,
+    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
+    compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
-use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
-use crate::subscribe;
+use crate::store::{ClaimedDelivery, Edition, OptIn, Store, StoreError, Subscriber};
+use crate::subscribe::{self, Scope, Wording};
 use crate::wording::Templates;
 use chrono_tz::Tz;
 use std::sync::Arc;
@@ -91,9 +92,21 @@ impl Desk {
         })
     }
 
-    fn links(&self, reader: &Subscriber, edition: Option<EditionId>) -> Links {
+    /// With what choices are said.
+    pub fn wording(&self, language: Language, zone: Option<Tz>) -> Wording<'_> {
+        Wording {
+            publication: &self.publication,
+            templates: &self.templates,
+            calendar: self.calendar(),
+            language,
+            zone,
+        }
+    }
+
+    fn links(&self, reader: &Subscriber, edition: Option<EditionId>, scope: &Scope) -> Links {
+        let whose = (reader.id, reader.created_at);
         let (unsubscribe, preferences) =
-            subscribe::links(&self.secret, |path| self.publication.url(path), reader.id, reader.created_at);
+            subscribe::links(&self.secret, |path| self.publication.url(path), whose, scope);
         let browser = edition.map(|edition| self.edition_url(edition, reader));
         Links { unsubscribe, preferences, browser }
     }
@@ -111,33 +124,54 @@ impl Desk {
     }
 }
 
-/// The letter that asks "is it you who asked?".
-pub async fn confirmation_letter(
+/// A letter about a subscription, and where it goes.
+pub async fn notice_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
-) -> Result<Message, LetterError> {
+) -> Result<(Message, EmailAddress), LetterError> {
     let id: OptInId = delivery.opt_in.ok_or(LetterError::Needless("a confirmation of nothing"))?;
-    let opt_in = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
-    if opt_in.confirmed_at.is_some() {
-        return Err(LetterError::Needless("confirmed before"));
+    let notice = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
+    let reader = &delivery.subscriber;
+    if let Some(why) = needless(&notice, reader.state) {
+        return Err(LetterError::Needless(why));
     }
-    let token =
-        Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
-    let directory = desk.representations.directory();
-    let keys: Vec<FeedKey> = opt_in.wishes.iter().map(|wish| wish.feed).collect();
-    let feeds = subscribe::titles(&directory, &keys, &desk.publication, &desk.templates, opt_in.language);
-    let letter = NoticeLetter {
-        kind: NoticeKind::Confirmation,
-        action_url: Some(desk.publication.url(&format!("/confirm/{token}"))),
-        choices: feeds.into_iter().map(|(_, title)| title).collect(),
-        at: opt_in.requested_at,
-        next: None,
-        other: String::new(),
-        links: None,
+    let asks = Token { subject: id.0, issued: notice.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
+    let door = desk.publication.url(&format!("/confirm/{asks}"));
+    let own = desk.links(reader, None, &Scope::Everything);
+    let (action_url, links) = match notice.kind {
+        NoticeKind::Confirmation | NoticeKind::Address | NoticeKind::Moved => (Some(door), None),
+        NoticeKind::Welcome => (None, Some(own)),
+        NoticeKind::Goodbye => (Some(own.unsubscribe), None),
     };
-    let manner = (opt_in.language, desk.publication.time_zone);
-    Ok(compose_notice(&desk.letterhead(), &opt_in.address, manner, &letter, id)?)
+    let zone = notice.time_zone;
+    let wording = desk.wording(notice.language, zone);
+    let frequencies = notice.wishes.iter().map(|wish| &wish.frequency);
+    let next = subscribe::next_mail(&wording.calendar, frequencies, zone, notice.requested_at);
+    let letter = NoticeLetter {
+        kind: notice.kind,
+        action_url,
+        choices: wording.wishes(store, &desk.representations.directory(), &notice.wishes).await?,
+        at: notice.requested_at,
+        next: next.filter(|_| notice.kind == NoticeKind::Welcome),
+        other: reader.address.hint(),
+        links,
+    };
+    let manner = (notice.language, zone.unwrap_or(desk.publication.time_zone));
+    let message = compose_notice(&desk.letterhead(), &notice.address, manner, &letter, id)?;
+    Ok((message, notice.address))
+}
+
+/// Why a letter need not be written any more.
+fn needless(notice: &OptIn, state: SubscriberState) -> Option<&'static str> {
+    match notice.kind {
+        NoticeKind::Confirmation | NoticeKind::Address => {
+            notice.confirmed_at.is_some().then_some("confirmed before")
+        }
+        NoticeKind::Welcome => (state != SubscriberState::Active).then_some("the reader has left"),
+        NoticeKind::Goodbye => (state == SubscriberState::Active).then_some("the reader has come back"),
+        NoticeKind::Moved => None,
+    }
 }
 
 /// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.
@@ -156,7 +190,8 @@ pub async fn edition_letter(
     if articles.is_empty() {
         return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
-    let links = desk.links(reader, Some(id));
+    let scope = Scope::Frequency(edition.plan.frequency().clone());
+    let links = desk.links(reader, Some(id), &scope);
     let recipient =
         Recipient { address: &reader.address, language: reader.language, zone: desk.clock_of(reader), links };
     let letter = lay_out(desk, &digest, &edition, &articles);
@@ -177,7 +212,7 @@ pub async fn edition_page(
         address: &reader.address,
         language: reader.language,
         zone: desk.clock_of(reader),
-        links: desk.links(reader, None),
+        links: desk.links(reader, None, &Scope::Frequency(edition.plan.frequency().clone())),
     };
     Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, &digest, edition, &articles))?)
 }

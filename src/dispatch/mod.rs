@@ -10,11 +10,11 @@ mod letter;
 pub use archive::{
     ArchiveError, editions_document, editions_feed, in_sections, public_edition, public_editions,
 };
-pub use letter::{Desk, LetterError, confirmation_letter, edition_letter, edition_page, sample_letter};
+pub use letter::{Desk, LetterError, edition_letter, edition_page, notice_letter, sample_letter};
 
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, Instant, MAIL_BACKOFF, Outcome, SubscriberId,
-    SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EmailAddress, Instant, MAIL_BACKOFF, Outcome,
+    SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
 use crate::mail::Message;
@@ -210,19 +210,26 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Outcome, StoreError> {
-        // Read now, not when it was claimed: an address may have bounced a second ago.
-        if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
-            return Ok(Outcome::Suppressed("the address is on the suppression list".to_owned()));
-        }
+        let reader = &delivery.subscriber;
         let letter = match delivery.kind {
-            DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
-            DeliveryKind::Edition if delivery.subscriber.state == SubscriberState::Active => {
-                edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await
+            DeliveryKind::Confirmation => notice_letter(&self.store, &self.desk, delivery).await,
+            DeliveryKind::Edition if reader.state != SubscriberState::Active => {
+                Err(LetterError::Needless("the reader has left"))
             }
-            DeliveryKind::Edition => Err(LetterError::Needless("the reader has left")),
+            DeliveryKind::Edition => {
+                // Before the letter is opened: what is in it counts as served.
+                if let Some(outcome) = self.refused(&reader.address).await? {
+                    return Ok(outcome);
+                }
+                let letter = edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await;
+                letter.map(|message| (message, reader.address.clone()))
+            }
         };
         Ok(match letter {
-            Ok(message) => self.hand_over(delivery, message).await,
+            Ok((message, to)) => match self.refused(&to).await? {
+                Some(outcome) => outcome,
+                None => self.hand_over(message, to).await,
+            },
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
@@ -230,10 +237,17 @@ impl Dispatcher {
         })
     }
 
-    async fn hand_over(&self, delivery: &ClaimedDelivery, message: Message) -> Outcome {
+    /// Read now, not when the delivery was claimed: an address may have bounced a second ago.
+    async fn refused(&self, to: &EmailAddress) -> Result<Option<Outcome>, StoreError> {
+        let suppressed = self.store.is_suppressed(to, &self.desk.secret).await?;
+        let why = "the address is on the suppression list";
+        Ok(suppressed.then(|| Outcome::Suppressed(why.to_owned())))
+    }
+
+    async fn hand_over(&self, message: Message, to: EmailAddress) -> Outcome {
         let parcel = Parcel {
             envelope_from: self.desk.sender.address.clone(),
-            to: delivery.subscriber.address.clone(),
+            to,
             message_id: message.message_id,
             bytes: message.bytes,
         };

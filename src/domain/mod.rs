@@ -25,6 +25,7 @@ mod ids;
 mod label;
 mod language;
 mod locator;
+mod notice;
 mod publication;
 mod saved_search;
 mod schedule;
@@ -61,6 +62,7 @@ pub use ids::{
 pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};
 pub use locator::{WebUrl, WebUrlError};
+pub use notice::NoticeKind;
 pub use publication::Publication;
 pub use saved_search::SavedSearch;
 pub use schedule::{Schedule, ScheduleError, day_start};

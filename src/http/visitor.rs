@@ -64,6 +64,7 @@ impl Visitor {
             everything: app.everything.as_ref(),
             archive: app.desk.digests.iter().any(|digest| digest.archive),
             language: self.language(app),
+            zone: app.publication.time_zone,
             language_picked: self.picked.is_some(),
         }
     }

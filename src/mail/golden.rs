@@ -1,7 +1,7 @@
 //! Whole mails against files; `BLESS=1 cargo test mail::golden` writes them anew.
 
-use super::{ComposeError, Message, NoticeKind, Sample, samples, try_templates};
-use crate::domain::Slug;
+use super::{ComposeError, Message, Sample, samples, try_templates};
+use crate::domain::{NoticeKind, Slug};
 use crate::wording::Templates;
 use mail_parser::{MessageParser, MimeHeaders};
 use std::collections::BTreeMap;

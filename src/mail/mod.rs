@@ -17,7 +17,7 @@ mod views;
 
 pub use edition::{EditionLetter, Section, compose_edition, edition_html, edition_in_full};
 pub use headers::message_id;
-pub use notice::{NoticeKind, NoticeLetter, compose_notice};
+pub use notice::{NoticeLetter, compose_notice};
 pub use samples::{Sample, samples, try_templates};
 
 use crate::domain::{EmailAddress, Language, Publication, Secret, WebUrl};

@@ -2,48 +2,12 @@
 
 use super::views::{Frame, bare_slashes, written};
 use super::{ComposeError, Letterhead, Links, Message, check_link, envelope, headers};
-use crate::domain::{EmailAddress, Instant, Language, OptInId, clean_line, excerpt};
+use crate::domain::{EmailAddress, Instant, Language, NoticeKind, OptInId, clean_line, excerpt};
 use chrono_tz::Tz;
 use serde::Serialize;
 
 /// How many choices are named one by one.
 const CHOICES: usize = 50;
-
-/// What a letter about a subscription is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NoticeKind {
-    /// "Is it you who asked?"
-    Confirmation,
-    /// What comes, and when for the first time.
-    Welcome,
-    /// Nothing comes any more; a way back.
-    Goodbye,
-    /// To a new address: "shall your mail come here?"
-    Address,
-    /// To the former address: your mail goes elsewhere now; a way back.
-    Moved,
-}
-
-impl NoticeKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Confirmation, Self::Welcome, Self::Goodbye, Self::Address, Self::Moved];
-
-    /// The folder of its template, and its name in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirmation => "confirmation",
-            Self::Welcome => "welcome",
-            Self::Goodbye => "goodbye",
-            Self::Address => "address",
-            Self::Moved => "moved",
-        }
-    }
-
-    /// The kind of a template's folder.
-    pub(super) fn of_folder(folder: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == folder)
-    }
-}
 
 /// What a letter about a subscription says.
 #[derive(Clone, Debug)]

@@ -2,13 +2,13 @@
 //! `bantin check` for the newsroom's own templates.
 
 use super::{
-    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeKind, NoticeLetter, Recipient, Section,
-    Sender, compose_edition, compose_notice, edition_in_full,
+    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
+    compose_edition, compose_notice, edition_in_full,
 };
 use crate::domain::{
     Article, ArticleId, ArticleState, Digest, DigestFeeds, EditionId, EmailAddress, Image, Instant, Language,
-    LanguageTag, OptInId, Publication, SafeHtml, Schedule, Secret, Slot, Slug, Source, SubscriberId, WebUrl,
-    from_micros,
+    LanguageTag, NoticeKind, OptInId, Publication, SafeHtml, Schedule, Secret, Slot, Slug, Source,
+    SubscriberId, WebUrl, from_micros,
 };
 use crate::wording::{TemplateFault, Templates};
 use chrono::Duration;
@@ -168,7 +168,7 @@ pub fn try_templates(templates: &Templates) -> Vec<TemplateFault> {
             }
         };
         for sample in &samples {
-            let results = match NoticeKind::of_folder(folder) {
+            let results = match NoticeKind::parse(folder) {
                 Some(kind) => vec![sample.notice(templates, kind).err()],
                 None => {
                     vec![

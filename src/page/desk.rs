@@ -1,6 +1,7 @@
 use super::FeedLink;
 use crate::domain::{Language, Publication};
 use crate::wording::{BUILT_IN, TemplateFault, Templates};
+use chrono_tz::Tz;
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub struct Desk<'a> {
     pub archive: bool,
     /// The language in which the reader is spoken to.
     pub language: Language,
+    /// On whose clock times are told: the reader's where he is known, else the newspaper's.
+    pub zone: Tz,
     /// Whether the reader picked the language himself (`?lang=` stood in the address). Links to
     /// other pages then carry it on, so that no cookie is needed.
     pub language_picked: bool,
@@ -41,7 +44,7 @@ impl Desk<'_> {
             everything => Serde(self.everything.map(|feed| feed.listed(self))),
             archive => self.archive,
             lang => self.language.code(),
-            zone => self.publication.time_zone.name(),
+            zone => self.zone.name(),
             root => self.root(),
             carry,
             publication,

@@ -176,7 +176,7 @@ impl Store {
         for statement in [
             "UPDATE subscribers SET address = '', address_key = 'erased:' || CAST(n AS TEXT),
              state = 'unsubscribed' WHERE n = $1",
-            "UPDATE opt_ins SET remote_address = '' WHERE subscriber = $1",
+            "UPDATE opt_ins SET remote_address = '', address = NULL, confirmed_from = NULL WHERE subscriber = $1",
             "UPDATE deliveries SET reply = NULL WHERE subscriber = $1",
         ] {
             sqlx::query(statement).bind(id.0).execute(&mut *transaction).await?;

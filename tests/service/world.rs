@@ -55,6 +55,8 @@ impl World {
         world.set("BANTIN_PUBLICATION__TITLE", "Báo Sông Hậu");
         world.set("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example");
         world.set("BANTIN_MAIL__FROM", "bantin@songhau.example");
+        // Stories count letters; that of the journey has it.
+        world.set("BANTIN_MAIL__WELCOME", "false");
         world
     }
 
