@@ -15,8 +15,8 @@ mod newsroom;
 #[path = "../tests/service/postgres.rs"]
 mod postgres;
 
-use bantin::domain::{Slot, Slug};
-use bantin::store::{Cut, CutAnswer, Settlement};
+use bantin::domain::{Plan, Slot, Slug};
+use bantin::store::{Cut, CutAnswer, Cutting, Planned, Settlement, Turn};
 use newsroom::{Newsroom, at, draft};
 use sqlx::Executor as _;
 use std::time::Instant;
@@ -31,8 +31,9 @@ const READERS: [&str; 2] = [
 ];
 
 async fn twenty_articles_to_twenty_thousand(engine: &str, newsroom: Newsroom) {
-    let slug = Slug::parse("sang").unwrap();
-    newsroom.register_digests(&[(slug.clone(), String::new(), Slot(at("06:00:00")))]).await.unwrap();
+    let plan = Plan::from(Slug::parse("sang").unwrap());
+    let planned = Planned { plan: plan.clone(), schedule: String::new(), next: Slot(at("06:00:00")) };
+    newsroom.register_plans(&[planned]).await.unwrap();
     let publish = async |name: &str| {
         let drafts: Vec<_> =
             (0..20).map(|n| draft(&format!("{name}{n}"), &format!("{name} {n}"), &["A"])).collect();
@@ -46,7 +47,11 @@ async fn twenty_articles_to_twenty_thousand(engine: &str, newsroom: Newsroom) {
     let mut told = Vec::new();
     for (round, slot) in ["06:00:00", "07:00:00"].into_iter().enumerate() {
         let start = Instant::now();
-        let answer = newsroom.cut_edition(&slug, Slot(at(slot)), None, at(slot)).await.unwrap();
+        let answer = {
+            let (slot, zone) = (Slot(at(slot)), chrono_tz::Tz::UTC);
+            let cutting = Cutting { plan: &plan, slot, slots: 1, turn: Turn::ByHand, zone };
+            newsroom.cut_edition(&cutting, slot.0).await.unwrap()
+        };
         told.push(format!("cut {round}: {:?}", start.elapsed()));
         assert!(
             matches!(answer, CutAnswer::Made(Cut { articles: 20, deliveries: 20_000, .. })),

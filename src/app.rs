@@ -4,9 +4,10 @@ use crate::config::{
     Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings, WebhookSettings,
     read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Tally};
+use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
 use crate::domain::{
-    Chance, Clock, FeedKey, Instant, Publication, PushContent, SubscriberId, TokenPurpose, WebUrl,
+    Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
+    TokenPurpose, WebUrl,
 };
 use crate::fetch::{self, FetchError, Fetcher, Reach};
 use crate::http::{
@@ -117,6 +118,8 @@ pub struct App {
     pub limiter: Limiter,
     /// What became of letters.
     pub tally: Arc<Tally>,
+    /// What the newsroom decides about letters that do not simply arrive.
+    pub rules: Rules,
     /// What wakes the loops.
     pub wake: Wake,
     /// Bounds.
@@ -224,6 +227,15 @@ fn relay_of(settings: &MailSettings, limits: &Limits) -> Result<(Arc<dyn Relay>,
     Ok((relay::open(&settings.url, options)?, outbox))
 }
 
+fn rules_of(settings: &MailSettings) -> Rules {
+    let patience = chrono::Duration::from_std(settings.give_up_after).unwrap_or(MAIL_BACKOFF.patience);
+    Rules {
+        backoff: Backoff { patience, ..MAIL_BACKOFF },
+        holds_uncertain: settings.holds_uncertain,
+        breaker: settings.breaker,
+    }
+}
+
 impl App {
     /// Builds everything in the order in which one part needs another: words, store, relay,
     /// feeds, letters. Brings the schema up to date.
@@ -262,6 +274,7 @@ impl App {
             digests: declared.digests,
             representations: Arc::clone(&representations),
         });
+        let tally = Arc::<Tally>::default();
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
         let limits = &config.limits;
         let sign_ups = Limiter::new(limits.sign_up_burst, limits.sign_up_refill, started_at, &*chance);
@@ -289,8 +302,9 @@ impl App {
             representations,
             shelf: shelf(),
             listings: ListingShelf::default(),
-            health: Health::default(),
-            tally: Arc::default(),
+            health: Health::new(&tally),
+            tally,
+            rules: rules_of(&config.mail),
             wake: Wake::default(),
             limits: config.limits.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -302,6 +316,7 @@ impl App {
     /// digests. For whoever serves; a command that only looks changes nothing.
     pub async fn announce(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        self.store.move_in().await?;
         self.representations.announce(now).await?;
         let endpoint = |kind| move |url: &WebUrl| (kind, url.clone());
         let hubs = self.hub.external.iter().map(endpoint(EndpointKind::Hub));
@@ -375,7 +390,10 @@ impl App {
             worker: crate::domain::new_uuid(self.clock.now(), &*self.chance).to_string(),
             claim: self.limits.claim,
             connections: self.limits.mail_connections,
+            rules: self.rules,
             tally: Arc::clone(&self.tally),
+            tenure: Arc::default(),
+            handing: Arc::<Handing>::default(),
             stop,
         }
     }

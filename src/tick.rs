@@ -4,7 +4,7 @@
 
 use crate::app::{App, AppError, Roles, Wake};
 use crate::hub::Hub;
-use crate::{digest, publish};
+use crate::{digest, dispatch, publish};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -22,6 +22,8 @@ const REFRESH: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_millis(500);
 /// How often the hub forgets callbacks that ended long ago.
 const FORGET: Duration = Duration::from_secs(3_600);
+/// How often the log is told how far running editions have come.
+const PROGRESS: Duration = Duration::from_secs(60);
 /// How often idle connections to the mail server are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,7 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     }
     if roles.worker {
         tracker.spawn(letters(Arc::clone(app), stop.clone()));
+        tracker.spawn(progress(Arc::clone(app), stop.clone()));
     }
     if roles.worker {
         tracker.spawn(hub(Arc::clone(app), app.hub_worker(stop.clone())?));
@@ -90,6 +93,14 @@ async fn woken(notify: &Notify, stop: &CancellationToken) -> bool {
 async fn editions(app: Arc<App>, stop: CancellationToken) {
     while woken(&app.wake.digest, &stop).await {
         let now = app.clock.now();
+        match dispatch::rests(&app.store, &app.tally).await {
+            Ok(false) => {}
+            Ok(true) => continue,
+            Err(error) => {
+                tracing::error!(%error, "digests not looked at; tried again at the next tick");
+                continue;
+            }
+        }
         match digest::open_due(&app.store, &app.desk.calendar(), now).await {
             Ok(0) => {}
             Ok(_) => app.wake.dispatch.notify_one(),
@@ -143,6 +154,18 @@ async fn letters(app: Arc<App>, stop: CancellationToken) {
         Ok(0) => {}
         Ok(claims) => tracing::info!(claims, "claims given back"),
         Err(error) => tracing::warn!(%error, "claims not given back; they end by themselves"),
+    }
+}
+
+async fn progress(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PROGRESS) => {}
+        }
+        if let Err(error) = dispatch::tell_progress(&app.store, app.clock.now()).await {
+            tracing::warn!(%error, "running editions not looked at");
+        }
     }
 }
 

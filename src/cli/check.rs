@@ -13,6 +13,8 @@ use crate::{mail, page};
 use clap::Args;
 use serde_json::json;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use url::Host;
@@ -256,6 +258,23 @@ async fn store(report: &mut Report, config: &Config) -> Option<Stored> {
             report.doubt(PART, format!("deliveries have been due for {} minutes; is `bantin serve` running with the role worker?", age.num_minutes()));
         }
     }
+    match store.is_copy().await {
+        Ok(true) => report.fault(
+            PART,
+            "this store is a copy of one that mails elsewhere, or was moved, and so it mails nothing; `bantin adopt` \
+             lets it, with --mailed-elsewhere where the other one went on mailing",
+        ),
+        Ok(false) => {}
+        Err(error) => report.doubt(PART, format!("where the store lies cannot be told: {error}")),
+    }
+    if let Ok(counts) = store.edition_counts().await
+        && counts.stopped > 0
+    {
+        report.doubt(
+            PART,
+            "an edition is stopped, too many of its letters were refused; `bantin digest list` names it",
+        );
+    }
     let chance: &dyn Chance = &SystemChance;
     let installation = store.installation(now, chance).await.ok()?;
     let publication = publication_of(config, installation.publication).ok()?;
@@ -406,6 +425,12 @@ fn seals(report: &mut Report, config: &Config) {
             "no DKIM key is configured (dkim.keys): unless your mail server signs, large providers refuse or hide the mail; make keys with `bantin dkim new`",
         );
     }
+    for (file, mode) in open_keys(config) {
+        report.doubt(
+            PART,
+            format!("{} can be read by others (mode {mode:03o}): whoever has it signs mail in your name; chmod 600", file.display()),
+        );
+    }
     for seal in seals {
         report.fine(
             PART,
@@ -415,6 +440,14 @@ fn seals(report: &mut Report, config: &Config) {
             ),
         );
     }
+}
+
+/// The key files that others than their owner and his group may read, with their modes.
+fn open_keys(config: &Config) -> impl Iterator<Item = (&Path, u32)> {
+    config.mail.seal_files.iter().filter_map(|file| {
+        let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+        (mode & 0o007 != 0).then_some((file.as_path(), mode))
+    })
 }
 
 fn sender(report: &mut Report, config: &Config) {

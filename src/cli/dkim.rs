@@ -51,13 +51,16 @@ impl DkimCommand {
                         .with_context(|| format!("`{selector}` of {domain}"))?;
                     keep(&file, &pem)?;
                     show(&seal, common.json)?;
-                    entries.push(format!("{selector}:{}", file.display()));
+                    let place = std::path::absolute(&file)?;
+                    entries.push(format!("{selector}:{}", place.display()));
                 }
                 if !common.json {
                     let keys =
                         entries.iter().map(|entry| format!("\"{entry}\"")).collect::<Vec<_>>().join(", ");
+                    let is_default = domain == config.mail.from.domain();
+                    let signer = if is_default { String::new() } else { format!("domain = \"{domain}\"\n") };
                     println!(
-                        "1. Publish both records. 2. When `dig TXT NAME` shows them, sign with the keys:\n\n[dkim]\nkeys = [{keys}]\n\n\
+                        "1. Publish both records. 2. When `dig TXT NAME` shows them, sign with the keys:\n\n[dkim]\nkeys = [{keys}]\n{signer}\n\
                          3. To change keys later, make new ones, publish them, put them in place of the old ones,\n   \
                          and take the old records out a week after the last mail that was signed with them."
                     );

@@ -4,6 +4,7 @@
 //! its place and mend; `--json` where a command prints data.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod adopt;
 mod article;
 mod category;
 mod check;
@@ -75,6 +76,8 @@ enum Command {
     /// Make the keys that mail is signed with, and show what DNS must say of them
     #[command(subcommand)]
     Dkim(dkim::DkimCommand),
+    /// Let this copy of the store mail: after a move to another machine, or from a backup
+    Adopt(adopt::Adopt),
     /// Look at subscribers, add and erase them
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
@@ -145,6 +148,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => wait(demo.run(common)),
         Command::Serve(serve) => wait(serve.run(common)),
         Command::Import(import) => wait(import.run(common)),
+        Command::Adopt(adopt) => wait(adopt.run(common)),
         Command::Article(command) => wait(command.run(common)),
         Command::Hub(command) => wait(command.run(common)),
         Command::Dkim(command) => command.run(common),

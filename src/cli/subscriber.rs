@@ -1,12 +1,13 @@
 use super::{Common, print_json};
 use crate::app::App;
-use crate::domain::{EmailAddress, FeedDefinition, FeedKey, Frequency, Language, Slug, Wish};
-use crate::store::{OptInAnswer, OptInRequest};
+use crate::domain::{EmailAddress, FeedDefinition, FeedKey, Frequency, Language, Slug, SubscriberId, Wish};
+use crate::store::{OptInAnswer, OptInRequest, Store, Subscriber};
 use crate::subscribe::{self, ask, offered};
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// Look at subscribers, add and erase them.
 #[derive(Subcommand)]
@@ -38,6 +39,37 @@ pub enum SubscriberCommand {
         /// The address
         address: EmailAddress,
     },
+}
+
+/// A subscriber by number or address.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// By the number that logs and lists tell.
+    Number(SubscriberId),
+    /// By address.
+    Address(EmailAddress),
+}
+
+impl FromStr for Who {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number) => Ok(Self::Number(SubscriberId(number))),
+            Err(_) => EmailAddress::parse(text).map(Self::Address).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl Who {
+    /// Who that is.
+    pub(super) async fn find(&self, store: &Store) -> anyhow::Result<Subscriber> {
+        let found = match self {
+            Self::Number(id) => store.subscriber(*id).await?,
+            Self::Address(address) => store.subscriber_by_address(address).await?,
+        };
+        found.context("this is no subscriber; was it erased?")
+    }
 }
 
 fn language(code: &str) -> Result<Language, String> {

@@ -66,6 +66,7 @@ pub fn built_in_digest(zone: Tz) -> Option<Digest> {
         template: Slug::parse("digest").ok()?,
         max_articles: DEFAULT_MAX_ARTICLES,
         archive: true,
+        review: false,
     })
 }
 
@@ -203,6 +204,7 @@ fn digest_of(s: &mut Settings, file: &str, stem: &str, zone: Tz) -> Option<Diges
     let template = s.take("digest.template", Slug::parse).or_else(|| Slug::parse("digest").ok());
     let max_articles = s.take("digest.max_articles", window).unwrap_or(DEFAULT_MAX_ARTICLES);
     let archive = s.take("digest.archive", truth).unwrap_or(true);
+    let review = s.take("digest.review", truth).unwrap_or(false);
     let slug = slug?;
     Some(Digest {
         title: title.unwrap_or_else(|| slug.to_string()),
@@ -212,6 +214,7 @@ fn digest_of(s: &mut Settings, file: &str, stem: &str, zone: Tz) -> Option<Diges
         template: template?,
         max_articles,
         archive,
+        review,
     })
 }
 
@@ -362,11 +365,12 @@ mod tests {
     fn files_declare_feeds_and_digests() {
         let declared = read(&[
             ("kinh-te.toml", "[feed]\ncategory = \"kinh-te\"\nwindow = 20\nformats = [\"rss\"]\ncontent = \"summary\"\n"),
-            ("tuan.toml", "[digest]\ntitle = \"Tuần\"\nschedule = \"0 7 * * MON\"\ntime_zone = \"Europe/London\"\nfeeds = [\"kinh-te\"]\n"),
+            ("tuan.toml", "[digest]\ntitle = \"Tuần\"\nschedule = \"0 7 * * MON\"\ntime_zone = \"Europe/London\"\nfeeds = [\"kinh-te\"]\nreview = true\n"),
         ])
         .unwrap();
         assert_eq!(declared.feeds[0].window, Some(20));
         assert_eq!(declared.digests[0].schedule.time_zone(), Tz::Europe__London);
+        assert!(declared.digests[0].review);
         assert_eq!(declared.digests[0].feeds, DigestFeeds::These(vec![Slug::parse("kinh-te").unwrap()]));
     }
 

@@ -1,9 +1,10 @@
 use super::settings::Settings;
 use crate::mail::dkim::Seal;
+use std::path::PathBuf;
 
 /// `[dkim]`: the keys that letters are signed with, each as `SELECTOR:FILE`. Several sign together:
 /// one RSA and one Ed25519 key, or the old and the new one while they are changed.
-pub(super) fn seals(s: &mut Settings, domain: &str) -> Vec<Seal> {
+pub(super) fn seals(s: &mut Settings, domain: &str) -> Vec<(Seal, PathBuf)> {
     let domain = s.take("dkim.domain", super::not_blank).unwrap_or_else(|| domain.to_owned());
     let Some((list, origin)) = s.take_list("dkim.keys") else { return Vec::new() };
     let mut seals = Vec::new();
@@ -23,7 +24,7 @@ pub(super) fn seals(s: &mut Settings, domain: &str) -> Vec<Seal> {
             }
         };
         match Seal::new(&domain, selector, &pem) {
-            Ok(seal) => seals.push(seal),
+            Ok(seal) => seals.push((seal, PathBuf::from(file))),
             Err(error) => s.fault(origin.clone(), format!("`dkim.keys`: {selector} ({file}) {error}")),
         }
     }
@@ -45,7 +46,7 @@ mod tests {
         let mut s = Settings::of_file("bantin.toml", &format!("[dkim]\nkeys = \"{keys}\"\n"));
         let seals = seals(&mut s, "bao.example");
         assert_eq!(seals.len(), 1);
-        assert_eq!(seals[0].record_name(), "s1._domainkey.bao.example");
+        assert_eq!(seals[0].0.record_name(), "s1._domainkey.bao.example");
         let faults: Vec<String> = s.finish().iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults.iter().any(|f| f.contains("b.pem) is no private key in PEM form")), "{faults:?}");

@@ -15,7 +15,7 @@ use hub::{hub_settings, webhook_settings};
 pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
 
-use crate::domain::{EmailAddress, LanguageTag, Schedule, WebUrl};
+use crate::domain::{Breaker, EmailAddress, LanguageTag, Schedule, WebUrl};
 use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
 use crate::store::StoreUrl;
@@ -73,6 +73,14 @@ pub struct MailSettings {
     pub hello_name: Option<String>,
     /// `[dkim]`: what letters are signed with.
     pub seals: Vec<Seal>,
+    /// The files of their keys.
+    pub seal_files: Vec<PathBuf>,
+    /// Whether an edition's letter that may have been taken waits for a person.
+    pub holds_uncertain: bool,
+    /// How long a letter that is put off is tried.
+    pub give_up_after: Duration,
+    /// When an edition is stopped.
+    pub breaker: Breaker,
     /// Which letters are written beside the question and the digests.
     pub letters: LetterSettings,
 }
@@ -246,12 +254,30 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
     let from = from.expect("bantin@localhost is an address");
     let hello_name = s.take("mail.hello_name", not_blank);
-    let seals = dkim::seals(s, from.domain());
+    let (seals, seal_files) = dkim::seals(s, from.domain()).into_iter().unzip();
+    let holds_uncertain = s.take("mail.uncertain", resend_or_hold).unwrap_or(false);
+    let days = s.take("mail.give_up_after_days", positive).unwrap_or(5);
+    let give_up_after = Duration::from_secs(days.min(365) * 86_400);
+    let breaker = Breaker {
+        percent: s.take("mail.breaker_percent", percent).unwrap_or(5),
+        tries: s.take("mail.breaker_tries", positive).unwrap_or(100),
+    };
     let letters = LetterSettings {
         welcome: s.take("mail.welcome", yes_or_no).unwrap_or(true),
         goodbye: s.take("mail.goodbye", yes_or_no).unwrap_or(false),
     };
-    MailSettings { url, from, reply_to, hello_name, seals, letters }
+    MailSettings {
+        url,
+        from,
+        reply_to,
+        hello_name,
+        seals,
+        seal_files,
+        holds_uncertain,
+        give_up_after,
+        breaker,
+        letters,
+    }
 }
 
 fn trusted_proxies(s: &mut Settings) -> Vec<IpAddr> {
@@ -288,6 +314,18 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 
 fn positive(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("`{text}` is no whole number above 0"))
+}
+
+fn percent(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|n| *n <= 100).ok_or_else(|| format!("`{text}` is no number from 0 to 100"))
+}
+
+fn resend_or_hold(text: &str) -> Result<bool, String> {
+    match text {
+        "resend" => Ok(false),
+        "hold" => Ok(true),
+        other => Err(format!("`{other}` is neither resend nor hold")),
+    }
 }
 
 fn log_format(text: &str) -> Result<bool, String> {

@@ -5,7 +5,7 @@
 //! the same question serves the first try and the recovery after a crash (reference/mail.md §5).
 
 use crate::domain::{Calendar, Digest, Frequency, Instant, Plan, Slot};
-use crate::store::{CutAnswer, Cutting, Planned, Store, StoreError, Turn};
+use crate::store::{CutAnswer, Cutting, Planned, Rehearsal, Store, StoreError, Turn, Whom};
 
 /// How many articles may wait for the readers who want each at once before one mail brings them
 /// all: after a time in which nothing was cut, or when a newsroom publishes a pile.
@@ -24,7 +24,11 @@ pub async fn register(store: &Store, calendar: &Calendar<'_>, now: Instant) -> R
     plans.sort();
     plans.dedup();
     let planned: Vec<Planned> = plans.into_iter().filter_map(|plan| planned(calendar, plan, now)).collect();
-    store.register_plans(&planned).await
+    store.register_plans(&planned).await?;
+    for digest in calendar.digests {
+        store.set_review(&digest.slug, digest.review).await?;
+    }
+    Ok(())
 }
 
 /// A plan with its first slot after an instant.
@@ -42,16 +46,33 @@ pub async fn open_due(store: &Store, calendar: &Calendar<'_>, now: Instant) -> R
     crate::publish::release_due(store, now).await?;
     let mut made = cut_at_once(store, calendar, now).await?;
     let mut failure = None;
-    for planned in store.due_plans(now).await? {
-        match cut_planned(store, calendar, &planned, now).await {
+    for due in due_plans(store, calendar, now).await? {
+        match cut_planned(store, calendar, &due, now).await {
             Ok(cut) => made += usize::from(cut),
             Err(error) => {
-                tracing::error!(plan = %planned.plan, %error, "edition not cut; tried again at the next tick");
+                tracing::error!(plan = %due.plan, %error, "edition not cut; tried again at the next tick");
                 failure = Some(error);
             }
         }
     }
     failure.map_or(Ok(made), Err)
+}
+
+/// The plans whose slot has come, in the order of their slots. One that its first reader just made,
+/// or that is read on another clock than before, gets its slot first.
+async fn due_plans(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Result<Vec<Planned>, StoreError> {
+    let due = store.due_plans(now).await?;
+    let fresh = due.iter().filter_map(|due| {
+        let text = calendar.schedule(&due.plan)?.to_string();
+        let after = if due.schedule.is_empty() { due.next.0 } else { now };
+        planned(calendar, due.plan.clone(), after).filter(|_| due.schedule != text)
+    });
+    let fresh: Vec<Planned> = fresh.collect();
+    if fresh.is_empty() {
+        return Ok(due);
+    }
+    store.register_plans(&fresh).await?;
+    store.due_plans(now).await
 }
 
 async fn cut_planned(
@@ -61,13 +82,6 @@ async fn cut_planned(
     now: Instant,
 ) -> Result<bool, StoreError> {
     let Some(schedule) = calendar.schedule(&due.plan) else { return Ok(false) };
-    if due.schedule != schedule.to_string() {
-        // Made by its first reader, or read on another clock than before.
-        let after = if due.schedule.is_empty() { due.next.0 } else { now };
-        let fresh = planned(calendar, due.plan.clone(), after);
-        store.register_plans(fresh.as_slice()).await?;
-        return Ok(false);
-    }
     let Some((slot, slots)) = schedule.come_since(due.next.0, now) else { return Ok(false) };
     let Some(next) = schedule.next_after(now).map(Slot) else { return Ok(false) };
     // Who is looked after once an hour has missed nothing by an hour that was missed.
@@ -118,11 +132,29 @@ pub async fn run_now(
         let only = Calendar { digests: std::slice::from_ref(digest), zone: calendar.zone };
         register(store, &only, now).await?;
     }
+    store.set_review(&digest.slug, digest.review).await?;
     let plan = Plan::from(digest.slug.clone());
     let cutting = Cutting { plan: &plan, slot: Slot(now), slots: 1, turn: Turn::ByHand, zone: calendar.zone };
     let answer = store.cut_edition(&cutting, now).await?;
     tell(&cutting, &answer);
     Ok(answer)
+}
+
+/// What a cut of a plan at an instant, now or later, would make: of the slot that has come by then, or
+/// else as if somebody cut it by hand. Changes nothing. `None`: nobody would get anything.
+pub async fn rehearse(
+    store: &Store,
+    calendar: &Calendar<'_>,
+    plan: &Plan,
+    whom: Whom,
+    at: Instant,
+) -> Result<Option<Rehearsal>, StoreError> {
+    let planned = store.plans().await?.into_iter().find(|planned| planned.plan == *plan);
+    let next = planned.filter(|planned| !planned.schedule.is_empty()).map(|planned| planned.next.0);
+    let come = calendar.schedule(plan).zip(next).and_then(|(schedule, next)| schedule.come_since(next, at));
+    let (slot, slots) = come.unwrap_or((at, 1));
+    let cutting = Cutting { plan, slot: Slot(slot), slots, turn: Turn::ByHand, zone: calendar.zone };
+    store.rehearse(&cutting, whom, at).await
 }
 
 fn tell(cutting: &Cutting<'_>, answer: &CutAnswer) -> bool {

@@ -2,8 +2,8 @@
 
 use super::letter::{Desk, sections};
 use crate::domain::{
-    Article, ArticleId, ArticleState, EditionId, FeedContent, FeedDefinition, FeedPlace, Format, PushContent,
-    SafeHtml, Selection, Slug, WebUrl, escape_html,
+    Article, ArticleId, ArticleState, EditionId, FeedContent, FeedDefinition, FeedPlace, Format, Lead,
+    PushContent, SafeHtml, Selection, Slug, WebUrl, escape_html,
 };
 use crate::feed::{Part, RenderError, Snapshot, render};
 use crate::mail::Section;
@@ -47,23 +47,43 @@ pub async fn public_editions(
     store.public_editions(&desk.archived(), before, limit).await
 }
 
+/// A public edition, whole.
+#[derive(Clone, Debug)]
+pub struct PublicIssue {
+    /// Which.
+    pub edition: PublicEdition,
+    /// What the editor says above the articles.
+    pub lead: Option<Lead>,
+    /// The articles, in the editor's order.
+    pub articles: Vec<Article>,
+    /// Those that the editor put first.
+    pub placed: Vec<ArticleId>,
+}
+
 /// One public edition with its articles; `None`: there is none of this number.
 pub async fn public_edition(
     store: &Store,
     desk: &Desk,
     id: EditionId,
-) -> Result<Option<(PublicEdition, Vec<Article>)>, StoreError> {
+) -> Result<Option<PublicIssue>, StoreError> {
     let after = Some(EditionId(id.0.saturating_add(1)));
     let newest = public_editions(store, desk, after, 1).await?;
     match newest.into_iter().next().filter(|edition| edition.id == id) {
-        Some(edition) => Ok(Some((edition, store.public_edition(id).await?))),
+        Some(edition) => Ok(Some(issue(store, edition).await?)),
         None => Ok(None),
     }
 }
 
+async fn issue(store: &Store, edition: PublicEdition) -> Result<PublicIssue, StoreError> {
+    let articles = store.public_edition(edition.id).await?;
+    let whole = store.edition(edition.id).await?;
+    let (lead, placed) = whole.map(|whole| (whole.lead, whole.placed)).unwrap_or_default();
+    Ok(PublicIssue { edition, lead, articles, placed })
+}
+
 /// An edition's articles below their sections.
-pub fn in_sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
-    sections(desk, articles)
+pub fn in_sections<'a>(desk: &Desk, issue: &'a PublicIssue) -> Vec<Section<'a>> {
+    sections(desk, &issue.articles, &issue.placed)
 }
 
 /// The feed of the editions: an entry each, which lists its headlines.
@@ -89,11 +109,10 @@ pub fn editions_feed(desk: &Desk) -> FeedDefinition {
 pub async fn editions_document(store: &Store, desk: &Desk, format: Format) -> Result<Vec<u8>, ArchiveError> {
     let editions = public_editions(store, desk, None, WINDOW).await?;
     let mut entries = Vec::with_capacity(editions.len());
-    for edition in &editions {
-        let articles = store.public_edition(edition.id).await?;
-        entries.push(entry(desk, edition, &articles));
-    }
     let changed_at = editions.iter().map(|edition| edition.cut_at).max().unwrap_or_default();
+    for edition in editions {
+        entries.push(entry(desk, &issue(store, edition).await?));
+    }
     let snapshot = Snapshot {
         publication: desk.publication.clone(),
         feed: editions_feed(desk),
@@ -108,10 +127,14 @@ pub async fn editions_document(store: &Store, desk: &Desk, format: Format) -> Re
 }
 
 /// An edition as an entry.
-fn entry(desk: &Desk, edition: &PublicEdition, articles: &[Article]) -> Article {
+fn entry(desk: &Desk, issue: &PublicIssue) -> Article {
+    let PublicIssue { edition, lead, articles, .. } = issue;
     let publication = &desk.publication;
     let mut html = String::new();
-    for section in sections(desk, articles) {
+    for paragraph in lead.iter().flat_map(Lead::paragraphs) {
+        html.push_str(&format!("<p>{}</p>\n", escape_html(paragraph)));
+    }
+    for section in in_sections(desk, issue) {
         html.push_str(&format!("<h2>{}</h2>\n<ul>\n", escape_html(&section.title)));
         for article in section.articles {
             let (link, title) = (escape_html(&article.link(publication)), escape_html(&article.title));

@@ -1,7 +1,7 @@
 use crate::domain::{
-    Article, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant, Language,
-    NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState, Token,
-    TokenPurpose,
+    Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
+    Language, NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState,
+    Token, TokenPurpose,
 };
 use crate::mail::{
     ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
@@ -39,12 +39,25 @@ pub enum LetterError {
     /// It need not be written any more, and why.
     #[error("{0}")]
     Needless(&'static str),
+    /// Its edition waits for a person.
+    #[error("the edition is held")]
+    Held,
     /// The store did not answer. Later may help.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It cannot be composed until somebody mends a template.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+}
+
+/// A letter, and of an edition what it tells.
+pub struct Written {
+    /// What goes out.
+    pub message: Message,
+    /// Where to.
+    pub to: EmailAddress,
+    /// The numbers of its articles.
+    pub articles: Option<String>,
 }
 
 impl Desk {
@@ -89,6 +102,7 @@ impl Desk {
             template: Slug::parse("digest").ok()?,
             max_articles: PERSONAL_ARTICLES,
             archive: false,
+            review: false,
         })
     }
 
@@ -129,7 +143,7 @@ pub async fn notice_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
-) -> Result<(Message, EmailAddress), LetterError> {
+) -> Result<Written, LetterError> {
     let id: OptInId = delivery.opt_in.ok_or(LetterError::Needless("a confirmation of nothing"))?;
     let notice = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
     let reader = &delivery.subscriber;
@@ -159,7 +173,7 @@ pub async fn notice_letter(
     };
     let manner = (notice.language, zone.unwrap_or(desk.publication.time_zone));
     let message = compose_notice(&desk.letterhead(), &notice.address, manner, &letter, id)?;
-    Ok((message, notice.address))
+    Ok(Written { message, to: notice.address, articles: None })
 }
 
 /// Why a letter need not be written any more.
@@ -174,28 +188,55 @@ fn needless(notice: &OptIn, state: SubscriberState) -> Option<&'static str> {
     }
 }
 
-/// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile.
+/// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile. What
+/// may have arrived is repeated as it was, also where a template or a section's name has changed since.
 pub async fn edition_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
     now: Instant,
-) -> Result<Message, LetterError> {
+) -> Result<Written, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
+    if edition.held.is_some() {
+        return Err(LetterError::Held);
+    }
     let reader = &delivery.subscriber;
-    let digest = desk.digest_of(&edition.plan, reader.language);
-    let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
+    if desk.digest_of(&edition.plan, reader.language).is_none() {
+        return Err(UNDECLARED);
+    }
     let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    let mut message = written_letter(desk, &edition, reader, &articles)?;
+    let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
+    let numbers = numbers.join(",");
+    if delivery.attempt.0 > 1
+        && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
+    {
+        message.bytes = bytes;
+    }
+    Ok(Written { message, to: delivery.subscriber.address.clone(), articles: Some(numbers) })
+}
+
+const UNDECLARED: LetterError = LetterError::Needless("its digest is no longer declared");
+
+/// The letter of an edition with these articles to a reader: also that of an edition which is only
+/// looked at.
+pub fn written_letter(
+    desk: &Desk,
+    edition: &Edition,
+    reader: &Subscriber,
+    articles: &[Article],
+) -> Result<Message, LetterError> {
+    let digest = desk.digest_of(&edition.plan, reader.language).ok_or(UNDECLARED)?;
     if articles.is_empty() {
         return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
     let scope = Scope::Frequency(edition.plan.frequency().clone());
-    let links = desk.links(reader, Some(id), &scope);
+    let links = desk.links(reader, Some(edition.id), &scope);
     let recipient =
         Recipient { address: &reader.address, language: reader.language, zone: desk.clock_of(reader), links };
-    let letter = lay_out(desk, &digest, &edition, &articles);
-    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, id, reader.id)?)
+    let letter = lay_out(desk, &digest, edition, articles);
+    Ok(compose_edition(&desk.letterhead(), &recipient, &letter, edition.id, reader.id)?)
 }
 
 /// The same edition for the browser.
@@ -234,7 +275,8 @@ pub fn sample_letter(
         digest,
         slot: Slot(now),
         composed_at: now,
-        sections: sections(desk, articles),
+        lead: None,
+        sections: sections(desk, articles, &[]),
         total: articles.len(),
         slots: 1,
     };
@@ -247,14 +289,15 @@ pub fn sample_letter(
 fn lay_out<'a>(
     desk: &Desk,
     digest: &'a Digest,
-    edition: &Edition,
+    edition: &'a Edition,
     articles: &'a [Article],
 ) -> EditionLetter<'a> {
     EditionLetter {
         digest,
         slot: edition.slot,
-        composed_at: edition.cut_at,
-        sections: sections(desk, articles),
+        composed_at: edition.released_at.unwrap_or(edition.cut_at),
+        lead: edition.lead.as_ref(),
+        sections: sections(desk, articles, &edition.placed),
         total: articles.len(),
         slots: match edition.plan.frequency() {
             // Of what is mailed at once they are articles.
@@ -264,8 +307,9 @@ fn lay_out<'a>(
     }
 }
 
-/// Articles under their first category, sections in the directory's order, newest first within.
-pub(super) fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<'a>> {
+/// Articles under their first category, in the order in which they come; sections in the directory's
+/// order, but those of articles that the editor placed first come first.
+pub(super) fn sections<'a>(desk: &Desk, articles: &'a [Article], placed: &[ArticleId]) -> Vec<Section<'a>> {
     let directory = desk.representations.directory();
     let mut sections: Vec<Section<'a>> = Vec::new();
     for (slug, feed) in directory.of_categories().filter_map(|feed| Some((feed.slug()?, feed))) {
@@ -296,5 +340,7 @@ pub(super) fn sections<'a>(desk: &Desk, articles: &'a [Article]) -> Vec<Section<
             articles: elsewhere,
         });
     }
+    let place = |article: &Article| placed.iter().position(|id| *id == article.id).unwrap_or(usize::MAX);
+    sections.sort_by_key(|section| section.articles.iter().map(|a| place(a)).min());
     sections
 }

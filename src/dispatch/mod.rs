@@ -2,27 +2,38 @@
 //! to the relay and settles.
 //!
 //! The sweeper is the normal path: a claim whose holder died is simply due again, and is found by
-//! the same query as a new delivery. A repeat carries the same Message-ID and the same bytes.
+//! the same query as a new delivery. A repeat carries the same Message-ID and the same bytes. An
+//! edition of which too much is refused is stopped, and a copy of the store mails nothing.
 
 mod archive;
+mod handing;
 mod letter;
+mod progress;
+mod rules;
+mod tally;
+mod tenure;
 
 pub use archive::{
-    ArchiveError, editions_document, editions_feed, in_sections, public_edition, public_editions,
+    ArchiveError, PublicIssue, editions_document, editions_feed, in_sections, public_edition, public_editions,
 };
-pub use letter::{Desk, LetterError, edition_letter, edition_page, notice_letter, sample_letter};
+pub use handing::Handing;
+pub use letter::{
+    Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
+};
+pub use progress::{Progress, progress, tell_progress};
+pub use rules::Rules;
+pub use tally::Tally;
+pub use tenure::Tenure;
 
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EmailAddress, Instant, MAIL_BACKOFF, Outcome,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome, StatusCode,
     SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
-use crate::mail::Message;
 use crate::relay::{Parcel, Relay};
 use crate::store::{ClaimedDelivery, Settlement, Store, StoreError};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -31,28 +42,6 @@ use tokio_util::sync::CancellationToken;
 /// How many deliveries a worker claims at once for each connection it may use: enough that
 /// connections never wait for the store, few enough that a crash leaves little to wait for.
 const CLAIMS_PER_CONNECTION: usize = 16;
-
-/// How many outcomes of each kind there were since the start, for the metrics.
-#[derive(Debug, Default)]
-pub struct Tally {
-    counts: Mutex<HashMap<&'static str, u64>>,
-    last_accepted: AtomicU64,
-}
-
-impl Tally {
-    fn count(&self, outcome: &'static str, now: Instant) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_default() += 1;
-        if outcome == "accepted" {
-            self.last_accepted.store(now.timestamp().unsigned_abs(), Ordering::Relaxed);
-        }
-    }
-
-    /// The counts by outcome.
-    pub fn counts(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|(outcome, count)| (*outcome, *count)).collect()
-    }
-}
 
 /// A worker that empties the queue.
 #[derive(Clone)]
@@ -73,8 +62,14 @@ pub struct Dispatcher {
     pub claim: Duration,
     /// How many letters are under way at once.
     pub connections: usize,
+    /// What the newsroom decides about letters that do not simply arrive.
+    pub rules: Rules,
     /// What became of them.
     pub tally: Arc<Tally>,
+    /// Until when its claims hold.
+    pub tenure: Arc<Tenure>,
+    /// Who is about to hand over.
+    pub handing: Arc<Handing>,
     /// Once this is cancelled no new letter is begun; those under way are brought to their end.
     pub stop: CancellationToken,
 }
@@ -141,12 +136,27 @@ impl Errand for Letters {
             let outcome = match dispatcher.deliver(&delivery).await {
                 Ok(outcome) => outcome,
                 // The store's trouble is not the letter's.
-                Err(error) => Outcome::Deferred(format!("not composed: {error}")),
+                Err(error) => Outcome::Deferred(format!("not composed: {error}").into()),
             };
             let now = dispatcher.clock.now();
             let jitter = fraction(&*dispatcher.chance);
-            let settlement = settlement(delivery.attempt, delivery.created_at, now, jitter, outcome);
-            let letter = Letter { subscriber: delivery.subscriber.id, attempt: delivery.attempt };
+            let is_dead = names_a_dead_address(&outcome);
+            let settlement = dispatcher.rules.settlement(
+                delivery.kind,
+                delivery.attempt,
+                delivery.created_at,
+                now,
+                jitter,
+                outcome,
+            );
+            let letter = Letter {
+                subscriber: delivery.subscriber.id,
+                domain: delivery.subscriber.address.domain().to_owned(),
+                edition: delivery.edition,
+                attempt: delivery.attempt,
+                queued: delivery.created_at,
+                is_dead,
+            };
             // That a mail server is down is the relay's to know: each letter is told so by itself.
             ((delivery.id, settlement, letter), true)
         }
@@ -172,14 +182,20 @@ impl Errand for Letters {
 /// What is told of a letter when it is settled.
 struct Letter {
     subscriber: SubscriberId,
+    domain: String,
+    edition: Option<EditionId>,
     attempt: Attempt,
+    queued: Instant,
+    /// Its address is none.
+    is_dead: bool,
 }
 
 impl Dispatcher {
     /// Works until nothing is due, or until it is asked to stop. A wake-up makes it look again.
     /// Returns how many deliveries were settled.
     pub async fn run(&self, wake: &Notify) -> Result<usize, DispatchError> {
-        if self.store.oldest_due(self.clock.now()).await?.is_none() {
+        if self.store.oldest_due(self.clock.now()).await?.is_none() || rests(&self.store, &self.tally).await?
+        {
             return Ok(0);
         }
         let keeper = self.keep_claims();
@@ -200,9 +216,10 @@ impl Dispatcher {
         keeper.spawn(async move {
             loop {
                 tokio::time::sleep(dispatcher.claim / 3).await;
-                let held = dispatcher.store.extend_claims(&dispatcher.worker, dispatcher.claim_end()).await;
-                if let Err(error) = held {
-                    tracing::warn!(%error, "claims not renewed");
+                let (now, until) = (dispatcher.clock.now(), dispatcher.claim_end());
+                match dispatcher.store.extend_claims(&dispatcher.worker, until).await {
+                    Ok(_) => dispatcher.tenure.renew(until, now),
+                    Err(error) => tracing::warn!(%error, "claims not renewed"),
                 }
             }
         });
@@ -210,6 +227,12 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Outcome, StoreError> {
+        if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
+            return Ok(Outcome::Deferred("its claim has ended".into()));
+        }
+        if delivery.was_handed && self.rules.holds(delivery.kind) {
+            return Ok(Outcome::Uncertain("the program ended while this letter was handed over".into()));
+        }
         let reader = &delivery.subscriber;
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => notice_letter(&self.store, &self.desk, delivery).await,
@@ -221,19 +244,20 @@ impl Dispatcher {
                 if let Some(outcome) = self.refused(&reader.address).await? {
                     return Ok(outcome);
                 }
-                let letter = edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await;
-                letter.map(|message| (message, reader.address.clone()))
+                edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await
             }
         };
         Ok(match letter {
-            Ok((message, to)) => match self.refused(&to).await? {
+            Ok(written) => match self.refused(&written.to).await? {
                 Some(outcome) => outcome,
-                None => self.hand_over(message, to).await,
+                None => self.hand_over(delivery, written).await?,
             },
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
+            // Held while a worker had it: it waits parked, and is due again once it is released.
+            Err(LetterError::Held) => Outcome::Deferred("the edition is held".into()),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
-            Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}")),
+            Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}").into()),
         })
     }
 
@@ -244,14 +268,25 @@ impl Dispatcher {
         Ok(suppressed.then(|| Outcome::Suppressed(why.to_owned())))
     }
 
-    async fn hand_over(&self, message: Message, to: EmailAddress) -> Outcome {
+    async fn hand_over(&self, delivery: &ClaimedDelivery, written: Written) -> Result<Outcome, StoreError> {
+        let Written { message, to, articles } = written;
+        if self.rules.holds(delivery.kind)
+            && !self.handing.note(&self.store, &self.worker, delivery.id, self.clock.now()).await?
+        {
+            return Ok(Outcome::Deferred("its claim has ended".into()));
+        }
         let parcel = Parcel {
             envelope_from: self.desk.sender.address.clone(),
             to,
+            delivery: Some(delivery.id),
             message_id: message.message_id,
             bytes: message.bytes,
         };
-        self.relay.hand_over(&parcel).await
+        let outcome = self.relay.hand_over(&parcel).await;
+        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles) {
+            self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await?;
+        }
+        Ok(outcome)
     }
 
     /// Writes down what became of letters, all in one transaction.
@@ -259,6 +294,7 @@ impl Dispatcher {
         let now = self.clock.now();
         let (settlements, letters): (Vec<(DeliveryId, Settlement)>, Vec<Letter>) =
             done.into_iter().map(|(id, settlement, letter)| ((id, settlement), letter)).unzip();
+        let mut refused = BTreeSet::new();
         let ours = self.store.settle_deliveries(&self.worker, &settlements, now).await?;
         for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
             let (word, reply) = match settlement {
@@ -268,14 +304,37 @@ impl Dispatcher {
                 Settlement::Suppressed(reply) => ("suppressed", reply),
                 Settlement::Uncertain { reply, .. } => ("uncertain", reply),
             };
-            self.tally.count(word, now);
+            self.tally.count(word);
+            match settlement {
+                Settlement::Accepted(_) => self.tally.accepted(letter.queued, now),
+                Settlement::Deferred { .. } => self.tally.deferred(&letter.domain),
+                Settlement::Bounced(_) => refused.extend(letter.edition),
+                Settlement::Suppressed(_) | Settlement::Uncertain { .. } => {}
+            }
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
-            if let Settlement::Bounced(reply) = settlement
-                && names_a_dead_address(reply)
-            {
+            if letter.is_dead {
                 self.store.mark_bounced(letter.subscriber, now).await?;
             }
+        }
+        for edition in refused {
+            self.look_at(edition, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops an edition of which too much is refused. Once: who lets it go on has decided.
+    async fn look_at(&self, edition: EditionId, now: Instant) -> Result<(), StoreError> {
+        let figures = self.store.edition_figures(edition).await?;
+        if figures.was_stopped || !self.rules.breaker.stops(figures.accepted, figures.bounced) {
+            return Ok(());
+        }
+        let answered = figures.accepted + figures.bounced;
+        let why = format!("{} of {answered} letters were refused", figures.bounced);
+        if self.store.hold_edition(edition, &why, now).await? && self.store.note_stop(edition, now).await? {
+            tracing::error!(edition.id = %edition, refused = figures.bounced, answered,
+                "an edition is stopped, too many of its letters are refused; `bantin digest failures {edition}` \
+                 tells why, `bantin digest release {edition}` lets it go on");
         }
         Ok(())
     }
@@ -286,55 +345,36 @@ impl Dispatcher {
     }
 }
 
-/// What a try's outcome means for the delivery.
-fn settlement(attempt: Attempt, since: Instant, now: Instant, jitter: f64, outcome: Outcome) -> Settlement {
-    let next = || MAIL_BACKOFF.delay(attempt, since, now, jitter).map(|delay| now + delay);
-    match outcome {
-        Outcome::Accepted(reply) => Settlement::Accepted(reply),
-        Outcome::Refused(reply) => Settlement::Bounced(reply),
-        Outcome::Suppressed(why) => Settlement::Suppressed(why),
-        Outcome::Deferred(reply) => match next() {
-            Some(next) => Settlement::Deferred { reply, next },
-            None => Settlement::Bounced(format!("given up after five days: {reply}")),
-        },
-        // The same letter under the same Message-ID is harmless where it did arrive.
-        Outcome::Uncertain(reply) => Settlement::Uncertain { reply, next: next() },
+/// Whether nothing is cut and mailed because the store is a copy of one that mails elsewhere.
+pub async fn rests(store: &Store, tally: &Tally) -> Result<bool, StoreError> {
+    let is_copy = store.is_copy().await?;
+    if tally.pause(is_copy) {
+        if is_copy {
+            tracing::error!("mail rests: this store is a copy or was moved; `bantin adopt` tells it to mail");
+        } else {
+            tracing::info!("this store mails again");
+        }
     }
+    Ok(is_copy)
 }
 
-/// Whether a refusal says that the mailbox does not exist (RFC 3463 §3.2: 5.1.1 bad mailbox,
-/// 5.1.2 bad system, 5.1.6 moved, 5.1.10 null MX). A refusal of our own policy (5.7.x), size or a
-/// full mailbox is no reason to give a reader up.
-fn names_a_dead_address(reply: &str) -> bool {
-    reply.split_whitespace().any(|word| matches!(word, "5.1.1" | "5.1.2" | "5.1.6" | "5.1.10"))
+/// Whether it was refused because the mailbox does not exist.
+fn names_a_dead_address(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(reply) if reply.status.is_some_and(StatusCode::names_a_dead_address))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settled(attempt: i64, days: i64, outcome: Outcome) -> Settlement {
-        let since = Instant::default();
-        settlement(Attempt(attempt), since, since + chrono::Duration::days(days), 0.0, outcome)
-    }
-
-    #[test]
-    fn a_deferred_letter_is_tried_for_five_days() {
-        let deferred = || Outcome::Deferred("451 4.3.0 later".into());
-        assert!(matches!(settled(1, 0, deferred()), Settlement::Deferred { .. }));
-        assert!(matches!(settled(30, 6, deferred()), Settlement::Bounced(_)));
-    }
-
-    #[test]
-    fn doubt_is_told_and_tried_again_under_the_same_id() {
-        let doubt = settled(1, 0, Outcome::Uncertain("lost".into()));
-        assert!(matches!(doubt, Settlement::Uncertain { next: Some(_), .. }));
-    }
+    use crate::domain::Reply;
 
     #[test]
     fn only_a_dead_address_ends_a_reader() {
-        assert!(names_a_dead_address("550 5.1.1 no such user"));
-        assert!(!names_a_dead_address("550 5.7.1 blocked by policy"));
-        assert!(!names_a_dead_address("552 5.2.2 mailbox full"));
+        let said = |status: &str| Reply { status: status.parse().ok(), ..Reply::default() };
+        assert!(names_a_dead_address(&Outcome::Refused(said("5.1.1"))));
+        assert!(!names_a_dead_address(&Outcome::Deferred(said("5.1.1"))));
+        for other in ["5.7.1", "5.2.2", ""] {
+            assert!(!names_a_dead_address(&Outcome::Refused(said(other))), "{other}");
+        }
     }
 }

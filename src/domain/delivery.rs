@@ -1,4 +1,4 @@
-use super::Backoff;
+use super::{Backoff, Reply};
 use chrono::Duration;
 
 /// What a mail is for. Mail that somebody waits for overtakes digests.
@@ -83,13 +83,13 @@ pub struct Attempt(pub i64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The next mail server took it; its words.
-    Accepted(String),
+    Accepted(Reply),
     /// It asked to come again (4xx, or no connection); its words.
-    Deferred(String),
+    Deferred(Reply),
     /// It refused for good (5xx); its words.
-    Refused(String),
+    Refused(Reply),
     /// The text went out and no answer came back; what is known.
-    Uncertain(String),
+    Uncertain(Reply),
     /// It was not handed over, and why it never will be.
     Suppressed(String),
 }

@@ -34,6 +34,8 @@ pub struct Digest {
     pub max_articles: usize,
     /// Whether its editions stand in the public archive.
     pub archive: bool,
+    /// Whether each edition waits for a person before it goes out.
+    pub review: bool,
 }
 
 /// How far back a new subscription reaches at least: whoever confirms at ten finds in the first mail
@@ -93,6 +95,7 @@ mod tests {
             template: Slug::parse("digest").unwrap(),
             max_articles: 30,
             archive: true,
+            review: false,
         }
     }
 

@@ -45,8 +45,8 @@ pub async fn public(State(app): State<AppState>, Path(id): Path<String>, visitor
     let made = async {
         let id = id.parse().map(EditionId).map_err(|_| Problem::NotFound)?;
         let found = public_edition(&app.store, &app.desk, id).await?;
-        let (edition, articles) = found.ok_or(Problem::NotFound)?;
-        let sections: Vec<EditionSection<'_>> = in_sections(&app.desk, &articles)
+        let issue = found.ok_or(Problem::NotFound)?;
+        let sections: Vec<EditionSection<'_>> = in_sections(&app.desk, &issue)
             .into_iter()
             .map(|section| EditionSection {
                 title: section.title,
@@ -54,7 +54,9 @@ pub async fn public(State(app): State<AppState>, Path(id): Path<String>, visitor
                 articles: section.articles,
             })
             .collect();
-        Ok::<_, Problem>(page::edition(&visitor.desk(&app), &link(&app, &edition), &sections)?)
+        let lead: Vec<&str> = issue.lead.iter().flat_map(|lead| lead.paragraphs()).collect();
+        let link = link(&app, &issue.edition);
+        Ok::<_, Problem>(page::edition(&visitor.desk(&app), &link, &lead, &sections)?)
     };
     answered(&app, &visitor, made.await)
 }

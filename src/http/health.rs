@@ -1,6 +1,8 @@
 //! Whether the program lives, whether it can work, and what it counted.
 
 use super::AppState;
+use super::mail_gauges::MailGauges;
+use crate::dispatch::Tally;
 use crate::domain::DeliveryState;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -117,10 +119,12 @@ pub struct Health {
     rendered: Gauge,
     lag: Gauge,
     hub: HubGauges,
+    mail: MailGauges,
 }
 
-impl Default for Health {
-    fn default() -> Self {
+impl Health {
+    /// With nothing counted yet, and what the dispatch counts.
+    pub fn new(tally: &Tally) -> Self {
         let mut registry = Registry::with_prefix("bantin");
         let health = Self {
             registry: Mutex::default(),
@@ -135,8 +139,10 @@ impl Default for Health {
             rendered: Gauge::default(),
             lag: Gauge::default(),
             hub: HubGauges::default(),
+            mail: MailGauges::default(),
         };
         health.hub.register(&mut registry);
+        health.mail.register(&mut registry, tally);
         registry.register("http_answers", "Answers by route and status", health.answers.clone());
         registry.register_with_unit(
             "http_answer_duration",
@@ -272,6 +278,7 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
         health.lag.set(oldest.map_or(0, |oldest| (now - oldest).num_seconds()));
     }
     health.hub.read(&app).await;
+    health.mail.read(&app).await;
     let mut text = String::new();
     let registry = health.registry.lock().unwrap_or_else(PoisonError::into_inner);
     if encode(&mut text, &registry).is_err() {

@@ -13,6 +13,7 @@ mod forms;
 mod health;
 mod leaving;
 mod limiter;
+mod mail_gauges;
 mod mailbox;
 mod moved;
 mod pages;

@@ -1,9 +1,11 @@
 //! One edition of a digest, as one reader gets it.
 
 use super::fitting::{Fit, fit, shares};
-use super::views::{ArticleView, Frame, SectionView, bare_slashes, is_web, written};
+use super::views::{ArticleView, Frame, SectionView, bare_slashes, foreign, is_web, written};
 use super::{ComposeError, Letterhead, Links, Message, Recipient, check_link, envelope, headers};
-use crate::domain::{Article, Digest, EditionId, Instant, Slot, Slug, SubscriberId, clean_line, excerpt};
+use crate::domain::{
+    Article, Digest, EditionId, Instant, Language, Lead, Slot, Slug, SubscriberId, clean_line, excerpt,
+};
 use serde::Serialize;
 
 /// Mail programs show some 40 characters of a subject on a phone and 90 on a desk.
@@ -20,6 +22,8 @@ pub struct EditionLetter<'a> {
     pub slot: Slot,
     /// The edition's cut: the `Date` header, so that a retry is byte-identical.
     pub composed_at: Instant,
+    /// What the editor says above the articles.
+    pub lead: Option<&'a Lead>,
     /// The articles, each in one section only.
     pub sections: Vec<Section<'a>>,
     /// How many articles are due to this reader, also those that are not in `sections`.
@@ -65,6 +69,10 @@ struct EditionView<'a> {
     /// The first headline, cut so that the subject stays short.
     headline: String,
     preheader: String,
+    /// The editor's words, by paragraphs.
+    lead: Vec<&'a str>,
+    /// Their language, where that is not the mail's.
+    lead_language: Option<String>,
     sections: Vec<SectionView>,
     total: usize,
     slots: u32,
@@ -80,6 +88,7 @@ struct Draft<'a> {
     head: &'a Letterhead<'a>,
     letter: &'a EditionLetter<'a>,
     links: &'a Links,
+    language: Language,
     frame: Frame,
     sections: Vec<(SectionView, Vec<ArticleView>)>,
     count: usize,
@@ -113,7 +122,8 @@ impl<'a> Draft<'a> {
             return Err(ComposeError::Empty);
         }
         let frame = Frame::new(head, to.language, to.zone, &to.address.to_string());
-        let mut draft = Self { head, letter, links: &to.links, frame, sections, count };
+        let mut draft =
+            Self { head, letter, links: &to.links, language: to.language, frame, sections, count };
         draft.frame.subject = draft.subject()?;
         Ok(draft)
     }
@@ -148,7 +158,10 @@ impl<'a> Draft<'a> {
         let shown = fit.articles.min(self.count);
         let total = self.letter.total.max(self.count);
         let headlines = sections.iter().flat_map(|s| &s.articles).skip(1).map(|a| a.title.as_str());
-        let preheader = headlines.take(4).collect::<Vec<_>>().join(" · ");
+        let preheader = match self.letter.lead {
+            Some(lead) => lead.as_str().to_owned(),
+            None => headlines.take(4).collect::<Vec<_>>().join(" · "),
+        };
         let more_url = match (&self.links.browser, self.letter.sections.as_slice()) {
             (Some(browser), _) => browser.clone(),
             (None, [only]) => only.page_url.clone(),
@@ -163,6 +176,8 @@ impl<'a> Draft<'a> {
             date: written(self.letter.slot.0),
             headline,
             preheader: excerpt(&preheader, PREHEADER_CHARS),
+            lead: self.letter.lead.map(|lead| lead.paragraphs().collect()).unwrap_or_default(),
+            lead_language: foreign(&self.head.publication.language, self.language),
             sections,
             total,
             slots: self.letter.slots,

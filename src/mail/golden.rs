@@ -280,6 +280,9 @@ fn five_hundred_articles_stay_below_100_kb() {
 fn both_parts_say_the_same() {
     for sample in samples().iter().filter(|s| s.name != "hostile") {
         let (text, html) = bodies(&edition(sample));
+        for paragraph in sample.lead.iter().flat_map(|lead| lead.paragraphs()) {
+            assert!(text.contains(paragraph) && html.contains(&format!(">{paragraph}</p>")), "{paragraph}");
+        }
         for (_, _, articles) in &sample.sections {
             for article in articles {
                 let link = article.link(&sample.publication);
@@ -304,6 +307,17 @@ fn an_article_without_address_or_byline_still_reads_well() {
     assert!(text.contains(own) && html.contains(own));
     assert!(text.contains("\r\n  06:27, 23/11/2026\r\n"), "{text}");
     assert!(!text.contains("·  ") && !html.contains("> · "));
+}
+
+#[test]
+fn the_editors_words_come_before_the_first_section_and_behind_the_subject() {
+    let sample = sample("lead");
+    let (text, html) = bodies(&edition(&sample));
+    for (part, section) in [(&text, "== Xây dựng Đảng"), (&html, "<h2")] {
+        assert!(part.find("Chào buổi sáng,").unwrap() < part.find(section).unwrap());
+    }
+    assert!(html.contains("mso-hide:all\">Chào buổi sáng, Cây cầu"), "it is what lists of mails show");
+    assert!(sample.in_full(&templates(), &digest()).unwrap().contains(">Chào buổi sáng,</p>"));
 }
 
 #[test]

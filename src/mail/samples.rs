@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::{
     Article, ArticleId, ArticleState, Digest, DigestFeeds, EditionId, EmailAddress, Image, Instant, Language,
-    LanguageTag, NoticeKind, OptInId, Publication, SafeHtml, Schedule, Secret, Slot, Slug, Source,
+    LanguageTag, Lead, NoticeKind, OptInId, Publication, SafeHtml, Schedule, Secret, Slot, Slug, Source,
     SubscriberId, WebUrl, from_micros,
 };
 use crate::wording::{TemplateFault, Templates};
@@ -31,6 +31,8 @@ pub struct Sample {
     pub address: EmailAddress,
     /// The digest.
     pub digest: Digest,
+    /// What the editor says above the articles.
+    pub lead: Option<Lead>,
     /// Section title, slug and articles.
     pub sections: Vec<(String, Slug, Vec<Article>)>,
     /// How many articles are due.
@@ -66,6 +68,7 @@ impl Sample {
             digest: &digest,
             slot: Slot(at(0)),
             composed_at: at(2),
+            lead: self.lead.as_ref(),
             sections: self
                 .sections
                 .iter()
@@ -215,7 +218,16 @@ pub fn samples() -> Vec<Sample> {
         publication: Publication { contact: None, ..ordinary.publication.clone() },
         ..ordinary.clone()
     };
-    vec![ordinary.clone(), english, single, crowded(&ordinary), hostile(&ordinary)]
+    let led = Sample {
+        name: "lead",
+        lead: Lead::parse(
+            "Chào buổi sáng,\n\nCây cầu mà cù lao chờ suốt hai mươi tháng đã thông xe; tòa soạn có mặt từ 4 giờ \
+             để ghi lại chuyến phà cuối cùng. Cuối tuần này mời bạn đọc gửi ảnh bến phà cũ về tòa soạn.",
+        )
+        .ok(),
+        ..ordinary.clone()
+    };
+    vec![ordinary.clone(), english, single, led, crowded(&ordinary), hostile(&ordinary)]
 }
 
 fn ordinary() -> Sample {
@@ -288,7 +300,9 @@ fn ordinary() -> Sample {
             template: slug("digest"),
             max_articles: 30,
             archive: true,
+            review: false,
         },
+        lead: None,
         sections: vec![
             ("Xây dựng Đảng".to_owned(), slug("xay-dung-dang"), vec![bridge, branch, own_page]),
             ("Kinh tế".to_owned(), slug("kinh-te"), vec![shrimp, rice]),
@@ -337,6 +351,7 @@ fn hostile(ordinary: &Sample) -> Sample {
         publication: Publication { title: HEADER.to_owned(), ..ordinary.publication.clone() },
         sender: Sender { name: format!("{HEADER}\", <x@y.vn>"), ..ordinary.sender.clone() },
         digest: Digest { title: format!("{HEADER}{script}"), ..ordinary.digest.clone() },
+        lead: Lead::parse(&format!("{script}\n\n{HEADER}\r\n.\r\n{}", "ế".repeat(3_000))).ok(),
         sections: vec![
             (HEADER.to_owned(), slug("a"), vec![endless, nameless]),
             (script.to_owned(), slug("b"), vec![dotted]),

@@ -187,7 +187,8 @@ pub(super) fn written(instant: Instant) -> i64 {
     micros(instant).clamp(YEARS.0, YEARS.1)
 }
 
-fn foreign(tag: &LanguageTag, language: Language) -> Option<String> {
+/// A text's language, where it is not the mail's.
+pub(super) fn foreign(tag: &LanguageTag, language: Language) -> Option<String> {
     let same = tag.as_str().split('-').next().is_some_and(|p| p.eq_ignore_ascii_case(language.code()));
     (!same).then(|| tag.to_string())
 }

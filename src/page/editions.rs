@@ -78,10 +78,11 @@ struct SectionRow {
     articles: Vec<Card>,
 }
 
-/// `/editions/{id}`: what a digest brought, for everybody.
+/// `/editions/{id}`: what a digest brought, for everybody, below the editor's words.
 pub fn edition(
     desk: &Desk<'_>,
     edition: &EditionLink,
+    lead: &[&str],
     sections: &[EditionSection<'_>],
 ) -> Result<String, TemplateFault> {
     let rows: Vec<SectionRow> = sections
@@ -98,6 +99,7 @@ pub fn edition(
         title => edition.title.as_str(),
         slot => micros(edition.slot),
         total => edition.articles,
+        lead => Serde(lead),
         feed => Serde(feed.listed(desk)),
         sections => Serde(rows),
     };

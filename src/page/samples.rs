@@ -292,7 +292,8 @@ impl Samples {
             slot: from_micros(AT),
             articles: self.articles.len() as u64,
         };
-        edition(desk, &link, &sections)
+        let lead = self.text("Chào buổi sáng! Hôm nay có nhiều tin vui.");
+        edition(desk, &link, &[&lead], &sections)
     }
 
     fn letters(&self) -> Vec<LetterHead> {

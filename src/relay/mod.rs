@@ -22,7 +22,7 @@ pub use rehearsal::Rehearsal;
 pub use smtp::{SmtpOptions, SmtpRelay, Timeouts};
 pub use url::{MailUrl, MailUrlError, SmtpUrl, TlsPolicy};
 
-use crate::domain::{EmailAddress, Outcome};
+use crate::domain::{DeliveryId, EmailAddress, Outcome};
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 /// What a relay gives back: a future that any worker can drive.
@@ -35,6 +35,9 @@ pub struct Parcel {
     pub envelope_from: EmailAddress,
     /// The one reader it goes to. One to a transaction: a refusal then concerns nobody else.
     pub to: EmailAddress,
+    /// Which delivery it is; none where it is a letter to try things out. Reports of bounces repeat it
+    /// (RFC 3461 §4.4).
+    pub delivery: Option<DeliveryId>,
     /// Its Message-ID, the same in every try.
     pub message_id: String,
     /// Header and body, ready to be sent.

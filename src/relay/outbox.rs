@@ -96,8 +96,8 @@ impl Relay for Outbox {
         Box::pin(async move {
             let name = Self::file_name(&parcel.message_id);
             match self.keep(name.clone(), parcel.bytes.clone()).await {
-                Ok(()) => Outcome::Accepted(format!("kept in the outbox as {name}")),
-                Err(e) => Outcome::Deferred(self.trouble(&e)),
+                Ok(()) => Outcome::Accepted(format!("kept in the outbox as {name}").into()),
+                Err(e) => Outcome::Deferred(self.trouble(&e).into()),
             }
         })
     }
@@ -202,6 +202,7 @@ mod tests {
         Parcel {
             envelope_from: "tin@bao.vn".parse().unwrap(),
             to: "an@doc.vn".parse().unwrap(),
+            delivery: None,
             message_id: message_id.to_owned(),
             bytes: text.as_bytes().to_vec(),
         }

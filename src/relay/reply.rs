@@ -1,4 +1,4 @@
-use crate::domain::{Outcome, clean_line, excerpt};
+use crate::domain::{Outcome, Reply, StatusCode, clean_line, excerpt};
 use lettre::transport::smtp::{Error, response::Response};
 use std::{error::Error as _, fmt, time::Duration};
 
@@ -79,12 +79,22 @@ impl Fault {
         }
     }
 
+    fn reply(&self, step: Step) -> Reply {
+        let words = self.told(step);
+        match self {
+            Self::Said { code, words: said } => {
+                Reply { code: Some(*code), status: status_in(*code, said), words }
+            }
+            _ => words.into(),
+        }
+    }
+
     /// What it means for the parcel.
     ///
     /// A 5xx refuses the parcel only where it speaks of it: before MAIL, and where it asks for a
     /// password (RFC 4954 §6), it speaks of us, and no reader shall bounce for that.
     pub(super) fn outcome(&self, step: Step) -> Outcome {
-        let told = self.told(step);
+        let told = self.reply(step);
         match self {
             Self::Said { code: 530 | 534 | 535 | 538, .. } => Outcome::Deferred(told),
             Self::Said { code: 500.., .. } if step >= Step::Mail => Outcome::Refused(told),
@@ -100,7 +110,18 @@ impl Fault {
     }
 }
 
-/// The words of an answer, in one line: code, enhanced code, text.
+/// An answer in one line: code, enhanced code, text.
+pub(super) fn reply(response: &Response) -> Reply {
+    let (code, words) = (response.code().into(), words(response));
+    Reply { code: Some(code), status: status_in(code, &words[3..]), words }
+}
+
+/// The enhanced code that a text begins with, where it fits its reply (RFC 2034 §4).
+fn status_in(code: u16, text: &str) -> Option<StatusCode> {
+    let status: StatusCode = text.split_whitespace().next()?.parse().ok()?;
+    (u16::from(status.class) == code / 100).then_some(status)
+}
+
 pub(super) fn words(response: &Response) -> String {
     let text: Vec<&str> = response.message().collect();
     loggable(&format!("{} {}", response.code(), text.join(" ")))

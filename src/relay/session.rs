@@ -1,6 +1,6 @@
 use super::{
     Parcel, SmtpUrl, Timeouts, TlsPolicy,
-    reply::{Fault, Step, loggable, words},
+    reply::{Fault, Step, loggable, reply, words},
     url::is_loopback,
     wire::Wire,
 };
@@ -220,7 +220,7 @@ impl Session {
     /// Hands over one parcel; `text` is its message with every line ended.
     pub(super) async fn transact(&mut self, parcel: &Parcel, text: &[u8], timeouts: &Timeouts) -> Settled {
         let (outcome, usable, was_dead) = match self.converse(parcel, text, timeouts).await {
-            Ok(accepted) => (Outcome::Accepted(words(&accepted)), true, false),
+            Ok(accepted) => (Outcome::Accepted(reply(&accepted)), true, false),
             Err((step, fault)) => {
                 let cut = matches!(fault, Fault::Lost(_)) && step < Step::Text;
                 // The farewell of a server that was tired of waiting lies before our MAIL's answer.

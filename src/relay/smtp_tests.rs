@@ -3,6 +3,7 @@ use super::super::{
     server::{Act, Encryption, Server, authority},
 };
 use super::*;
+use crate::domain::Reply;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,6 +15,7 @@ fn parcel(text: &str) -> Parcel {
     Parcel {
         envelope_from: "tin+1@bao.vn".parse().unwrap(),
         to: "an@doc.vn".parse().unwrap(),
+        delivery: None,
         message_id: "<1@bao.vn>".into(),
         bytes: text.as_bytes().to_vec(),
     }
@@ -145,7 +147,10 @@ async fn every_answer_at_every_step_has_its_outcome() {
 async fn the_words_of_the_server_are_kept_without_addresses() {
     let server = Server::start(Encryption::None, |_, _| None).await;
     let relay = relay(&server, patient());
-    assert_eq!(relay.hand_over(&small()).await, Outcome::Accepted("250 2.0.0 queued as 1 for <…>".into()));
+    assert_eq!(
+        relay.hand_over(&small()).await,
+        Outcome::Accepted(reply(250, "2.0.0", "250 2.0.0 queued as 1 for <…>"))
+    );
     assert_eq!(
         server.commands()[1..],
         ["EHLO mail.bao.vn", "MAIL FROM:<tin+1@bao.vn>", "RCPT TO:<an@doc.vn>", "DATA"]
@@ -155,7 +160,7 @@ async fn the_words_of_the_server_are_kept_without_addresses() {
     let relay = self::relay(&refusing, patient());
     assert_eq!(
         relay.hand_over(&small()).await,
-        Outcome::Refused("550 5.1.1 <…>: unknown (at RCPT TO)".into())
+        Outcome::Refused(reply(550, "5.1.1", "550 5.1.1 <…>: unknown (at RCPT TO)"))
     );
     assert_eq!(refusing.commands().last().unwrap(), "RSET");
 }
@@ -291,7 +296,7 @@ async fn what_is_required_and_not_offered_defers_with_the_reason() {
     else {
         panic!("not deferred")
     };
-    assert!(told.contains("does not offer STARTTLS"), "{told}");
+    assert!(told.words.contains("does not offer STARTTLS"), "{told}");
     assert!(!server.commands().iter().any(|c| c.starts_with("MAIL")));
 }
 
@@ -372,4 +377,8 @@ fn a_name_to_greet_with_is_no_command() {
     for name in ["", "a b", "a\r\nMAIL FROM:<x@y.vn>", "<x>"] {
         assert!(hello_name(name.into()).is_err(), "{name:?}");
     }
+}
+
+fn reply(code: u16, status: &str, words: &str) -> Reply {
+    Reply { code: Some(code), status: status.parse().ok(), words: words.into() }
 }

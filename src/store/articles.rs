@@ -7,9 +7,9 @@ use super::labels::{label_feeds, labels_of_articles};
 use super::searches::search_feeds_of_articles;
 use super::sequence::{advance_sequence, hold_sequence};
 use super::statement::{damaged, fetch_about};
-use super::{Store, StoreError};
+use super::{Engine, Store, StoreError};
 use crate::domain::{Article, ArticleId, ArticleState, FeedKey, Instant, from_micros, micros};
-use sqlx::{AnyConnection, Row};
+use sqlx::{Any, AnyConnection, Row, Transaction};
 use std::collections::{BTreeSet, HashMap};
 
 /// Which articles a list shows.
@@ -154,20 +154,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut tx = self.write().await?;
-        hold_sequence(&mut tx, self.engine()).await?;
-        let due: Vec<i64> = sqlx::query_scalar(DUE).bind(micros(now)).fetch_all(&mut *tx).await?;
-        let text = "SELECT n, id, state, published_at, updated_at, withdrawn_at, mailable FROM articles \
-            WHERE n IN ({keys}) ORDER BY published_at, n";
-        let mut released: Vec<(Standing, ArticleId)> = Vec::with_capacity(due.len());
-        for row in fetch_about(&mut tx, text, &[], &due).await? {
-            let standing = Standing::of_row(&row)?;
-            let id: String = row.try_get("id")?;
-            let id = id.parse().map_err(|_| damaged("articles", standing.n, id))?;
-            released.push((standing, id));
-        }
-        released.sort_by_key(|(standing, _)| (standing.published, standing.n));
-        let (standings, ids): (Vec<Standing>, Vec<ArticleId>) = released.into_iter().unzip();
-        bring_out(&mut tx, &standings, now).await?;
+        let ids = release_embargoes(&mut tx, self.engine(), now).await?;
         tx.commit().await?;
         Ok(ids)
     }
@@ -180,6 +167,29 @@ impl Store {
                 .await?;
         Ok(next.map(from_micros))
     }
+}
+
+/// Lets the articles appear whose embargo ends until an instant.
+pub(super) async fn release_embargoes(
+    tx: &mut Transaction<'static, Any>,
+    engine: Engine,
+    now: Instant,
+) -> Result<Vec<ArticleId>, StoreError> {
+    hold_sequence(tx, engine).await?;
+    let due: Vec<i64> = sqlx::query_scalar(DUE).bind(micros(now)).fetch_all(&mut **tx).await?;
+    let text = "SELECT n, id, state, published_at, updated_at, withdrawn_at, mailable FROM articles \
+        WHERE n IN ({keys}) ORDER BY published_at, n";
+    let mut released: Vec<(Standing, ArticleId)> = Vec::with_capacity(due.len());
+    for row in fetch_about(tx, text, &[], &due).await? {
+        let standing = Standing::of_row(&row)?;
+        let id: String = row.try_get("id")?;
+        let id = id.parse().map_err(|_| damaged("articles", standing.n, id))?;
+        released.push((standing, id));
+    }
+    released.sort_by_key(|(standing, _)| (standing.published, standing.n));
+    let (standings, ids): (Vec<Standing>, Vec<ArticleId>) = released.into_iter().unzip();
+    bring_out(tx, &standings, now).await?;
+    Ok(ids)
 }
 
 impl Standing {

@@ -1,5 +1,6 @@
 use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
+use super::outcomes::{burn_kept_letters, count_outcomes};
 use super::statement::damaged;
 use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
 use super::{Engine, Store, StoreError};
@@ -8,6 +9,7 @@ use crate::domain::{
     from_micros, micros,
 };
 use sqlx::{Any, Row, Transaction};
+use std::collections::BTreeMap;
 
 /// A mail that one worker may send, until its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,10 @@ pub struct ClaimedDelivery {
     pub doubted: bool,
     /// When it was queued.
     pub created_at: Instant,
+    /// Until when it is the worker's, unless he says that he lives.
+    pub claimed_until: Instant,
+    /// Whether a worker that was never heard of again may have sent it.
+    pub was_handed: bool,
     /// To whom.
     pub subscriber: Subscriber,
     /// Which edition, where it is one.
@@ -71,13 +77,13 @@ impl Settlement {
 /// RFC 5321 §4.5.3.1.5 allows 512 bytes a reply line; a reply may have several.
 const REPLY_CHARS: usize = 1_000;
 
-/// Whom mail overtakes: confirmations before editions.
+/// Whom mail overtakes: confirmations before editions. What is held has a higher number.
 const URGENCIES: [i64; 2] = [0, 1];
 
 /// One range of deliveries_due, which holds nothing that is settled. Claims that have not ended
 /// and deferred mail lie beyond the range, so a long backlog costs a claim nothing.
 const DUE: &str = concat!(
-    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in,
+    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.handed_at, d.edition, d.opt_in,
         CASE WHEN d.state IN ('claimed', 'uncertain') THEN 1 ELSE d.doubted END AS doubted, ",
     subscriber_columns!(),
     " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
@@ -87,7 +93,7 @@ const DUE: &str = concat!(
 
 /// PostgreSQL has many writers: each passes over what another is just claiming. SQLite has one.
 const DUE_SKIPPING: &str = concat!(
-    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.edition, d.opt_in,
+    "SELECT d.n AS delivery, d.kind, d.attempts, d.created_at AS queued_at, d.handed_at, d.edition, d.opt_in,
         CASE WHEN d.state IN ('claimed', 'uncertain') THEN 1 ELSE d.doubted END AS doubted, ",
     subscriber_columns!(),
     " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
@@ -125,7 +131,7 @@ impl Store {
                 .fetch_all(&mut *transaction)
                 .await?;
             for row in rows {
-                match claimed_of(&row) {
+                match claimed_of(&row, until) {
                     Ok(delivery) => claimed.push(delivery),
                     Err(StoreError::Damaged { .. }) => broken.push(row.try_get::<i64, _>("delivery")?),
                     Err(error) => return Err(error),
@@ -162,7 +168,7 @@ impl Store {
     ) -> Result<Vec<bool>, StoreError> {
         let mut transaction = self.write().await?;
         let mut settled = vec![false; settlements.len()];
-        let mut editions = Vec::new();
+        let mut outcomes = BTreeMap::new();
         // By number, so that two batches never wait for each other in a circle.
         let mut order: Vec<usize> = (0..settlements.len()).collect();
         order.sort_by_key(|at| settlements[*at].0);
@@ -171,7 +177,7 @@ impl Store {
             let (state, next, reply) = settlement.parts();
             let edition = sqlx::query_scalar::<_, Option<i64>>(
                 "UPDATE deliveries SET state = $3, reply = $4, due_at = coalesce($5, due_at),
-                 settled_at = $6, claimed_by = NULL
+                 settled_at = $6, claimed_by = NULL, handed_at = NULL
                  WHERE n = $1 AND claimed_by = $2 AND state = 'claimed' RETURNING edition",
             )
             .bind(id.0)
@@ -183,11 +189,14 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
             settled[at] = edition.is_some();
-            if next.is_none() {
-                editions.extend(edition.flatten());
+            if let Some(edition) = edition.flatten().filter(|_| next.is_none()) {
+                let (accepted, bounced) = outcomes.entry(edition).or_default();
+                *accepted += i64::from(state == DeliveryState::Accepted);
+                *bounced += i64::from(state == DeliveryState::Bounced);
             }
         }
-        complete_editions(&mut transaction, editions, self.engine(), now).await?;
+        count_outcomes(&mut transaction, &outcomes).await?;
+        complete_editions(&mut transaction, outcomes.into_keys().collect(), self.engine(), now).await?;
         transaction.commit().await?;
         Ok(settled)
     }
@@ -249,7 +258,7 @@ pub(super) fn storable_reply(reply: &str) -> String {
     clean_line(reply).chars().take(REPLY_CHARS).collect()
 }
 
-fn claimed_of(row: &sqlx::any::AnyRow) -> Result<ClaimedDelivery, StoreError> {
+fn claimed_of(row: &sqlx::any::AnyRow, until: Instant) -> Result<ClaimedDelivery, StoreError> {
     let id = row.try_get::<i64, _>("delivery")?;
     let kind = row.try_get::<String, _>("kind")?;
     Ok(ClaimedDelivery {
@@ -258,6 +267,8 @@ fn claimed_of(row: &sqlx::any::AnyRow) -> Result<ClaimedDelivery, StoreError> {
         attempt: Attempt(row.try_get::<i64, _>("attempts")? + 1),
         created_at: from_micros(row.try_get("queued_at")?),
         doubted: row.try_get::<i64, _>("doubted")? == 1,
+        claimed_until: until,
+        was_handed: row.try_get::<Option<i64>, _>("handed_at")?.is_some(),
         subscriber: subscriber_of(row)?,
         edition: row.try_get::<Option<i64>, _>("edition")?.map(EditionId),
         opt_in: row.try_get::<Option<i64>, _>("opt_in")?.map(OptInId),
@@ -318,7 +329,8 @@ pub(super) async fn void_everything(
     .bind(micros(now))
     .fetch_all(&mut **transaction)
     .await?;
-    complete_editions(transaction, editions.into_iter().flatten().collect(), engine, now).await
+    complete_editions(transaction, editions.into_iter().flatten().collect(), engine, now).await?;
+    burn_kept_letters(transaction, subscriber).await
 }
 
 /// Queues again what was held back since a reader left: its articles are in the ledger, so no

@@ -20,17 +20,18 @@ pub struct PublicEdition {
 }
 
 /// One probe of editions' key (digest, slot) and a count of each edition's entries. An edition of
-/// which everything was withdrawn is none any more.
+/// which everything was withdrawn is none any more, and one that is held is none yet.
 const NEWEST: &str = "
     SELECT e.n, e.slot, e.cut_at,
         (SELECT count(*) FROM edition_entries x JOIN articles a ON a.n = x.article
-         WHERE x.edition = e.n AND a.state = 'visible') AS out
+         WHERE x.edition = e.n AND x.left_out = 0 AND a.state = 'visible') AS out
     FROM editions e JOIN digests d ON d.n = e.digest
-    WHERE d.slug = $1 AND e.n < $2 ORDER BY e.n DESC LIMIT $3";
+    WHERE d.slug = $1 AND e.n < $2 AND e.held_at IS NULL ORDER BY e.n DESC LIMIT $3";
 
 const ENTRIES: &str = "
     SELECT a.n, x.revision FROM edition_entries x JOIN articles a ON a.n = x.article
-    WHERE x.edition = $1 AND a.state = 'visible' ORDER BY a.published_at DESC, a.n DESC";
+    WHERE x.edition = $1 AND x.left_out = 0 AND a.state = 'visible'
+    ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC";
 
 impl Store {
     /// The newest editions of some digests below a number, the newest first.
@@ -64,8 +65,8 @@ impl Store {
         Ok(found)
     }
 
-    /// What an edition brought, to whomever: as it stood at the cut, the newest first, without
-    /// what was withdrawn since.
+    /// What an edition brought, to whomever: as it stood at the cut, in the editor's order and then the
+    /// newest first, without what was withdrawn since.
     pub async fn public_edition(&self, edition: EditionId) -> Result<Vec<Article>, StoreError> {
         let mut snapshot = self.snapshot().await?;
         let rows = sqlx::query_as::<_, (i64, i64)>(ENTRIES).bind(edition.0).fetch_all(&mut *snapshot).await?;

@@ -1,11 +1,14 @@
 use super::article_rows::{Bodies, articles_at_revision};
 use super::deliveries::state_of;
+use super::editing::{lead_of, places, take_over};
 use super::endpoints::note_edition_event;
+use super::holds::{Hold, hold_if_asked};
+use super::outcomes::forget_kept_letters;
 use super::statement::damaged;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    Article, DeliveryState, EditionId, Frequency, Instant, Plan, Slot, SubscriberId, day_start, from_micros,
-    micros,
+    Article, ArticleId, DeliveryState, EditionId, Frequency, Instant, Lead, Plan, Slot, SubscriberId,
+    day_start, from_micros, micros,
 };
 use chrono_tz::Tz;
 use sqlx::{Any, AnyConnection, Transaction};
@@ -47,6 +50,15 @@ pub enum Turn {
     },
 }
 
+/// For whom a cut is looked at that is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// All its readers.
+    Everybody,
+    /// One of them.
+    One(SubscriberId),
+}
+
 /// A new edition, in figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -85,6 +97,14 @@ pub struct Edition {
     pub cut_at: Instant,
     /// When the last delivery was settled.
     pub completed_at: Option<Instant>,
+    /// Whether it waits for a person.
+    pub held: Option<Hold>,
+    /// When it was released, where it was held before the first letter.
+    pub released_at: Option<Instant>,
+    /// What the editor says above the articles.
+    pub lead: Option<Lead>,
+    /// The articles that the editor put first, in that order.
+    pub placed: Vec<ArticleId>,
     /// How many articles are in it.
     pub articles: u64,
     /// How many deliveries stand where.
@@ -135,12 +155,13 @@ macro_rules! in_changed_feeds {
 /// The ledger's key drops what a subscriber got before, by whatever section, digest or edition.
 /// In the order of that key, in which it is kept; two cuts at once never wait in a circle.
 macro_rules! fill_ledger {
-    ($days:literal) => {
+    ($days:literal, $whom:literal) => {
         concat!(
             "INSERT INTO ledger (subscriber, article, edition)
              SELECT DISTINCT s.subscriber, e.article, CAST($3 AS BIGINT)",
             due!($days),
             in_changed_feeds!(),
+            $whom,
             " ORDER BY 1, 2 ON CONFLICT (subscriber, article) DO NOTHING"
         )
     };
@@ -162,7 +183,11 @@ macro_rules! served {
     };
 }
 
-const FILL_LEDGER: &str = fill_ledger!("$5");
+const FILL_LEDGER: &str = fill_ledger!("$5", "");
+
+const FILL_FOR: &str = fill_ledger!("$5", " AND ($7 = 0 OR s.subscriber = $7)");
+
+const FILL_FOR_ON_POSTGRES: &str = fill_ledger!("CAST($5 AS JSON)", " AND ($7 = 0 OR s.subscriber = $7)");
 
 const MOVE_CURSORS: &str = concat!("UPDATE subscriptions AS s SET cursor = $1 WHERE ", served!("$5"));
 
@@ -175,7 +200,7 @@ const FILL_AND_MOVE: &str = concat!(
             SELECT s.n FROM subscriptions s WHERE ",
     served!("CAST($5 AS JSON)"),
     " FOR NO KEY UPDATE OF s SKIP LOCKED)) ",
-    fill_ledger!("CAST($5 AS JSON)")
+    fill_ledger!("CAST($5 AS JSON)", "")
 );
 
 /// One cut after the other: each counts what the ones before it queued on this day. Readers and
@@ -219,6 +244,7 @@ const IN_EDITION: &str = "
     SELECT a.n, x.revision FROM ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
     WHERE l.edition = $1 AND l.subscriber = $2
       AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND a.state = 'visible'
+      AND x.left_out = 0
       AND ($3 = 0
         OR EXISTS (SELECT 1 FROM subscriptions s JOIN entries e ON e.feed = s.feed AND e.article = l.article
                    WHERE s.subscriber = l.subscriber AND s.ended_at IS NULL)
@@ -226,7 +252,7 @@ const IN_EDITION: &str = "
                            s.ended_at >= (SELECT d.cut_at FROM editions d WHERE d.n = l.edition)
                            OR s.ended_at IS NOT NULL AND EXISTS (
                                SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.article = l.article))))
-    ORDER BY a.published_at DESC, a.n DESC";
+    ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC";
 
 impl Store {
     /// Cuts an edition: freezes its articles, queues one delivery for each reader who may have mail
@@ -238,52 +264,7 @@ impl Store {
     /// meanwhile has a higher one; the newsroom does not wait for a large cut.
     pub async fn cut_edition(&self, wish: &Cutting<'_>, now: Instant) -> Result<CutAnswer, StoreError> {
         let mut transaction = self.write().await?;
-        if self.engine() == Engine::Postgres {
-            sqlx::query(ONE_CUT_AT_A_TIME).execute(&mut *transaction).await?;
-        }
-        let present = publish_sequence(&mut transaction).await?;
-        let Some(plan) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
-            .bind(wish.plan.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-        else {
-            return Ok(CutAnswer::Empty);
-        };
-        if !take_turn(&mut transaction, plan, wish.turn, present).await? {
-            return Ok(CutAnswer::TakenByAnother);
-        }
-        let (changed_after, cut) = match wish.turn {
-            Turn::AtOnce { after, up_to } => (after, up_to),
-            Turn::ByHand | Turn::Planned { .. } => (-1, present),
-        };
-        let edition = sqlx::query_scalar::<_, i64>(
-            "INSERT INTO editions (digest, slot, cut_at, cut, slots) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (digest, slot) DO NOTHING RETURNING n",
-        )
-        .bind(plan)
-        .bind(micros(wish.slot.0))
-        .bind(micros(now))
-        .bind(cut)
-        .bind(i64::from(wish.slots))
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(edition) = edition else {
-            // Somebody cut this slot by hand. The turn is over all the same, or the schedule
-            // would stand still for ever; what is due comes with the next slot.
-            transaction.commit().await?;
-            return Ok(CutAnswer::TakenByAnother);
-        };
-        let days = days(&mut transaction, wish.zone, now).await?;
-        let fill = Filling { cut, plan, edition, now, days, changed_after };
-        let due = match self.engine() {
-            Engine::Sqlite => {
-                let due = fill.run(&mut transaction, FILL_LEDGER).await?;
-                fill.run(&mut transaction, MOVE_CURSORS).await?;
-                due
-            }
-            Engine::Postgres => fill.run(&mut transaction, FILL_AND_MOVE).await?,
-        };
-        let answer = queue_edition(&mut transaction, EditionId(edition), due, now).await?;
+        let answer = cut(&mut transaction, self.engine(), wish, None, now).await?;
         transaction.commit().await?;
         Ok(answer)
     }
@@ -309,14 +290,7 @@ impl Store {
     /// One edition.
     pub async fn edition(&self, id: EditionId) -> Result<Option<Edition>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let row = sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " WHERE e.n = $1"))
-            .bind(id.0)
-            .fetch_optional(&mut *snapshot)
-            .await?;
-        match row {
-            Some(row) => Ok(Some(edition_of(&mut snapshot, row).await?)),
-            None => Ok(None),
-        }
+        edition(&mut snapshot, id).await
     }
 
     /// The newest editions, the newest first.
@@ -334,10 +308,10 @@ impl Store {
         Ok(editions)
     }
 
-    /// What an edition brings to a subscriber, the newest first: as it stood at the cut, also
-    /// after a correction; without what was withdrawn since, and with `still_subscribed` without
-    /// what the reader gets by no subscription any more. Texts are there only where an article
-    /// has no summary, so that [`Article::lead`] works.
+    /// What an edition brings to a subscriber, in the editor's order and then the newest first: as it
+    /// stood at the cut, also after a correction; without what was withdrawn or left out since, and
+    /// with `still_subscribed` without what the reader gets by no subscription any more. Texts are
+    /// there only where an article has no summary, so that [`Article::lead`] works.
     pub async fn edition_articles(
         &self,
         edition: EditionId,
@@ -376,6 +350,64 @@ impl Store {
             .await?;
         with_leads(&mut snapshot, &rows).await
     }
+}
+
+/// Cuts an edition; the caller commits or, where the cut is for somebody to look at (`whom`), takes it
+/// back. What is looked at moves no cursor: no reader waits for it.
+pub(super) async fn cut(
+    transaction: &mut Transaction<'static, Any>,
+    engine: Engine,
+    wish: &Cutting<'_>,
+    whom: Option<Whom>,
+    now: Instant,
+) -> Result<CutAnswer, StoreError> {
+    if engine == Engine::Postgres {
+        sqlx::query(ONE_CUT_AT_A_TIME).execute(&mut **transaction).await?;
+    }
+    let present = publish_sequence(transaction).await?;
+    let Some(plan) = sqlx::query_scalar::<_, i64>("SELECT n FROM digests WHERE slug = $1")
+        .bind(wish.plan.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?
+    else {
+        return Ok(CutAnswer::Empty);
+    };
+    if !take_turn(transaction, plan, wish.turn, present).await? {
+        return Ok(CutAnswer::TakenByAnother);
+    }
+    let (changed_after, cut) = match wish.turn {
+        Turn::AtOnce { after, up_to } => (after, up_to),
+        Turn::ByHand | Turn::Planned { .. } => (-1, present),
+    };
+    let edition = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO editions (digest, slot, cut_at, cut, slots) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (digest, slot) DO NOTHING RETURNING n",
+    )
+    .bind(plan)
+    .bind(micros(wish.slot.0))
+    .bind(micros(now))
+    .bind(cut)
+    .bind(i64::from(wish.slots))
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(edition) = edition else {
+        // Somebody cut this slot by hand. The turn is over all the same, or the schedule
+        // would stand still for ever; what is due comes with the next slot.
+        return Ok(CutAnswer::TakenByAnother);
+    };
+    let days = days(transaction, wish.zone, now).await?;
+    let fill = Filling { cut, plan, edition, now, days, changed_after, whom };
+    let due = match (engine, whom) {
+        (Engine::Sqlite, None) => {
+            let due = fill.run(transaction, FILL_LEDGER).await?;
+            fill.run(transaction, MOVE_CURSORS).await?;
+            due
+        }
+        (Engine::Postgres, None) => fill.run(transaction, FILL_AND_MOVE).await?,
+        (Engine::Sqlite, Some(_)) => fill.run(transaction, FILL_FOR).await?,
+        (Engine::Postgres, Some(_)) => fill.run(transaction, FILL_FOR_ON_POSTGRES).await?,
+    };
+    queue_edition(transaction, EditionId(edition), due, engine, now).await
 }
 
 pub(super) async fn publish_sequence(connection: &mut AnyConnection) -> Result<i64, StoreError> {
@@ -434,6 +466,7 @@ struct Filling {
     now: Instant,
     days: String,
     changed_after: i64,
+    whom: Option<Whom>,
 }
 
 impl Filling {
@@ -443,15 +476,19 @@ impl Filling {
         transaction: &mut Transaction<'static, Any>,
         statement: &'static str,
     ) -> Result<u64, StoreError> {
-        let done = sqlx::query(statement)
+        let statement = sqlx::query(statement)
             .bind(self.cut)
             .bind(self.plan)
             .bind(self.edition)
             .bind(micros(self.now))
             .bind(self.days.clone())
-            .bind(self.changed_after)
-            .execute(&mut **transaction)
-            .await?;
+            .bind(self.changed_after);
+        let statement = match self.whom {
+            None => statement,
+            Some(Whom::Everybody) => statement.bind(0_i64),
+            Some(Whom::One(subscriber)) => statement.bind(subscriber.0),
+        };
+        let done = statement.execute(&mut **transaction).await?;
         Ok(done.rows_affected())
     }
 }
@@ -461,6 +498,7 @@ async fn queue_edition(
     transaction: &mut Transaction<'static, Any>,
     edition: EditionId,
     due: u64,
+    engine: Engine,
     now: Instant,
 ) -> Result<CutAnswer, StoreError> {
     if due == 0 {
@@ -470,6 +508,8 @@ async fn queue_edition(
     let frozen = sqlx::query(FREEZE_ENTRIES).bind(edition.0).execute(&mut **transaction).await?;
     let queued =
         sqlx::query(QUEUE_DELIVERIES).bind(edition.0).bind(micros(now)).execute(&mut **transaction).await?;
+    take_over(transaction, edition).await?;
+    hold_if_asked(transaction, edition, engine, now).await?;
     Ok(CutAnswer::Made(Cut { edition, articles: frozen.rows_affected(), deliveries: queued.rows_affected() }))
 }
 
@@ -505,29 +545,47 @@ pub(super) async fn complete_editions(
         .rows_affected();
         if completed > 0 {
             note_edition_event(transaction, engine, edition, now).await?;
+            forget_kept_letters(transaction).await?;
         }
     }
     Ok(())
 }
 
-type EditionRow = (i64, String, i64, i64, i64, Option<i64>, i64);
+type EditionRow =
+    (i64, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>, Option<String>, i64);
 
 macro_rules! edition_columns {
     () => {
-        "SELECT e.n, d.slug, e.slot, e.slots, e.cut_at, e.completed_at,
+        "SELECT e.n, d.slug, e.slot, e.slots, e.cut_at, e.completed_at, e.held_at, e.held_reason, e.released_at,
+         e.lead,
          (SELECT count(*) FROM edition_entries x WHERE x.edition = e.n)
          FROM editions e JOIN digests d ON d.n = e.digest"
     };
 }
 use edition_columns;
 
+/// One edition, as this connection sees it.
+pub(super) async fn edition(
+    connection: &mut AnyConnection,
+    id: EditionId,
+) -> Result<Option<Edition>, StoreError> {
+    let row = sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " WHERE e.n = $1"))
+        .bind(id.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    match row {
+        Some(row) => Ok(Some(edition_of(connection, row).await?)),
+        None => Ok(None),
+    }
+}
+
 async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
-    let (n, plan, slot, slots, cut_at, completed_at, articles) = row;
+    let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, lead, articles) = row;
     let counts = sqlx::query_as::<_, (String, i64)>(
         "SELECT state, count(*) FROM deliveries WHERE edition = $1 GROUP BY state ORDER BY state",
     )
     .bind(n)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     Ok(Edition {
         id: EditionId(n),
@@ -536,6 +594,10 @@ async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<E
         slots: u32::try_from(slots).unwrap_or(1),
         cut_at: from_micros(cut_at),
         completed_at: completed_at.map(from_micros),
+        held: Hold::of(held_at, held_reason),
+        released_at: released_at.map(from_micros),
+        lead: lead.map(|lead| lead_of(n, &lead)).transpose()?,
+        placed: places(connection, EditionId(n)).await?,
         articles: articles.unsigned_abs(),
         counts: counts
             .into_iter()

@@ -8,7 +8,10 @@ use crate::domain::{Article, EditionId, Instant, SubscriberId, from_micros};
 use sqlx::{AnyConnection, Row};
 use std::collections::HashSet;
 
-const LEDGERED: &str = "SELECT article FROM ledger WHERE edition = $1 AND subscriber = $2";
+/// Less what the editor left out: that comes with no later edition either.
+const LEDGERED: &str = "
+    SELECT l.article FROM ledger l JOIN edition_entries x ON x.edition = l.edition AND x.article = l.article
+    WHERE l.edition = $1 AND l.subscriber = $2 AND x.left_out = 0";
 
 /// The subscriptions by which a later edition finds what is given back: those that hold it and had
 /// served it. None goes back behind where it began.

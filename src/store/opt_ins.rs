@@ -40,7 +40,7 @@ pub enum OptInAnswer {
 }
 
 /// Somebody says yes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Yes<'y> {
     /// From which network address, for the proof of consent.
     pub from: &'y str,

@@ -5,12 +5,18 @@ use crate::world::World;
 use bantin::app::SystemClock;
 use bantin::config::{built_in_digest, read_folder};
 use bantin::digest::{register, run_now};
-use bantin::domain::{Clock as _, Digest, EmailAddress, FeedKey, Language, Secret};
+use bantin::domain::{
+    Calendar, Clock as _, Digest, EmailAddress, FeedKey, Frequency, Language, Secret, Wish,
+};
 use bantin::store::{CutAnswer, OptInRequest, Store, StoreUrl};
 use bantin::subscribe::consent;
 use mail_parser::{Message, MessageParser};
 use serde_json::{Value, json};
 use std::future::Future;
+
+fn calendar(digest: &Digest) -> Calendar<'_> {
+    Calendar { digests: std::slice::from_ref(digest), zone: chrono_tz::Tz::Asia__Ho_Chi_Minh }
+}
 
 /// One mail, as it was handed over.
 #[derive(Clone, PartialEq, Eq)]
@@ -156,13 +162,16 @@ impl World {
             for number in 0..readers {
                 let wish = OptInRequest {
                     address: EmailAddress::parse(&reader(number)).unwrap(),
-                    digest: digest.slug.clone(),
-                    feeds: vec![FeedKey::All],
+                    wishes: vec![Wish {
+                        feed: FeedKey::All,
+                        frequency: Frequency::Digest(digest.slug.clone()),
+                    }],
+                    time_zone: None,
                     language: Language::Vi,
                     remote_address: "127.0.0.1".to_owned(),
                     wording: "test".to_owned(),
                 };
-                consent(&store, &secret, wish, &digest, now).await.unwrap().unwrap();
+                consent(&store, &secret, wish, &calendar(&digest), now).await.unwrap().unwrap();
             }
         });
     }
@@ -170,13 +179,17 @@ impl World {
     /// Cuts an edition and leaves its delivery to whoever works next.
     pub fn cut(&self) -> CutAnswer {
         let digest = self.digest();
-        self.at_the_store(async |store, _| run_now(&store, &digest, SystemClock.now()).await.unwrap())
+        self.at_the_store(async |store, _| {
+            run_now(&store, &calendar(&digest), &digest, SystemClock.now()).await.unwrap()
+        })
     }
 
     /// Makes the digest's slot due, as if the program had been down at its hour.
     pub fn miss_the_slot(&self) {
         let digest = self.digest();
-        self.at_the_store(async |store, _| register(&store, &[digest], SystemClock.now()).await.unwrap());
+        self.at_the_store(async |store, _| {
+            register(&store, &calendar(&digest), SystemClock.now()).await.unwrap();
+        });
         self.change("UPDATE digests SET next_slot = 0");
     }
 

@@ -1,9 +1,10 @@
 //! A mail server that does as it is told and remembers what it took.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What the server does.
@@ -14,12 +15,40 @@ pub struct Manners {
     pub greeting: &'static str,
     /// What it says to RCPT: of whom, and the how manieth time.
     pub rcpt: fn(&str, usize) -> &'static str,
+    /// What it says to the final dot, of whom and the how manieth time; nothing: it hangs up. The text
+    /// is taken all the same, unless it says 4xx or 5xx.
+    pub dot: fn(&str, usize) -> &'static str,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { thinks: Duration::ZERO, greeting: "220 postbox.example ESMTP", rcpt: |_, _| "250 2.1.5 Ok" }
+        Self {
+            thinks: Duration::ZERO,
+            greeting: "220 postbox.example ESMTP",
+            rcpt: |_, _| "250 2.1.5 Ok",
+            dot: |_, _| "250 2.0.0 taken",
+        }
     }
+}
+
+/// Where in a conversation the client may be when it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// It has claimed letters and greets.
+    Greeted,
+    /// It has named the reader.
+    Named,
+    /// It may send the text.
+    Invited,
+    /// The text is taken, the answer not given.
+    Taken,
+    /// The answer is given, and perhaps not written down.
+    Answered,
+}
+
+impl Edge {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [Self::Greeted, Self::Named, Self::Invited, Self::Taken, Self::Answered];
 }
 
 /// A text that it took: its answer may or may not have been heard.
@@ -36,7 +65,11 @@ pub struct Taken {
 struct Room {
     manners: Manners,
     taken: Mutex<Vec<Taken>>,
-    asked: Mutex<Vec<String>>,
+    refused: Mutex<Vec<Taken>>,
+    asked: Mutex<HashMap<String, usize>>,
+    /// Where the next conversation stands still, and whether one does.
+    trap: Mutex<(Option<Edge>, bool)>,
+    sprung: Condvar,
     open: AtomicUsize,
     most: AtomicUsize,
     closed: AtomicBool,
@@ -61,7 +94,10 @@ impl Postbox {
         let room = Arc::new(Room {
             manners,
             taken: Mutex::default(),
+            refused: Mutex::default(),
             asked: Mutex::default(),
+            trap: Mutex::default(),
+            sprung: Condvar::new(),
             open: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -95,9 +131,33 @@ impl Postbox {
         self.room.taken.lock().unwrap().clone()
     }
 
+    /// What it heard to the end and did not take.
+    pub fn refused(&self) -> Vec<Taken> {
+        self.room.refused.lock().unwrap().clone()
+    }
+
     /// How much it took so far.
     pub fn count(&self) -> usize {
         self.room.taken.lock().unwrap().len()
+    }
+
+    /// The next conversation that comes so far stands still there.
+    pub fn set_trap(&self, edge: Edge) {
+        *self.room.trap.lock().unwrap() = (Some(edge), false);
+    }
+
+    /// Waits until one stands still.
+    pub fn wait_for_the_trap(&self) {
+        let trap = self.room.trap.lock().unwrap();
+        let patience = Duration::from_secs(30);
+        let (trap, _) = self.room.sprung.wait_timeout_while(trap, patience, |trap| !trap.1).unwrap();
+        assert!(trap.1, "nobody came so far");
+    }
+
+    /// Everything goes on.
+    pub fn open_the_trap(&self) {
+        *self.room.trap.lock().unwrap() = (None, false);
+        self.room.sprung.notify_all();
     }
 
     /// The most connections that were open at once.
@@ -115,13 +175,22 @@ impl Drop for Postbox {
 }
 
 impl Room {
+    fn pass(&self, edge: Edge) {
+        let mut trap = self.trap.lock().unwrap();
+        if trap.0 == Some(edge) {
+            trap.1 = true;
+            self.sprung.notify_all();
+            drop(self.sprung.wait_while(trap, |trap| trap.0 == Some(edge)).unwrap());
+        }
+    }
+
     fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let mut out = stream.try_clone()?;
         let mut input = BufReader::new(stream);
         let mut say = |words: &str| out.write_all(format!("{words}\r\n").as_bytes());
         say(self.manners.greeting)?;
-        let mut to = String::new();
+        let (mut to, mut times) = (String::new(), 0);
         loop {
             let mut line = String::new();
             if input.read_line(&mut line)? == 0 {
@@ -129,23 +198,35 @@ impl Room {
             }
             let verb = line.trim().split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
-                "EHLO" => say("250-postbox.example\r\n250-PIPELINING\r\n250 8BITMIME")?,
+                "EHLO" => {
+                    self.pass(Edge::Greeted);
+                    say("250-postbox.example\r\n250-PIPELINING\r\n250 8BITMIME")?;
+                }
                 "RCPT" => {
                     to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                     let mut asked = self.asked.lock().unwrap();
-                    asked.push(to.clone());
-                    let times = asked.iter().filter(|address| **address == to).count();
+                    times = *asked.entry(to.clone()).and_modify(|times| *times += 1).or_insert(1);
                     drop(asked);
+                    self.pass(Edge::Named);
                     say((self.manners.rcpt)(&to, times))?;
                 }
                 "DATA" => {
+                    self.pass(Edge::Invited);
                     say("354 go on")?;
                     let bytes = text(&mut input)?;
                     std::thread::sleep(self.manners.thinks);
                     let message_id = message_id(&bytes);
-                    self.taken.lock().unwrap().push(Taken { to: to.clone(), message_id, bytes });
+                    let words = (self.manners.dot)(&to, times);
+                    let is_refused = words.starts_with(['4', '5']);
+                    let pile = if is_refused { &self.refused } else { &self.taken };
+                    pile.lock().unwrap().push(Taken { to: to.clone(), message_id, bytes });
+                    self.pass(Edge::Taken);
                     std::thread::sleep(self.manners.thinks);
-                    say("250 2.0.0 taken")?;
+                    if words.is_empty() {
+                        return Ok(());
+                    }
+                    say(words)?;
+                    self.pass(Edge::Answered);
                 }
                 "QUIT" => return say("221 2.0.0 bye"),
                 "HELO" | "MAIL" | "RSET" | "NOOP" => say("250 2.0.0 Ok")?,

@@ -2,13 +2,13 @@
 
 use crate::mailroom::{article, reader};
 use crate::postbox::{Manners, Postbox};
+use crate::postfix::{Helper, Postfix, files, free_port, is_root, wait_for_port};
 use crate::world::{World, python};
 use serde_json::Value;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 const READERS: usize = 3;
 
@@ -40,10 +40,6 @@ for path in sys.argv[1:]:
 print(json.dumps(letters))
 "#;
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// A newsroom with news for three readers; nothing runs, no mail has left.
 fn newsroom(server: &str) -> World {
     let mut world = World::new();
@@ -58,20 +54,6 @@ fn newsroom(server: &str) -> World {
     ]);
     world.fill(READERS);
     world
-}
-
-/// Somebody else's program in the background, for as long as the test.
-struct Helper(Child);
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
 }
 
 /// `smtp-sink` of Postfix; what it takes lies in a folder, a file each.
@@ -96,22 +78,6 @@ fn smtp_sink(address: SocketAddr, folder: &Path, options: &[&str]) -> Helper {
     let helper = Helper(child);
     wait_for_port(address);
     helper
-}
-
-fn wait_for_port(address: SocketAddr) {
-    let started = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(started.elapsed() < Duration::from_secs(20), "nobody listens on {address}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|entries| entries.map(|e| e.unwrap().path()).collect());
-    let mut files: Vec<PathBuf> = entries.unwrap_or_default();
-    files.retain(|path| path.is_file());
-    files.sort();
-    files
 }
 
 /// Python's parser finds the digest faultless, and in it what was meant.
@@ -237,73 +203,6 @@ fn a_dead_address_bounces_and_its_reader_with_it() {
     world.assert_discreet();
 }
 
-/// A Postfix of our own in a folder; its mailboxes are Maildirs below `mail/`.
-struct Postfix {
-    folder: tempfile::TempDir,
-    address: SocketAddr,
-}
-
-impl Postfix {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let address = free_port();
-        let path = |below: &str| folder.path().join(below);
-        for below in ["etc", "queue", "data", "mail"] {
-            std::fs::create_dir(path(below)).unwrap();
-        }
-        for (below, mode) in [("", 0o755), ("mail", 0o777)] {
-            std::fs::set_permissions(path(below), std::fs::Permissions::from_mode(mode)).unwrap();
-        }
-        let owned = Command::new("chown").arg("postfix").arg(path("data")).status().unwrap();
-        assert!(owned.success());
-        let home = folder.path().display();
-        let boxes: Vec<String> = (0..READERS - 1).map(|n| format!("{}=box/", reader(n))).collect();
-        let main = format!(
-            "compatibility_level = 3.6\nqueue_directory = {home}/queue\ndata_directory = {home}/data\n\
-             command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\nmail_owner = postfix\n\
-             setgid_group = postdrop\nmyhostname = relay.songhau.example\nmydestination =\nalias_maps =\n\
-             alias_database =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
-             virtual_mailbox_domains = doc.example\nvirtual_mailbox_base = {home}/mail\n\
-             virtual_mailbox_maps = inline:{{{}}}\nvirtual_uid_maps = static:65534\n\
-             virtual_gid_maps = static:65534\nsmtpd_relay_restrictions = permit_mynetworks, reject\n\
-             default_transport = error:5.1.2 nobody else is known here\nmaillog_file = {home}/log\n\
-             maillog_file_prefixes = /\n",
-            boxes.join(", ")
-        );
-        std::fs::write(path("etc/main.cf"), main).unwrap();
-        let services = "pickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\n\
-             qmgr unix n - n 300 1 qmgr\nrewrite unix - - n - - trivial-rewrite\n\
-             bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\n\
-             proxymap unix - - n - - proxymap\nerror unix - - n - - error\nretry unix - - n - - error\n\
-             virtual unix - n n - - virtual\nanvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n";
-        std::fs::write(path("etc/master.cf"), format!("{address} inet n - n - - smtpd\n{services}")).unwrap();
-        let postfix = Self { folder, address };
-        postfix.command("start");
-        wait_for_port(address);
-        postfix
-    }
-
-    fn command(&self, word: &str) {
-        let output = Command::new("/usr/sbin/postfix")
-            .arg("-c")
-            .arg(self.folder.path().join("etc"))
-            .arg(word)
-            .output()
-            .unwrap_or_else(|error| panic!("postfix is needed ({error}): apt-get install postfix"));
-        assert!(output.status.success(), "postfix {word}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn letters(&self) -> Vec<PathBuf> {
-        files(&self.folder.path().join("mail/box/new"))
-    }
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        self.command("stop");
-    }
-}
-
 #[test]
 #[expect(clippy::print_stdout, reason = "what was not tried is told")]
 fn postfix_takes_a_digest_and_names_the_dead_address() {
@@ -311,8 +210,8 @@ fn postfix_takes_a_digest_and_names_the_dead_address() {
         println!("not tried: only root can start a Postfix");
         return;
     }
-    let postfix = Postfix::start();
-    let world = newsroom(&format!("smtp://{}", postfix.address));
+    let postfix = Postfix::start(READERS - 1, "");
+    let world = newsroom(&format!("smtp://{}", postfix.address()));
     let check = world.done(&["check"]);
     assert!(check.contains("answers as `relay.songhau.example`"), "{check}");
     world.done(&["digest", "run", "hang-ngay"]);

@@ -3,12 +3,12 @@
 
 use crate::newsroom::{Newsroom, Seeded, at, draft, on_both_engines};
 use bantin::domain::{
-    Attempt, Callback, CallbackId, CallbackSecret, Chance, EmailAddress, FeedKey, HubMode, Instant, Language,
-    Lease, RequestId, Secret, Slug, SubscriberId, TopicPath, WebUrl,
+    Attempt, Callback, CallbackId, CallbackSecret, Chance, EmailAddress, FeedKey, Frequency, HubMode,
+    Instant, Language, Lease, RequestId, Secret, Slug, SubscriberId, TopicPath, WebUrl, Wish,
 };
 use bantin::store::{
     Asked, CallbackCaps, ClaimedPush, EndpointKind, EndpointSettlement, EventKind, EventSubject, OptInAnswer,
-    OptInRequest, PushSettlement, Refused, RequestKind, RequestSettlement, Store,
+    OptInRequest, PushSettlement, Refused, RequestKind, RequestSettlement, Store, Yes,
 };
 use chrono::Duration;
 use std::collections::BTreeMap;
@@ -389,16 +389,16 @@ async fn a_topic_that_is_gone_ends_and_tells_its_callbacks(newsroom: Newsroom) {
     assert_eq!(newsroom.drop_callbacks(Some(&path(ALL)), None, "thôi", minute(4)).await.unwrap().len(), 1);
 }
 
-fn digest() -> Slug {
-    Slug::parse("sang").unwrap()
+fn wish(feed: FeedKey) -> Wish {
+    Wish { feed, frequency: Frequency::Digest(Slug::parse("sang").unwrap()) }
 }
 
 /// A confirmed reader of one section.
 async fn reader(newsroom: &Newsroom, section: FeedKey) -> SubscriberId {
     let request = OptInRequest {
         address: EmailAddress::parse("ban.doc@bao.example").unwrap(),
-        digest: digest(),
-        feeds: vec![section],
+        wishes: vec![wish(section)],
+        time_zone: None,
         language: Language::Vi,
         remote_address: "192.0.2.1".into(),
         wording: "w1".into(),
@@ -406,7 +406,7 @@ async fn reader(newsroom: &Newsroom, section: FeedKey) -> SubscriberId {
     let secret = Secret::new([7; 32]);
     let answer = newsroom.request_opt_in(&request, Duration::minutes(30), &secret, minute(0)).await.unwrap();
     let OptInAnswer::Asked(opt_in) = answer else { panic!("{answer:?}") };
-    newsroom.confirm(opt_in, minute(0), minute(0)).await.unwrap().unwrap()
+    newsroom.confirm(opt_in, &|_: &Frequency| minute(0), &Yes::default(), minute(0)).await.unwrap().unwrap()
 }
 
 async fn a_private_topic_follows_its_readers_choice(newsroom: Newsroom) {
@@ -428,10 +428,9 @@ async fn a_private_topic_follows_its_readers_choice(newsroom: Newsroom) {
     newsroom.settle_request("w", id, &settlement, minute(1)).await.unwrap();
     newsroom.take(&draft("3", "Ba", &["Thể thao"]), minute(2)).await;
     assert!(newsroom.topics_behind(0, minute(2)).await.unwrap().is_empty());
-    newsroom
-        .change_subscriptions(reader, &[economy, sport], &[economy, sport], &digest(), minute(3), minute(3))
-        .await
-        .unwrap();
+    let wishes = [wish(economy), wish(sport)];
+    let since = |_: &Frequency| minute(3);
+    newsroom.change_subscriptions(reader, &[economy, sport], &wishes, &since, minute(3)).await.unwrap();
     newsroom.take(&draft("4", "Bốn", &["Thể thao"]), minute(4)).await;
     assert_eq!(newsroom.topics_behind(0, minute(4)).await.unwrap().len(), 1);
 }

@@ -2,10 +2,14 @@
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
 use bantin::domain::{
-    ArticleId, Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress, EndedReason,
-    FeedKey, Instant, Language, OptInId, Secret, Slot, Slug, SubscriberId, SubscriberState,
+    Article, ArticleId, Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress,
+    EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug, SubscriberId,
+    SubscriberState, Wish,
 };
-use bantin::store::{ClaimedDelivery, Cut, CutAnswer, OptInAnswer, OptInRequest, Settlement, Store};
+use bantin::store::{
+    ClaimedDelivery, Cut, CutAnswer, Cutting, OptInAnswer, OptInRequest, Planned, Settlement, Store, Turn,
+    Yes,
+};
 use chrono::Duration;
 use chrono_tz::Tz;
 use sqlx::Executor as _;
@@ -108,7 +112,7 @@ async fn reader(
     time: &str,
 ) -> SubscriberId {
     let opt_in = asked(newsroom, name, digest, feeds, at(time)).await;
-    let id = newsroom.confirm(opt_in, at(time), at(time)).await.unwrap().unwrap();
+    let id = newsroom.confirm(opt_in, &since(time), &Yes::default(), at(time)).await.unwrap().unwrap();
     let question = newsroom.claim_deliveries("asker", 1, at(time), at(time)).await.unwrap();
     assert_eq!(question[0].opt_in, Some(opt_in));
     settle(newsroom, question[0].id, "asker", Settlement::Accepted("250 ok".into())).await;
@@ -147,6 +151,14 @@ async fn cut_as(store: &Store, digest: &str, slot: Instant, turn: Turn) -> CutAn
     store.cut_edition(&cutting, slot).await.unwrap()
 }
 
+fn planned_turn(expected: Slot, next: Slot) -> Turn {
+    Turn::Planned { expected, next }
+}
+
+async fn due(store: &Store, digest: &str, id: SubscriberId) -> Vec<Article> {
+    store.due_articles(&slug(digest).into(), id, Tz::Asia__Ho_Chi_Minh, at("06:00:00")).await.unwrap()
+}
+
 async fn cut(store: &Store, digest: &str, time: &str) -> Cut {
     match cut_by_hand(store, digest, time).await {
         CutAnswer::Made(cut) => cut,
@@ -178,11 +190,14 @@ async fn an_address_is_asked_once_within_the_quiet_period(newsroom: Newsroom) {
         }
     };
     assert_eq!(again(vec![a], "an", "07:10:00").await, OptInAnswer::AskedBefore);
-    assert_eq!(newsroom.opt_in(first).await.unwrap().unwrap().feeds, [a]);
+    assert_eq!(newsroom.opt_in(first).await.unwrap().unwrap().wishes, wishes("sang", &[a]));
     // Another spelling is the same mailbox; another wish takes the place of the unanswered one.
     assert_eq!(again(vec![b], "AN", "07:20:00").await, OptInAnswer::AskedBefore);
     let wish = newsroom.opt_in(first).await.unwrap().unwrap();
-    assert_eq!((wish.feeds, wish.requested_at, wish.confirmed_at), (vec![b], at("07:00:00"), None));
+    assert_eq!(
+        (wish.wishes, wish.requested_at, wish.confirmed_at),
+        (wishes("sang", &[b]), at("07:00:00"), None)
+    );
     assert_eq!(newsroom.delivery_counts().await.unwrap(), [(DeliveryState::Pending, 1)]);
     let OptInAnswer::Asked(second) = again(vec![a], "an", "07:30:00").await else { panic!() };
     assert_ne!(second, first);
@@ -208,19 +223,33 @@ async fn a_suppressed_address_gets_nothing(newsroom: Newsroom) {
 async fn saying_yes_twice_is_saying_it_once(newsroom: Newsroom) {
     let (a, b) = two_sections(&newsroom).await;
     let opt_in = asked(&newsroom, "an", "sang", &[a, b], at("07:00:00")).await;
-    let id = newsroom.confirm(opt_in, at("07:00:00"), at("07:01:00")).await.unwrap().unwrap();
-    assert_eq!(newsroom.confirm(opt_in, at("07:00:00"), at("07:02:00")).await.unwrap(), Some(id));
+    let id =
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("07:01:00")).await.unwrap().unwrap();
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("07:02:00")).await.unwrap(),
+        Some(id)
+    );
     let subscriber = newsroom.subscriber(id).await.unwrap().unwrap();
     assert_eq!((subscriber.state, subscriber.confirmed_at), (SubscriberState::Active, Some(at("07:01:00"))));
     let running = newsroom.subscriptions(id).await.unwrap();
     assert_eq!(running.iter().map(|s| s.feed).collect::<Vec<_>>(), [a, b]);
-    assert!(running.iter().all(|s| s.digest == slug("sang") && s.started_at == at("07:01:00")));
+    assert!(
+        running
+            .iter()
+            .all(|s| s.frequency == Frequency::Digest(slug("sang")) && s.started_at == at("07:01:00"))
+    );
     // An old mail in a mailbox brings nobody back.
     newsroom.end_subscriptions(id, None, EndedReason::Reader, at("08:00:00")).await.unwrap();
-    assert_eq!(newsroom.confirm(opt_in, at("07:00:00"), at("08:01:00")).await.unwrap(), Some(id));
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("08:01:00")).await.unwrap(),
+        Some(id)
+    );
     assert!(newsroom.subscriptions(id).await.unwrap().is_empty());
     assert_eq!(newsroom.subscriber(id).await.unwrap().unwrap().state, SubscriberState::Unsubscribed);
-    assert_eq!(newsroom.confirm(OptInId(99), at("07:00:00"), at("08:00:00")).await.unwrap(), None);
+    assert_eq!(
+        newsroom.confirm(OptInId(99), &since("07:00:00"), &Yes::default(), at("08:00:00")).await.unwrap(),
+        None
+    );
 }
 
 async fn who_left_may_come_back(newsroom: Newsroom) {
@@ -231,10 +260,13 @@ async fn who_left_may_come_back(newsroom: Newsroom) {
     newsroom.end_subscriptions(id, None, EndedReason::Reader, at("04:00:00")).await.unwrap();
     publish(&newsroom, "hai", &["A"], "04:10:00").await;
     let opt_in = asked(&newsroom, "an", "sang", &[a], at("05:00:00")).await;
-    // `since` reaches back over what was mailed and what was missed.
-    assert_eq!(newsroom.confirm(opt_in, at("00:00:00"), at("05:00:00")).await.unwrap(), Some(id));
+    // `since` reaches back over what was missed, and over what was cut and never mailed.
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("00:00:00"), &Yes::default(), at("05:00:00")).await.unwrap(),
+        Some(id)
+    );
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
-    assert_eq!(titles(&newsroom, edition, id).await, ["hai", "cũ a"]);
+    assert_eq!(titles(&newsroom, edition, id).await, ["hai", "một", "cũ a"]);
 }
 
 async fn a_new_reader_begins_at_since(newsroom: Newsroom) {
@@ -243,7 +275,8 @@ async fn a_new_reader_begins_at_since(newsroom: Newsroom) {
     publish(&newsroom, "đúng", &["A"], "03:00:00").await;
     publish(&newsroom, "sau", &["A"], "03:30:00").await;
     let opt_in = asked(&newsroom, "an", "sang", &[a, FeedKey::All], at("04:00:00")).await;
-    let id = newsroom.confirm(opt_in, at("03:00:00"), at("04:00:00")).await.unwrap().unwrap();
+    let id =
+        newsroom.confirm(opt_in, &since("03:00:00"), &Yes::default(), at("04:00:00")).await.unwrap().unwrap();
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
     assert_eq!(titles(&newsroom, edition, id).await, ["sau", "đúng"]);
 }
@@ -274,15 +307,15 @@ async fn a_change_of_frequency_neither_repeats_nor_loses(newsroom: Newsroom) {
     publish(&newsroom, "thứ ba", &["A"], "04:00:00").await;
     // From daily to weekly on the preference page, and back by asking anew.
     newsroom
-        .change_subscriptions(id, &[a], &[a], &slug("tuan"), at("05:00:00"), at("05:00:00"))
+        .change_subscriptions(id, &[a], &wishes("tuan", &[a]), &since("05:00:00"), at("05:00:00"))
         .await
         .unwrap();
     publish(&newsroom, "thứ tư", &["A"], "05:30:00").await;
     assert_eq!(cut_by_hand(&newsroom, "sang", "06:00:00").await, CutAnswer::Empty);
     let opt_in = asked(&newsroom, "an", "sang", &[a], at("06:10:00")).await;
-    newsroom.confirm(opt_in, at("06:10:00"), at("06:10:00")).await.unwrap();
+    newsroom.confirm(opt_in, &since("06:10:00"), &Yes::default(), at("06:10:00")).await.unwrap();
     newsroom
-        .change_subscriptions(id, &[a], &[a], &slug("tuan"), at("06:20:00"), at("06:20:00"))
+        .change_subscriptions(id, &[a], &wishes("tuan", &[a]), &since("06:20:00"), at("06:20:00"))
         .await
         .unwrap();
     let saturday = cut(&newsroom, "tuan", "07:00:00").await.edition;
@@ -317,7 +350,7 @@ async fn what_is_published_while_cutting_is_in_exactly_one_edition(newsroom: New
     let cutting = async {
         for n in 0..20 {
             let slot = Slot(at("06:00:00") + Duration::seconds(n));
-            newsroom.cut_edition(&slug("sang"), slot, None, slot.0).await.unwrap();
+            cut_as(&newsroom, "sang", slot.0, Turn::ByHand).await;
         }
     };
     tokio::join!(publishing(&one, "x"), publishing(&two, "y"), cutting);
@@ -343,7 +376,13 @@ async fn who_confirms_while_cutting_misses_nothing(newsroom: Newsroom) {
     let confirming = async {
         let mut ids = Vec::new();
         for opt_in in &opt_ins {
-            ids.push(other.confirm(*opt_in, at("02:00:00"), at("03:00:00")).await.unwrap().unwrap());
+            ids.push(
+                other
+                    .confirm(*opt_in, &since("02:00:00"), &Yes::default(), at("03:00:00"))
+                    .await
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         ids
     };
@@ -356,7 +395,7 @@ async fn who_confirms_while_cutting_misses_nothing(newsroom: Newsroom) {
     let cutting = async {
         for n in 0..30 {
             let slot = Slot(at("06:00:00") + Duration::seconds(n));
-            newsroom.cut_edition(&slug("sang"), slot, None, slot.0).await.unwrap();
+            cut_as(&newsroom, "sang", slot.0, Turn::ByHand).await;
         }
     };
     let (ids, (), ()) = tokio::join!(confirming, publishing, cutting);
@@ -376,7 +415,7 @@ async fn an_archive_is_never_mailed(newsroom: Newsroom) {
     let old = draft("kho", "kho", &["A"]);
     newsroom.accept(&[old], false, at("03:00:00"), &newsroom.chance).await.unwrap();
     assert_eq!(cut_by_hand(&newsroom, "sang", "06:00:00").await, CutAnswer::Empty);
-    assert!(newsroom.due_articles(&slug("sang"), id).await.unwrap().is_empty());
+    assert!(due(&newsroom, "sang", id).await.is_empty());
     // Moved to another section, it is still of an archive.
     let moved = draft("kho", "kho", &["A", "B"]);
     newsroom.accept(&[moved], true, at("03:10:00"), &newsroom.chance).await.unwrap();
@@ -385,7 +424,7 @@ async fn an_archive_is_never_mailed(newsroom: Newsroom) {
     assert_eq!(cut_by_hand(&newsroom, "sang", "06:10:00").await, CutAnswer::Empty);
     // Who begins behind an import of the archive does not begin at zero.
     let late = reader(&newsroom, "chi", "sang", &[a], "04:00:00").await;
-    assert!(newsroom.due_articles(&slug("sang"), late).await.unwrap().is_empty());
+    assert!(due(&newsroom, "sang", late).await.is_empty());
 }
 
 async fn what_was_withdrawn_after_the_cut_is_left_out(newsroom: Newsroom) {
@@ -428,14 +467,13 @@ async fn a_slot_is_cut_once(newsroom: Newsroom) {
     let id = reader(&newsroom, "an", "sang", &[a], "02:00:00").await;
     publish(&newsroom, "một", &["A"], "03:00:00").await;
     let (slot, next) = (Slot(at("06:00:00")), Slot(at("07:00:00")));
-    let cut =
-        async || newsroom.cut_edition(&slug("sang"), slot, Some((slot, next)), at("06:00:01")).await.unwrap();
+    let cut = async || cut_as(&newsroom, "sang", slot.0, planned_turn(slot, next)).await;
     assert!(matches!(cut().await, CutAnswer::Made(Cut { articles: 1, deliveries: 1, .. })));
     publish(&newsroom, "hai", &["A"], "06:30:00").await;
     assert_eq!(cut().await, CutAnswer::TakenByAnother);
     assert_eq!(cut_by_hand(&newsroom, "sang", "06:00:00").await, CutAnswer::TakenByAnother);
     assert!(newsroom.next_slots().await.unwrap().contains(&(slug("sang"), next)));
-    assert_eq!(newsroom.due_articles(&slug("sang"), id).await.unwrap().len(), 1);
+    assert_eq!(due(&newsroom, "sang", id).await.len(), 1);
     assert_eq!(cut_by_hand(&newsroom, "khong-co", "06:00:00").await, CutAnswer::Empty);
 }
 
@@ -448,14 +486,13 @@ async fn two_instances_cut_one_edition(newsroom: Newsroom) {
     for round in 0..5 {
         publish(&newsroom, &format!("bài {round}"), &["A"], "03:00:00").await;
         let slot = Slot(at("06:00:00") + Duration::hours(round));
-        let turn = Some((slot, Slot(slot.0 + Duration::hours(1))));
-        let digest = slug("sang");
+        let turn = planned_turn(slot, Slot(slot.0 + Duration::hours(1)));
         let answers = tokio::join!(
-            newsroom.cut_edition(&digest, slot, turn, slot.0),
-            other.cut_edition(&digest, slot, turn, slot.0),
-            newsroom.cut_edition(&digest, slot, turn, slot.0),
+            cut_as(&newsroom, "sang", slot.0, turn),
+            cut_as(&other, "sang", slot.0, turn),
+            cut_as(&newsroom, "sang", slot.0, turn),
         );
-        let answers = [answers.0.unwrap(), answers.1.unwrap(), answers.2.unwrap()];
+        let answers: [CutAnswer; 3] = answers.into();
         let made = answers.iter().filter(|a| matches!(a, CutAnswer::Made(Cut { deliveries: 10, .. })));
         assert_eq!(made.count(), 1, "{answers:?}");
         assert_eq!(answers.iter().filter(|a| **a == CutAnswer::TakenByAnother).count(), 2);
@@ -470,11 +507,10 @@ async fn a_slot_cut_by_hand_does_not_stop_the_schedule(newsroom: Newsroom) {
     cut(&newsroom, "sang", "06:00:00").await;
     publish(&newsroom, "hai", &["A"], "06:00:01").await;
     let (slot, next) = (Slot(at("06:00:00")), Slot(at("07:00:00")));
-    let answer = newsroom.cut_edition(&slug("sang"), slot, Some((slot, next)), at("06:01:00")).await.unwrap();
+    let answer = cut_as(&newsroom, "sang", slot.0, planned_turn(slot, next)).await;
     assert_eq!(answer, CutAnswer::TakenByAnother);
     let after = Slot(at("08:00:00"));
-    let answer =
-        newsroom.cut_edition(&slug("sang"), next, Some((next, after)), at("07:00:00")).await.unwrap();
+    let answer = cut_as(&newsroom, "sang", next.0, planned_turn(next, after)).await;
     let CutAnswer::Made(cut) = answer else { panic!("{answer:?}") };
     assert_eq!(titles(&newsroom, cut.edition, id).await, ["hai"]);
 }
@@ -484,13 +520,10 @@ async fn nothing_new_makes_no_edition(newsroom: Newsroom) {
     reader(&newsroom, "an", "sang", &[a], "02:00:00").await;
     publish(&newsroom, "khác", &["B"], "03:00:00").await;
     let (slot, next) = (Slot(at("06:00:00")), Slot(at("07:00:00")));
-    let answer = newsroom.cut_edition(&slug("sang"), slot, Some((slot, next)), at("06:00:00")).await.unwrap();
+    let answer = cut_as(&newsroom, "sang", slot.0, planned_turn(slot, next)).await;
     assert_eq!(answer, CutAnswer::Empty);
     assert!(newsroom.editions(10).await.unwrap().is_empty());
     assert!(newsroom.next_slots().await.unwrap().contains(&(slug("sang"), next)));
-    let behind =
-        "SELECT count(*) FROM subscriptions WHERE cursor < (SELECT publish_sequence FROM installation)";
-    assert_eq!(count(&newsroom, behind).await, 0);
 }
 
 async fn leaving_voids_what_is_queued_and_undo_brings_it_back(newsroom: Newsroom) {
@@ -554,14 +587,17 @@ async fn saving_preferences_leaves_alone_what_was_not_shown(newsroom: Newsroom) 
     let (a, b) = two_sections(&newsroom).await;
     let id = reader(&newsroom, "an", "sang", &[a, FeedKey::All], "02:00:00").await;
     let save = async |shown: &[FeedKey], wanted: &[FeedKey], time| {
-        newsroom.change_subscriptions(id, shown, wanted, &slug("tuan"), at(time), at(time)).await.unwrap();
+        newsroom
+            .change_subscriptions(id, shown, &wishes("tuan", wanted), &since(time), at(time))
+            .await
+            .unwrap();
     };
     let running = async || {
         let running = newsroom.subscriptions(id).await.unwrap();
-        running.into_iter().map(|s| (s.feed, s.digest.to_string())).collect::<Vec<_>>()
+        running.into_iter().map(|s| (s.feed, s.frequency.to_string())).collect::<Vec<_>>()
     };
     save(&[a, b], &[b], "03:00:00").await;
-    assert_eq!(running().await, [(FeedKey::All, "sang".to_owned()), (b, "tuan".to_owned())]);
+    assert_eq!(running().await, [(FeedKey::All, "digest:sang".to_owned()), (b, "digest:tuan".to_owned())]);
     save(&[b], &[b, a], "03:10:00").await;
     assert_eq!(running().await.len(), 2);
     // What the page takes off is not what the unsubscribe link's undo is for.
@@ -571,12 +607,12 @@ async fn saving_preferences_leaves_alone_what_was_not_shown(newsroom: Newsroom) 
     assert_eq!(newsroom.subscriber(id).await.unwrap().unwrap().state, SubscriberState::Unsubscribed);
     save(&[a, b], &[a], "03:30:00").await;
     assert_eq!(newsroom.subscriber(id).await.unwrap().unwrap().state, SubscriberState::Active);
-    assert_eq!(running().await, [(a, "tuan".to_owned())]);
+    assert_eq!(running().await, [(a, "digest:tuan".to_owned())]);
     // A stranger who never confirmed cannot subscribe by that page.
     asked(&newsroom, "la", "sang", &[a], at("04:00:00")).await;
     let stranger = newsroom.subscriber_by_address(&address("la")).await.unwrap().unwrap();
     newsroom
-        .change_subscriptions(stranger.id, &[a], &[a], &slug("sang"), at("04:00:00"), at("04:00:00"))
+        .change_subscriptions(stranger.id, &[a], &wishes("sang", &[a]), &since("04:00:00"), at("04:00:00"))
         .await
         .unwrap();
     assert!(newsroom.subscriptions(stranger.id).await.unwrap().is_empty());
@@ -742,14 +778,10 @@ async fn the_preview_is_what_the_cut_gives(newsroom: Newsroom) {
     publish(&newsroom, "hai", &["A", "B"], "03:41:00").await;
     let gone = publish(&newsroom, "ba", &["B"], "03:42:00").await;
     newsroom.withdraw(gone, at("03:43:00")).await.unwrap();
-    let preview_an = newsroom.due_articles(&slug("sang"), an).await.unwrap();
-    let preview_binh = newsroom.due_articles(&slug("sang"), binh).await.unwrap();
-    assert_eq!(
-        newsroom.due_articles(&slug("sang"), an).await.unwrap(),
-        preview_an,
-        "a preview writes nothing"
-    );
-    assert!(newsroom.due_articles(&slug("tuan"), an).await.unwrap().is_empty());
+    let preview_an = due(&newsroom, "sang", an).await;
+    let preview_binh = due(&newsroom, "sang", binh).await;
+    assert_eq!(due(&newsroom, "sang", an).await, preview_an, "a preview writes nothing");
+    assert!(due(&newsroom, "tuan", an).await.is_empty());
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
     assert_eq!(newsroom.edition_articles(edition, an, true).await.unwrap(), preview_an);
     assert_eq!(newsroom.edition_articles(edition, binh, true).await.unwrap(), preview_binh);
@@ -780,7 +812,10 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     assert!(!newsroom.is_suppressed(&address("r0"), &secret()).await.unwrap());
     assert!(newsroom.is_suppressed(&address("r1"), &secret()).await.unwrap());
     assert_eq!(newsroom.undo_end(ids[0], at("05:40:00")).await.unwrap(), 0);
-    assert_eq!(newsroom.confirm(OptInId(1), at("05:00:00"), at("05:41:00")).await.unwrap(), None);
+    assert_eq!(
+        newsroom.confirm(OptInId(1), &since("05:00:00"), &Yes::default(), at("05:41:00")).await.unwrap(),
+        None
+    );
     // Who was erased may begin anew, as a new subscriber.
     assert_ne!(reader(&newsroom, "r0", "sang", &[FeedKey::All], "05:50:00").await, ids[0]);
     let counts = newsroom.edition(edition).await.unwrap().unwrap().counts;
@@ -812,8 +847,7 @@ async fn a_broken_row_does_not_hold_up_the_others(newsroom: Newsroom) {
 async fn a_known_digest_keeps_its_slot(newsroom: Newsroom) {
     two_digests(&newsroom).await;
     let later = Slot(at("12:00:00"));
-    let digests =
-        [(slug("sang"), "sang at six".to_owned(), later), (slug("tuan"), "tuan at noon".to_owned(), later)];
+    let digests = [planned("sang", "sang at six", later), planned("tuan", "tuan at noon", later)];
     newsroom.register_plans(&digests).await.unwrap();
     let slots = newsroom.next_slots().await.unwrap();
     assert_eq!(slots, [(slug("sang"), Slot(at("06:00:00"))), (slug("tuan"), later)]);

@@ -168,6 +168,13 @@ impl World {
         Command::new("kill").args(["-KILL", &server.id().to_string()]).status().unwrap();
     }
 
+    /// Sends the program a signal.
+    pub fn signal(&self, name: &str) {
+        let server = self.server.as_ref().expect("the program runs");
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(server.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Asks the program to stop (SIGTERM) and gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let mut server = self.server.take().expect("the program runs");
