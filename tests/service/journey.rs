@@ -67,7 +67,7 @@ fn the_same_page_follows_every_request() {
 fn nobody_gets_a_digest_before_the_owner_of_the_mailbox_says_yes() {
     let world = newsroom();
     let question = world.ask("an@doc.example", &["all"]);
-    assert_eq!(question.subject(), "Xác nhận đăng ký Bản tin buổi sáng – Báo Sông Hậu");
+    assert_eq!(question.subject(), "Xác nhận đăng ký nhận tin – Báo Sông Hậu");
     let link = question.link("confirm");
     assert!(question.html().contains(&link));
     for method in ["GET", "HEAD", "GET"] {

@@ -24,6 +24,8 @@ mod hub_pushes;
 mod hub_rocks;
 mod imports;
 mod journey;
+mod journey_browser;
+mod journey_letters;
 mod judges;
 mod lint;
 mod mailroom;
