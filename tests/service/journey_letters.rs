@@ -166,7 +166,6 @@ fn who_has_said_yes_is_welcomed_once_and_who_leaves_is_told_once() {
 #[test]
 fn one_click_ends_the_list_of_the_mail_and_the_page_each_part_or_all() {
     let world = newsroom(&[]);
-    world.write("feeds/tuan.toml", "[digest]\ntitle = \"Tuần\"\nschedule = \"0 8 * * SAT\"\n");
     let fields = [
         ("address", "an@doc.example"),
         ("feed", "kinh-te"),
