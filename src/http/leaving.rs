@@ -27,10 +27,11 @@ fn scope(text: Option<&str>) -> Scope {
 
 /// `GET /unsubscribe/{token}`: asks. 489 of 497 unsubscribes by GET were link scanners
 /// (hackwestern#846).
-pub async fn ask(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
+pub async fn ask(State(app): State<AppState>, Path(token): Path<String>, mut visitor: Visitor) -> Response {
     let scope = scope(visitor.asked("only").as_deref());
     let found = async {
         let (_, reader) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
+        visitor.is_spoken_to_in(reader.language);
         let running = running(&app, &reader).await?;
         Ok::<_, SubscribeError>((reader, running))
     };
@@ -91,7 +92,7 @@ fn title(app: &AppState, visitor: &Visitor, frequency: &Frequency) -> String {
 pub async fn leave(
     State(app): State<AppState>,
     Path(token): Path<String>,
-    visitor: Visitor,
+    mut visitor: Visitor,
     body: Bytes,
 ) -> Response {
     let now = app.clock.now();
@@ -101,6 +102,7 @@ pub async fn leave(
     let scope = scope(fields.get("only").or(asked.as_deref()));
     let acted = async {
         let (id, reader) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
+        visitor.is_spoken_to_in(reader.language);
         if undo {
             subscribe::undo(&app.store, id, now).await?;
         } else {

@@ -19,25 +19,26 @@ use chrono_tz::Tz;
 
 /// `GET /preferences/{token}`
 pub async fn show(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
-    shown(&app, &token, &visitor, None).await
+    shown(&app, &token, visitor, None).await
 }
 
-async fn shown(app: &AppState, token: &str, visitor: &Visitor, done: Option<Done>) -> Response {
+async fn shown(app: &AppState, token: &str, mut visitor: Visitor, done: Option<Done>) -> Response {
     let found = async {
         let (_, reader) = reader(app, token, TokenPurpose::Preferences).await?;
+        visitor.is_spoken_to_in(reader.language);
         let running = running(app, &reader).await?;
         Ok::<_, SubscribeError>((reader, running))
     };
     match found.await {
-        Ok((reader, running)) => match page_of(app, token, visitor, &reader, &running).await {
+        Ok((reader, running)) => match page_of(app, token, &visitor, &reader, &running).await {
             Ok(page) => {
                 let mut desk = visitor.desk(app);
                 desk.zone = app.desk.clock_of(&reader);
-                personal(app, visitor, page::preferences(&desk, &Preferences { done, ..page }))
+                personal(app, &visitor, page::preferences(&desk, &Preferences { done, ..page }))
             }
-            Err(problem) => problem.page(app, visitor),
+            Err(problem) => problem.page(app, &visitor),
         },
-        Err(error) => failed(error, app, visitor, DeadLink::Preferences),
+        Err(error) => failed(error, app, &visitor, DeadLink::Preferences),
     }
 }
 
@@ -86,7 +87,7 @@ pub async fn change(
         }
     };
     match changed.await {
-        Ok(done) => shown(&app, &token, &visitor, Some(done)).await,
+        Ok(done) => shown(&app, &token, visitor, Some(done)).await,
         Err(error) => failed(error, &app, &visitor, DeadLink::Preferences),
     }
 }

@@ -232,11 +232,12 @@ fn is_move(opt_in: &OptIn) -> bool {
 pub async fn confirm_ask(
     State(app): State<AppState>,
     Path(token): Path<String>,
-    visitor: Visitor,
+    mut visitor: Visitor,
 ) -> Response {
     let read = async {
         let now = app.clock.now();
         let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, now).await?;
+        visitor.is_spoken_to_in(opt_in.language);
         let choices = choices_of(&app, &visitor, &opt_in.wishes, opt_in.time_zone).await?;
         Ok::<_, SubscribeError>((opt_in, choices))
     };
@@ -254,10 +255,15 @@ pub async fn confirm_ask(
 }
 
 /// `POST /confirm/{token}`: acts.
-pub async fn confirm(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
+pub async fn confirm(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    mut visitor: Visitor,
+) -> Response {
     let done = async {
         let now = app.clock.now();
         let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, now).await?;
+        visitor.is_spoken_to_in(opt_in.language);
         let from = visitor.address(&app.trusted_proxies).to_string();
         if is_move(&opt_in) {
             let answer = subscribe::move_reader(&app.store, &opt_in, &from, now).await?;

@@ -56,6 +56,11 @@ impl Visitor {
         self.picked.or(self.accepted).unwrap_or_else(|| app.publication.language.spoken())
     }
 
+    /// He came by a link of a letter: he is spoken to as the letter spoke, unless he picked a language.
+    pub fn is_spoken_to_in(&mut self, language: Language) {
+        self.accepted = Some(language);
+    }
+
     /// Where pages for him are made.
     pub fn desk<'a>(&self, app: &'a App) -> Desk<'a> {
         Desk {

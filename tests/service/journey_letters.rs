@@ -72,8 +72,9 @@ fn a_network_signs_up_so_often_and_all_together_so_often() {
     assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().unwrap() <= 60));
     assert!(refused.text().contains("Có quá nhiều yêu cầu"));
     let taken = (0..100).filter(|n| ask(&format!("198.18.{n}.1"), &format!("n{n}")) == 200).count();
-    assert_eq!(taken, 60 - 4, "twenty networks' worth");
-    world.wait_for("they are asked", |world| world.letters().len() == 60);
+    // And one more every three seconds.
+    assert!((56..65).contains(&taken), "twenty networks' worth, not {taken}");
+    world.wait_for("they are asked", |world| world.letters().len() == taken + 4);
     world.assert_discreet();
 }
 
