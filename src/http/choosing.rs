@@ -90,9 +90,14 @@ pub async fn choosing(
         time,
         times: if whole { times } else { Vec::new() },
         zone: zone.map(|zone| zone.name().to_owned()).unwrap_or_default(),
-        home_zone: app.publication.time_zone.name().to_owned(),
+        home_zone: city(app.publication.time_zone),
         zones: if whole { zones() } else { Vec::new() },
     })
+}
+
+/// A zone by its city: "Ho Chi Minh".
+fn city(zone: Tz) -> String {
+    zone.name().rsplit('/').next().unwrap_or_default().replace('_', " ")
 }
 
 /// The frequency at which most of what is wished for comes.

@@ -51,7 +51,7 @@ pub struct Choosing {
     pub times: Vec<String>,
     /// The zone that is chosen, by its name; blank: the newspaper's.
     pub zone: String,
-    /// The newspaper's zone.
+    /// The newspaper's zone, by its city.
     pub home_zone: String,
     /// The zones that can be chosen, by region.
     pub zones: Vec<Region>,

@@ -64,7 +64,7 @@ impl Samples {
             time: "06:30".into(),
             times: vec!["06:00".into(), "06:30".into()],
             zone: String::new(),
-            home_zone: "Asia/Ho_Chi_Minh".into(),
+            home_zone: "Ho Chi Minh".into(),
             zones: few_zones(),
         };
         let form = SubscribeForm {

@@ -49,8 +49,8 @@ fn shown(world: &World, name: &str, letter: &Letter) -> Value {
     json!({ "url": format!("file://{}", path.display()), "look": name, "letter": true })
 }
 
-/// html-validate finds nothing; in letters it is told that Outlook lays out with tables, their
-/// attributes and its own comments.
+/// html-validate finds nothing. It is told that a form has several ticks of one name, and of letters
+/// that Outlook lays out with tables, their attributes and its own comments.
 fn judged_as_html(kind: &str, path: &Path) {
     let program = node_modules().join(".bin/html-validate");
     let rules = format!("{}/tests/service/html-validate/{kind}.json", env!("CARGO_MANIFEST_DIR"));
