@@ -392,6 +392,7 @@ impl App {
             connections: self.limits.mail_connections,
             rules: self.rules,
             tally: Arc::clone(&self.tally),
+            runs: Arc::default(),
             tenure: Arc::default(),
             handing: Arc::<Handing>::default(),
             stop,

@@ -82,10 +82,13 @@ async fn cut_planned(
     now: Instant,
 ) -> Result<bool, StoreError> {
     let Some(schedule) = calendar.schedule(&due.plan) else { return Ok(false) };
-    let Some((slot, slots)) = schedule.come_since(due.next.0, now) else { return Ok(false) };
-    let Some(next) = schedule.next_after(now).map(Slot) else { return Ok(false) };
     // Who is looked after once an hour has missed nothing by an hour that was missed.
-    let slots = if due.plan.frequency() == &Frequency::AtOnce { 1 } else { slots };
+    let come = match due.plan.frequency() {
+        Frequency::AtOnce => Some((due.next.0, 1)),
+        _ => schedule.come_since(due.next.0, now),
+    };
+    let Some((slot, slots)) = come else { return Ok(false) };
+    let Some(next) = schedule.next_after(now).map(Slot) else { return Ok(false) };
     let turn = Turn::Planned { expected: due.next, next };
     let cutting = Cutting { plan: &due.plan, slot: Slot(slot), slots, turn, zone: calendar.zone };
     Ok(tell(&cutting, &store.cut_edition(&cutting, now).await?))
@@ -98,12 +101,12 @@ async fn cut_at_once(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Re
     let (mut after, waiting) = store.waiting_at_once(LOOK_AHEAD).await?;
     let together = if waiting.len() > MANY { waiting.len() } else { 1 };
     let mut made = 0;
-    for (behind, articles) in (0..).zip(waiting.chunks(together)) {
+    for articles in waiting.chunks(together) {
         let Some(up_to) = articles.last().copied() else { continue };
         let cutting = Cutting {
             plan: &plan,
-            // No two of a plan have the same.
-            slot: Slot(now + chrono::Duration::microseconds(behind)),
+            // No two of a plan have the same, whatever the clock says.
+            slot: Slot(now + chrono::Duration::microseconds(up_to % 1_000_000)),
             slots: u32::try_from(articles.len()).unwrap_or(u32::MAX),
             turn: Turn::AtOnce { after, up_to },
             zone: calendar.zone,

@@ -34,6 +34,7 @@ use crate::relay::{Parcel, Relay};
 use crate::store::{ClaimedDelivery, Settlement, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -66,6 +67,8 @@ pub struct Dispatcher {
     pub rules: Rules,
     /// What became of them.
     pub tally: Arc<Tally>,
+    /// How often it has begun to work.
+    pub runs: Arc<AtomicU64>,
     /// Until when its claims hold.
     pub tenure: Arc<Tenure>,
     /// Who is about to hand over.
@@ -198,10 +201,19 @@ impl Dispatcher {
         {
             return Ok(0);
         }
-        let keeper = self.keep_claims();
-        let worked = work(Letters(Arc::new(self.clone())), wake, &self.stop).await;
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let mut hired = self.clone();
+        hired.worker = self.present_name();
+        let keeper = hired.keep_claims();
+        let worked = work(Letters(Arc::new(hired)), wake, &self.stop).await;
         drop(keeper);
         worked
+    }
+
+    /// A name of its own for each run: what one has in its hands it never claims again, and what fell
+    /// out of its hands the next one may.
+    fn present_name(&self) -> String {
+        format!("{}.{}", self.worker, self.runs.load(Ordering::Relaxed))
     }
 
     fn claim_end(&self) -> Instant {
@@ -341,7 +353,7 @@ impl Dispatcher {
 
     /// Lets claims go at an orderly stop, so that the next start need not wait for their end.
     pub async fn give_back(&self) -> Result<u64, StoreError> {
-        self.store.give_back_claims(&self.worker, self.clock.now()).await
+        self.store.give_back_claims(&self.present_name(), self.clock.now()).await
     }
 }
 

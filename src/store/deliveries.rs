@@ -88,6 +88,7 @@ const DUE: &str = concat!(
     subscriber_columns!(),
     " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
       WHERE d.settled_at IS NULL AND d.urgency = $1 AND d.due_at <= $2
+        AND (d.claimed_by IS NULL OR d.claimed_by <> $4)
       ORDER BY d.due_at, d.n LIMIT $3"
 );
 
@@ -98,13 +99,15 @@ const DUE_SKIPPING: &str = concat!(
     subscriber_columns!(),
     " FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
       WHERE d.settled_at IS NULL AND d.urgency = $1 AND d.due_at <= $2
+        AND (d.claimed_by IS NULL OR d.claimed_by <> $4)
       ORDER BY d.due_at, d.n LIMIT $3 FOR UPDATE OF d SKIP LOCKED"
 );
 
 impl Store {
     /// Claims due deliveries for a worker until an instant, the most urgent first and then the
     /// longest due. A claim that ended is simply due again, so recovery is the normal path.
-    /// Worker names must not be used twice, or a late one settles its successor's claim.
+    /// Worker names must not be used twice, or a late one settles its successor's claim. What a worker
+    /// holds is never due to him: it is in his hands, and would be in them twice.
     pub async fn claim_deliveries(
         &self,
         worker: &str,
@@ -128,6 +131,7 @@ impl Store {
                 .bind(urgency)
                 .bind(micros(now))
                 .bind(i64::try_from(rest).unwrap_or(i64::MAX))
+                .bind(worker.to_owned())
                 .fetch_all(&mut *transaction)
                 .await?;
             for row in rows {

@@ -104,16 +104,7 @@ impl Store {
         if suppression_stands(&mut *transaction, &request.address, secret).await? {
             return Ok(OptInAnswer::Suppressed);
         }
-        let subscriber = subscriber_for(&mut transaction, &request.address, request.language, now).await?;
-        let asked_before =
-            quiet_until(&mut transaction, subscriber, NoticeKind::Confirmation, quiet, now).await?;
-        let answer = match asked_before {
-            Some(unanswered) => {
-                replace_wish(&mut transaction, unanswered, request).await?;
-                OptInAnswer::AskedBefore
-            }
-            None => OptInAnswer::Asked(ask(&mut transaction, subscriber, request, now).await?),
-        };
+        let answer = ask_once(&mut transaction, request, quiet, now).await?;
         transaction.commit().await?;
         Ok(answer)
     }
@@ -146,7 +137,8 @@ impl Store {
     pub async fn opt_in(&self, id: OptInId) -> Result<Option<OptIn>, StoreError> {
         type Row = (i64, String, String, String, String, Option<String>, i64, Option<i64>);
         let row = sqlx::query_as::<_, Row>(
-            "SELECT o.subscriber, o.kind, coalesce(o.address, s.address), o.wishes, o.language, o.time_zone, o.requested_at, o.confirmed_at
+            "SELECT o.subscriber, o.kind, coalesce(o.address, s.address), o.wishes, o.language, o.time_zone,
+                 o.requested_at, o.confirmed_at
              FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
              WHERE o.n = $1 AND s.address <> ''",
         )
@@ -199,8 +191,26 @@ impl Store {
     }
 }
 
+/// Asks unless the question is on its way already.
+pub(super) async fn ask_once(
+    transaction: &mut Transaction<'static, Any>,
+    request: &OptInRequest,
+    quiet: Duration,
+    now: Instant,
+) -> Result<OptInAnswer, StoreError> {
+    let subscriber = subscriber_for(transaction, &request.address, request.language, now).await?;
+    let asked_before = quiet_until(transaction, subscriber, NoticeKind::Confirmation, quiet, now).await?;
+    Ok(match asked_before {
+        Some(unanswered) => {
+            replace_wish(transaction, unanswered, request).await?;
+            OptInAnswer::AskedBefore
+        }
+        None => OptInAnswer::Asked(ask(transaction, subscriber, request, now).await?),
+    })
+}
+
 /// Runs what a request wished for. The caller holds the subscriber.
-async fn say_yes(
+pub(super) async fn say_yes(
     transaction: &mut Transaction<'static, Any>,
     id: OptInId,
     beginning: &Beginning<'_>,
@@ -344,7 +354,7 @@ pub(super) async fn queue_letter(
 }
 
 /// Keeps a request: what was wished for, when, and from where.
-async fn note(
+pub(super) async fn note(
     transaction: &mut Transaction<'static, Any>,
     subscriber: SubscriberId,
     request: &OptInRequest,

@@ -102,10 +102,10 @@ const FAILURES: &str = "
     ORDER BY d.n LIMIT $3";
 
 /// A second chance for what was refused or given up: of readers who still want mail. Whether their
-/// address is suppressed is looked at before it is sent, as always.
+/// address is suppressed is looked at before it is sent, as always. What is in doubt stays a repeat.
 const RESEND: &str = "
     UPDATE deliveries SET state = 'pending', settled_at = NULL, reply = NULL, handed_at = NULL,
-        attempts = 0, created_at = $2, due_at = $2
+        attempts = CASE WHEN state = 'uncertain' THEN attempts ELSE 0 END, created_at = $2, due_at = $2
     WHERE edition = $1 AND settled_at IS NOT NULL AND (state = 'bounced' OR state = $3)
       AND subscriber IN (SELECT n FROM subscribers WHERE state = 'active')";
 

@@ -1,4 +1,5 @@
 use super::deliveries::void_everything;
+use super::erasures::note_erasure;
 use super::plans::plan_running;
 use super::statement::damaged;
 use super::subscriptions::end_running;
@@ -146,8 +147,9 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets who a subscriber was: address, network address of the requests, and the mail
-    /// servers' replies, which tend to repeat the address. What was mailed stays countable.
+    /// Forgets who a subscriber was: address, network address and words of the requests, where the
+    /// private feed is pushed to, and the mail servers' replies, which tend to repeat the address.
+    /// What was mailed stays countable, and a hash keeps old lists from bringing the reader back.
     ///
     /// An address that bounced or complained stays suppressed by its hash: the state that kept
     /// mail away from it goes with the row. Returns whether there was anybody to erase.
@@ -171,17 +173,31 @@ impl Store {
         {
             add_suppression(&mut *transaction, &address, &state, secret, now).await?;
         }
+        if let Ok(address) = EmailAddress::parse(&address) {
+            note_erasure(&mut transaction, &address, secret, now).await?;
+        }
         end_running(&mut transaction, id, None, EndedReason::Newsroom, self.engine(), now).await?;
         void_everything(&mut transaction, id, self.engine(), now).await?;
         for statement in [
             "UPDATE subscribers SET address = '', address_key = 'erased:' || CAST(n AS TEXT),
              state = 'unsubscribed' WHERE n = $1",
-            "UPDATE opt_ins SET remote_address = '', address = NULL, confirmed_from = NULL WHERE subscriber = $1",
+            "UPDATE opt_ins SET remote_address = '', wording = '', wishes = '[]', address = NULL,
+             confirmed_from = NULL WHERE subscriber = $1",
             "UPDATE deliveries SET reply = NULL WHERE subscriber = $1",
+            // Where the private feed is pushed to is somebody's too.
+            "DELETE FROM callback_requests WHERE path IN (SELECT path FROM topics WHERE subscriber = $1)",
+            "DELETE FROM callbacks WHERE topic IN (SELECT n FROM topics WHERE subscriber = $1)",
+            "DELETE FROM topic_feeds WHERE topic IN (SELECT n FROM topics WHERE subscriber = $1)",
+            "DELETE FROM topics WHERE subscriber = $1",
         ] {
             sqlx::query(statement).bind(id.0).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
+        if self.engine() == Engine::Sqlite {
+            // The log of writes still holds what was overwritten. Whoever reads just now keeps a part
+            // of it; it is written over soon.
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(self.writer()).await?;
+        }
         Ok(true)
     }
 }

@@ -13,7 +13,9 @@ use crate::domain::{
     Calendar, Digest, DigestFeeds, Directory, EmailAddress, EndedReason, FeedDefinition, FeedKey, Frequency,
     Habits, Instant, Language, OptInId, Secret, SubscriberId, Token, TokenError, TokenPurpose, Wish,
 };
-use crate::store::{MoveAnswer, OptIn, OptInAnswer, OptInRequest, Store, StoreError, Yes};
+use crate::store::{
+    Enrolled, ListedReader, MoveAnswer, OptIn, OptInAnswer, OptInRequest, Store, StoreError, Yes,
+};
 use std::time::Duration;
 
 /// How long a confirmation link can be used.
@@ -69,6 +71,21 @@ pub async fn consent(
         tracing::info!(subscriber.id = %subscriber, "consent taken over");
     }
     Ok(subscriber)
+}
+
+/// Takes some readers of a list over: who agreed elsewhere is subscribed, who did not is asked.
+pub async fn enrol(
+    store: &Store,
+    secret: &Secret,
+    readers: &[ListedReader],
+    calendar: &Calendar<'_>,
+    now: Instant,
+) -> Result<Vec<Enrolled>, SubscribeError> {
+    let beginning = |frequency: &Frequency| calendar.first_mail_reaches_back_to(frequency, now);
+    let answers = store.enrol(readers, &beginning, secret, now).await?;
+    let taken = answers.iter().filter(|answer| **answer == Enrolled::Taken).count();
+    tracing::info!(readers = readers.len(), taken, "a part of a list taken over");
+    Ok(answers)
 }
 
 /// The request that a confirmation link speaks of.

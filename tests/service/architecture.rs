@@ -6,13 +6,11 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 10] = [
+const NEIGHBOURS: [(&str, &[&str]); 9] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
     ("digest", &["publish"]),
-    // How far back a new subscription reaches is the digest's rule.
-    ("subscribe", &["digest"]),
     // Letters name feeds as the directory names them now, and carry the reader's links.
     ("dispatch", &["errands", "representations", "subscribe"]),
     // A push is what a GET returns; a private topic is proved as its reader's links are.

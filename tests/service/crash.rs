@@ -119,6 +119,7 @@ fn killed_again_and_again(world: World, story: &str) {
         pause(dice.below(1_500));
         world.kill();
         pause(50);
+        server.wait_for_silence();
         deaths.push(server.count());
     }
     for after in moments {
@@ -126,8 +127,8 @@ fn killed_again_and_again(world: World, story: &str) {
         world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= after);
         pause(dice.below(60));
         world.kill();
-        // What the dead had handed over is taken by then.
         pause(50);
+        server.wait_for_silence();
         deaths.push(server.count());
     }
     assert!(!world.is_complete(), "the program died during the edition");
@@ -318,4 +319,25 @@ fn a_machine_that_slept_through_its_claims_repeats_only_what_was_in_its_hands() 
     assert_eq!((sleeper.stop(), other.stop()), (Some(0), Some(0)));
     let repeats = judge(&sleeper, &server.taken(), READERS);
     assert!(repeats <= IN_FLIGHT, "{repeats} repeats");
+}
+
+#[test]
+fn a_machine_that_slept_alone_repeats_nothing_that_waited() {
+    let server = Postbox::open(Manners { thinks: Duration::from_millis(40), ..Manners::default() });
+    let mut world = edition_to_be(World::new(), &server, READERS);
+    world.miss_the_slot();
+    world.start(&["serve"]);
+    for part in 1..4 {
+        world.wait_at_most(PATIENCE, "letters go on", |_| server.count() >= part * 20);
+        world.signal("STOP");
+        pause(3_000);
+        world.signal("CONT");
+    }
+    world.wait_at_most(PATIENCE, "the edition is complete", |world| {
+        world.later();
+        world.is_complete()
+    });
+    assert_eq!(world.stop(), Some(0));
+    let repeats = judge(&world, &server.taken(), READERS);
+    assert_eq!(repeats, 0, "it hears the answers that came while it slept");
 }

@@ -127,6 +127,7 @@ fn held_doubt_waits_for_a_persons_word() {
     world.later();
     run(&world);
     assert_eq!(server.count(), 3, "nobody is mailed twice");
+    change_everything(&world);
     assert_eq!(json(&world, &["digest", "resend", "1", "--json"])[0]["queued"], 0);
     assert_eq!(json(&world, &["digest", "resend", "1", "--uncertain", "--json"])[0]["queued"], 3);
     run(&world);
@@ -323,11 +324,16 @@ tests:
 #[test]
 fn alerts_speak_of_what_is_broken_and_not_of_what_is_much() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/alerts.yaml");
-    let mut world = World::new();
+    let server = Postbox::open(Manners::default());
+    let mut world = newsroom(&server, 1);
     let test = world.write("alerts-test.yaml", ALERTS.replace("RULES", rules.to_str().unwrap()));
     crate::world::judged("promtool", &["test", "rules"], &test).unwrap();
 
+    world.set("BANTIN_WEBHOOKS__URLS", "http://127.0.0.1:9/");
+    world.set("BANTIN_WEBHOOKS__SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
     world.serve();
+    world.miss_the_slot();
+    world.wait_for("there is something to tell", World::is_complete);
     let told = world.get("/metrics").text();
     let text = std::fs::read_to_string(&rules).unwrap();
     let expressions = text.lines().filter(|line| line.contains("bantin_") && !line.contains("summary"));
@@ -335,7 +341,7 @@ fn alerts_speak_of_what_is_broken_and_not_of_what_is_much() {
         .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
         .filter(|word| word.starts_with("bantin_"))
         .collect();
-    assert!(names.len() > 8, "{names:?}");
+    assert!(names.len() > 7, "{names:?}");
     for name in names {
         assert!(told.contains(&format!("# TYPE {name} ")), "no metric {name}\n{told}");
     }

@@ -31,7 +31,7 @@ pub fn routes() -> Vec<(String, String)> {
 }
 
 /// Every row of every table, as SQLite would write it.
-async fn rows(world: &World) -> BTreeMap<String, Vec<String>> {
+pub async fn rows(world: &World) -> BTreeMap<String, Vec<String>> {
     let url = format!("sqlite:{}?mode=ro", world.path("var/bantin.db").display());
     let mut store = SqliteConnection::connect(&url).await.unwrap();
     let tables =

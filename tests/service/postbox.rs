@@ -160,6 +160,13 @@ impl Postbox {
         self.room.sprung.notify_all();
     }
 
+    /// Waits until every conversation has ended: what the dead had sent is taken by then.
+    pub fn wait_for_silence(&self) {
+        while self.room.open.load(Ordering::SeqCst) > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The most connections that were open at once.
     pub fn most_connections(&self) -> usize {
         self.room.most.load(Ordering::SeqCst)

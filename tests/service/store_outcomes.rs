@@ -10,6 +10,7 @@ on_both_engines!(
     only_what_bounced_of_who_still_wants_mail_is_sent_again,
     what_was_handed_is_known_after_a_death,
     only_the_holder_of_a_claim_hands_over,
+    what_a_worker_holds_is_never_due_to_him,
     a_kept_letter_goes_when_it_has_arrived,
     an_erased_readers_letter_is_not_kept,
     an_edition_is_stopped_once,
@@ -122,6 +123,13 @@ async fn only_the_holder_of_a_claim_hands_over(newsroom: Newsroom) {
     assert_eq!(newsroom.note_handed("w", &ids, at("06:15:00")).await.unwrap(), [ids[1]]);
     newsroom.claim_deliveries("x", 9, at("09:00:00"), at("08:00:00")).await.unwrap();
     assert!(newsroom.note_handed("w", &ids, at("08:15:00")).await.unwrap().is_empty(), "it is x's");
+}
+
+async fn what_a_worker_holds_is_never_due_to_him(newsroom: Newsroom) {
+    let letters = claimed(&newsroom, 2).await;
+    let claim = async |worker| newsroom.claim_deliveries(worker, 9, at("10:00:00"), at("09:00:00")).await;
+    assert!(claim("w").await.unwrap().is_empty(), "he slept, and has them in his hands");
+    assert_eq!(claim("x").await.unwrap().len(), letters.len());
 }
 
 async fn kept(newsroom: &Newsroom) -> i64 {

@@ -185,12 +185,7 @@ impl History {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut draft = draft(&piece.title, &piece.title, &names);
         draft.body = SafeHtml::from_text(if piece.telling { "Bão về, lũ lên." } else { "Trời yên." });
-        if let State::Embargoed(from) = piece.state {
-            draft.published = Some(from);
-        } else if self.roll(4) == 0 {
-            // A date of long ago is no reason to be forgotten.
-            draft.published = Some(self.now - Duration::days(400));
-        }
+        draft.published = Some(piece.published);
         self.surely(|store| {
             let (draft, now) = (draft.clone(), self.now);
             let chance = Seeded::starting_at(self.told.len() as u64);
@@ -200,9 +195,11 @@ impl History {
     }
 
     async fn publish(&mut self, sections: BTreeSet<usize>, telling: bool, from: Option<Instant>) {
+        // A date of long ago is no reason to be forgotten.
+        let long_ago = self.now - Duration::days(if self.roll(4) == 0 { 400 } else { 0 });
         let title = format!("bài {}", self.model.pieces.len());
         self.tell(format!("publishes {title} in {sections:?}, telling {telling}, from {from:?}"));
-        self.model.publish(&title, sections, telling, from);
+        self.model.publish(&title, sections, telling, from.unwrap_or(long_ago), self.now);
         self.accept(self.model.pieces.len() - 1).await;
     }
 
@@ -215,7 +212,7 @@ impl History {
             return;
         }
         self.tell(format!("revises bài {piece}: into {section:?}, telling {telling}"));
-        self.model.revise(piece, section, telling);
+        self.model.revise(piece, section, telling, self.now);
         self.accept(piece).await;
     }
 
@@ -252,7 +249,7 @@ impl History {
     async fn restore(&mut self) {
         let Some(piece) = self.some_piece(|state| *state == State::Withdrawn) else { return };
         self.tell(format!("restores bài {piece}"));
-        self.model.restore(piece);
+        self.model.restore(piece, self.now);
         self.turn(piece, true).await;
     }
 
@@ -574,7 +571,8 @@ impl History {
             }
         }
         for (number, person) in self.model.people.iter().enumerate() {
-            let accepted = person.mails.iter().filter(|mail| mail.state == Progress::Accepted);
+            let sure = |mail: &&super::reference::Mail| mail.state == Progress::Accepted && !mail.doubted;
+            let accepted = person.mails.iter().filter(sure);
             for title in accepted.flat_map(|mail| &mail.titles).filter(|t| person.had.contains(*t)) {
                 assert!(seen.contains(&(number, title)), "{title} never came to {number}: {}", self.story());
             }

@@ -32,6 +32,7 @@ pub struct Piece {
     pub sections: BTreeSet<usize>,
     pub telling: bool,
     pub state: State,
+    pub published: Instant,
     pub out_since: u64,
     pub stands: BTreeMap<usize, u64>,
 }
@@ -124,16 +125,24 @@ impl Reference {
         self.plans.entry(plan.clone()).or_insert(next_slot(plan.frequency(), HOME, now));
     }
 
-    pub fn publish(&mut self, title: &str, sections: BTreeSet<usize>, telling: bool, from: Option<Instant>) {
+    pub fn publish(
+        &mut self,
+        title: &str,
+        sections: BTreeSet<usize>,
+        telling: bool,
+        published: Instant,
+        now: Instant,
+    ) {
         self.pieces.push(Piece {
             title: title.to_owned(),
             sections,
             telling,
-            state: from.map_or(State::Visible, State::Embargoed),
+            state: if published > now { State::Embargoed(published) } else { State::Visible },
+            published,
             out_since: 0,
             stands: BTreeMap::new(),
         });
-        if from.is_none() {
+        if published <= now {
             self.bring_out(self.pieces.len() - 1);
         }
     }
@@ -152,12 +161,17 @@ impl Reference {
     }
 
     /// Other sections or other words.
-    pub fn revise(&mut self, piece: usize, section: Option<usize>, telling: bool) {
+    pub fn revise(&mut self, piece: usize, section: Option<usize>, telling: bool, now: Instant) {
         let watched = self.watched;
         let event = self.next();
+        let number = piece;
         let piece = &mut self.pieces[piece];
         piece.telling = telling;
         piece.sections.extend(section);
+        // Its hour has come and nobody has looked at the clock yet.
+        if matches!(piece.state, State::Embargoed(from) if from <= now) {
+            return self.bring_out(number);
+        }
         if piece.state != State::Visible {
             return;
         }
@@ -185,8 +199,14 @@ impl Reference {
         self.pieces[piece].state = State::Withdrawn;
     }
 
-    pub fn restore(&mut self, piece: usize) {
-        self.bring_out(piece);
+    /// By a clock that went back it may be still to come.
+    pub fn restore(&mut self, piece: usize, now: Instant) {
+        let published = self.pieces[piece].published;
+        if published > now {
+            self.pieces[piece].state = State::Embargoed(published);
+        } else {
+            self.bring_out(piece);
+        }
     }
 
     /// Embargoes end in the order of their instants.

@@ -21,3 +21,9 @@ CREATE TABLE next_entries (
     left_out BIGINT NOT NULL CHECK (left_out IN (0, 1)),
     PRIMARY KEY (digest, article)
 ) WITHOUT ROWID;
+
+-- What is left of who asked to be forgotten: enough to keep old lists from bringing them back.
+CREATE TABLE erasures (
+    address_hash TEXT PRIMARY KEY,              -- HMAC of EmailAddress::key
+    erased_at    BIGINT NOT NULL
+) WITHOUT ROWID;

@@ -1,11 +1,18 @@
+mod export;
+mod import;
+mod roster;
+
 use super::{Common, print_json};
 use crate::app::App;
-use crate::domain::{EmailAddress, FeedDefinition, FeedKey, Frequency, Language, Slug, SubscriberId, Wish};
+use crate::domain::{
+    EmailAddress, FeedDefinition, FeedKey, Frequency, Language, Slug, SubscriberId, SubscriberState, Wish,
+};
 use crate::store::{OptInAnswer, OptInRequest, Store, Subscriber};
 use crate::subscribe::{self, ask, offered};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -29,16 +36,44 @@ pub enum SubscriberCommand {
         #[arg(long, value_name = "HOW AND WHEN")]
         consent: Option<String>,
     },
-    /// Show what is known of an address
+    /// Take a list over: CSV with the columns address, feeds, frequency, language, time_zone, consent, consent_at, consent_from
+    Import {
+        /// The file; - is standard input
+        #[arg(value_name = "FILE.csv")]
+        file: PathBuf,
+        /// Ask those by mail of whom no consent is told; otherwise their lines are refused
+        #[arg(long)]
+        ask: bool,
+    },
+    /// Print the subscribers as CSV, which import takes
+    Export {
+        /// Only those in this state
+        #[arg(long, value_name = "pending|active|unsubscribed|bounced|complained", value_parser = state)]
+        state: Option<SubscriberState>,
+        /// Begin with the mark by which Excel knows UTF-8
+        #[arg(long)]
+        bom: bool,
+    },
+    /// Show what is known of a subscriber
     Show {
-        /// The address
-        address: EmailAddress,
+        /// The number or the address
+        #[arg(value_name = "ID|ADDRESS")]
+        who: Who,
+        /// Everything that is held about the person, as JSON
+        #[arg(long)]
+        all: bool,
     },
-    /// Forget an address and everything personal about it
+    /// Forget a subscriber and everything personal; a hash keeps lists from bringing the address back
     Erase {
-        /// The address
-        address: EmailAddress,
+        /// The number or the address
+        #[arg(value_name = "ID|ADDRESS")]
+        who: Who,
     },
+}
+
+fn state(word: &str) -> Result<SubscriberState, String> {
+    SubscriberState::parse(word)
+        .ok_or_else(|| "write pending, active, unsubscribed, bounced or complained".to_owned())
 }
 
 /// A subscriber by number or address.
@@ -83,11 +118,16 @@ impl SubscriberCommand {
             Self::Add { address, digest, feeds, language, consent } => {
                 add(&app, address, digest, feeds, language, consent).await?;
             }
-            Self::Show { address } => show(&app, &address, common.json).await?,
-            Self::Erase { address } => {
-                let Some(reader) = app.store.subscriber_by_address(&address).await? else {
-                    bail!("this address is no subscriber's");
-                };
+            Self::Import { file, ask } => return import::import(&app, &file, ask, common.json).await,
+            Self::Export { state, bom } => export::export(&app, state, bom).await?,
+            Self::Show { who, all: true } => {
+                let reader = who.find(&app.store).await?;
+                let held = app.store.personal_data(reader.id, &reader.address, &app.desk.secret).await?;
+                println!("{:#}", held.context("this subscriber was just erased")?);
+            }
+            Self::Show { who, all: false } => show(&app, &who.find(&app.store).await?, common.json).await?,
+            Self::Erase { who } => {
+                let reader = who.find(&app.store).await?;
                 app.store.erase_subscriber(reader.id, &app.desk.secret, app.clock.now()).await?;
                 println!("subscriber {} is erased", reader.id);
             }
@@ -147,10 +187,7 @@ async fn add(
     Ok(())
 }
 
-async fn show(app: &App, address: &EmailAddress, as_json: bool) -> anyhow::Result<()> {
-    let Some(reader) = app.store.subscriber_by_address(address).await? else {
-        bail!("this address is no subscriber's");
-    };
+async fn show(app: &App, reader: &Subscriber, as_json: bool) -> anyhow::Result<()> {
     let directory = app.representations.directory();
     let subscriptions = app.store.subscriptions(reader.id).await?;
     let rows: Vec<(String, String)> = subscriptions
