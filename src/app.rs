@@ -1,8 +1,8 @@
 //! Floor 5: everything is built once, handed down, and stopped in the reverse order.
 
 use crate::config::{
-    Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings, read_folder,
-    read_templates,
+    Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings, WebhookSettings,
+    read_folder, read_templates,
 };
 use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
 use crate::domain::{
@@ -10,7 +10,9 @@ use crate::domain::{
     TokenPurpose, WebUrl,
 };
 use crate::fetch::{self, FetchError, Fetcher, Reach};
-use crate::http::{Health, Limiter, ListingShelf, PageShelf, express, seal, shelf};
+use crate::http::{
+    Health, Limiter, ListingShelf, PageShelf, VolumeShelf, express, seal, shelf, volume_shelf,
+};
 use crate::hub::{Hub, HubRules, HubTally};
 use crate::mail::Sender;
 use crate::page::FeedLink;
@@ -128,6 +130,12 @@ pub struct App {
     pub hub: HubSettings,
     /// The newsroom's webhooks.
     pub webhooks: WebhookSettings,
+    /// How much came out lately.
+    pub volumes: VolumeShelf,
+    /// Which letters are written beside the question and the digests.
+    pub letters: LetterSettings,
+    /// Who signed up how often.
+    pub sign_ups: Limiter,
     /// Who asked the hub how much.
     pub hub_limiter: Limiter,
     /// What became of the hub's work.
@@ -268,12 +276,17 @@ impl App {
         });
         let tally = Arc::<Tally>::default();
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
+        let limits = &config.limits;
+        let sign_ups = Limiter::new(limits.sign_up_burst, limits.sign_up_refill, started_at, &*chance);
         let hub = config.hub.clone();
         let hub_limiter = Limiter::new(hub.request_burst, hub.request_refill, started_at, &*chance);
         Ok(Self {
             delta: config.server.delta,
             hub,
             webhooks: config.webhooks.clone(),
+            volumes: volume_shelf(),
+            letters: config.mail.letters,
+            sign_ups,
             hub_limiter,
             hub_tally: Arc::default(),
             publication,

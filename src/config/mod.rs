@@ -81,6 +81,17 @@ pub struct MailSettings {
     pub give_up_after: Duration,
     /// When an edition is stopped.
     pub breaker: Breaker,
+    /// Which letters are written beside the question and the digests.
+    pub letters: LetterSettings,
+}
+
+/// Which letters are written beside the question and the digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterSettings {
+    /// Whether who has become a reader is welcomed.
+    pub welcome: bool,
+    /// Whether who gets nothing any more is told so, with a way back.
+    pub goodbye: bool,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -92,6 +103,10 @@ pub struct Limits {
     pub mail_connections: usize,
     /// How long no second confirmation goes to an address that did not answer the first.
     pub confirmation_quiet: Duration,
+    /// How many people of one network may sign up at once. 0: as many as like.
+    pub sign_up_burst: u32,
+    /// After how long one more may.
+    pub sign_up_refill: Duration,
     /// How many whole copies of one feed a client may fetch at once without saying what it has.
     /// 0: as many as it likes.
     pub feed_burst: u32,
@@ -193,6 +208,8 @@ impl Config {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(4),
             confirmation_quiet: seconds(s, "limits.confirmation_quiet_seconds", 600),
+            sign_up_burst: s.take("limits.sign_up_burst", u32::from_str).unwrap_or(30),
+            sign_up_refill: seconds(s, "limits.sign_up_refill_seconds", 60),
             feed_burst: s.take("limits.feed_burst", u32::from_str).unwrap_or(60),
             feed_refill: s
                 .take("limits.feed_refill_seconds", u32::from_str)
@@ -245,6 +262,10 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         percent: s.take("mail.breaker_percent", percent).unwrap_or(5),
         tries: s.take("mail.breaker_tries", positive).unwrap_or(100),
     };
+    let letters = LetterSettings {
+        welcome: s.take("mail.welcome", yes_or_no).unwrap_or(true),
+        goodbye: s.take("mail.goodbye", yes_or_no).unwrap_or(false),
+    };
     MailSettings {
         url,
         from,
@@ -255,6 +276,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         holds_uncertain,
         give_up_after,
         breaker,
+        letters,
     }
 }
 

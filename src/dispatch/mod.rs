@@ -5,6 +5,7 @@
 //! the same query as a new delivery. A repeat carries the same Message-ID and the same bytes. An
 //! edition of which too much is refused is stopped, and a copy of the store mails nothing.
 
+mod archive;
 mod handing;
 mod letter;
 mod progress;
@@ -12,10 +13,12 @@ mod rules;
 mod tally;
 mod tenure;
 
+pub use archive::{
+    ArchiveError, PublicIssue, editions_document, editions_feed, in_sections, public_edition, public_editions,
+};
 pub use handing::Handing;
 pub use letter::{
-    Desk, LetterError, Written, confirmation_letter, edition_letter, edition_page, sample_letter,
-    written_letter,
+    Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
 };
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
@@ -23,8 +26,8 @@ pub use tally::Tally;
 pub use tenure::Tenure;
 
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, Instant, Outcome, StatusCode, SubscriberId,
-    SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome, StatusCode,
+    SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
 use crate::relay::{Parcel, Relay};
@@ -253,23 +256,29 @@ impl Dispatcher {
         if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
             return Ok(None);
         }
-        // Read now, not when it was claimed: an address may have bounced a second ago.
-        if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
-            return Ok(Some(Outcome::Suppressed("the address is on the suppression list".to_owned())));
-        }
         if delivery.was_handed && self.rules.holds(delivery.kind) {
             let why = "the program ended while this letter was handed over";
             return Ok(Some(Outcome::Uncertain(why.into())));
         }
+        let reader = &delivery.subscriber;
         let letter = match delivery.kind {
-            DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
-            DeliveryKind::Edition if delivery.subscriber.state == SubscriberState::Active => {
+            DeliveryKind::Confirmation => notice_letter(&self.store, &self.desk, delivery).await,
+            DeliveryKind::Edition if reader.state != SubscriberState::Active => {
+                Err(LetterError::Needless("the reader has left"))
+            }
+            DeliveryKind::Edition => {
+                // Before the letter is opened: what is in it counts as served.
+                if let Some(outcome) = self.refused(&reader.address).await? {
+                    return Ok(Some(outcome));
+                }
                 edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await
             }
-            DeliveryKind::Edition => Err(LetterError::Needless("the reader has left")),
         };
         Ok(Some(match letter {
-            Ok(written) => return self.hand_over(delivery, written).await,
+            Ok(written) => match self.refused(&written.to).await? {
+                Some(outcome) => outcome,
+                None => return self.hand_over(delivery, written).await,
+            },
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
             // Held while a worker had it: it waits parked, and is due again once it is released.
             Err(LetterError::Held) => return Ok(None),
@@ -279,12 +288,19 @@ impl Dispatcher {
         }))
     }
 
+    /// Read now, not when the delivery was claimed: an address may have bounced a second ago.
+    async fn refused(&self, to: &EmailAddress) -> Result<Option<Outcome>, StoreError> {
+        let suppressed = self.store.is_suppressed(to, &self.desk.secret).await?;
+        let why = "the address is on the suppression list";
+        Ok(suppressed.then(|| Outcome::Suppressed(why.to_owned())))
+    }
+
     async fn hand_over(
         &self,
         delivery: &ClaimedDelivery,
         written: Written,
     ) -> Result<Option<Outcome>, StoreError> {
-        let Written { message, articles } = written;
+        let Written { message, to, articles } = written;
         if self.rules.holds(delivery.kind)
             && !self.handing.note(&self.store, &self.worker, delivery.id, self.clock.now()).await?
         {
@@ -292,7 +308,7 @@ impl Dispatcher {
         }
         let parcel = Parcel {
             envelope_from: self.desk.sender.address.clone(),
-            to: delivery.subscriber.address.clone(),
+            to,
             delivery: Some(delivery.id),
             message_id: message.message_id,
             bytes: message.bytes,

@@ -4,22 +4,27 @@
 //! → maker; every write goes through a workflow.
 
 mod answer;
+mod choosing;
 mod deltas;
+mod editions;
 pub mod express;
 mod feeds;
 mod forms;
 mod health;
+mod leaving;
 mod limiter;
 mod mail_gauges;
 mod mailbox;
 mod moved;
 mod pages;
 pub mod pictures;
+mod preferences;
 mod readers;
 mod sitemaps;
 mod visitor;
 mod websub;
 
+pub use choosing::{VolumeShelf, volume_shelf};
 pub use health::Health;
 pub use limiter::Limiter;
 pub use moved::OWN_PATHS;
@@ -66,8 +71,13 @@ pub fn router(app: AppState) -> Router {
         .route("/style.css", get(pages::style))
         .route("/subscribe", get(readers::subscribe_form).post(readers::subscribe))
         .route("/confirm/{token}", get(readers::confirm_ask).post(readers::confirm))
-        .route("/unsubscribe/{token}", get(readers::unsubscribe_ask).post(readers::unsubscribe))
-        .route("/preferences/{token}", get(readers::preferences).post(readers::change_preferences))
+        .route("/unsubscribe/{token}", get(leaving::ask).post(leaving::leave))
+        .route("/preferences/{token}", get(preferences::show).post(preferences::change))
+        .route("/editions", get(editions::list))
+        .route("/editions.rss", get(editions::document))
+        .route("/editions.atom", get(editions::document))
+        .route("/editions.json", get(editions::document))
+        .route("/editions/{id}", get(editions::public))
         .route("/editions/{id}/{token}", get(readers::edition))
         .route("/mailbox", get(mailbox::letters))
         .route("/mailbox/{name}", get(mailbox::letter))

@@ -28,6 +28,8 @@ pub struct EditionLetter<'a> {
     pub sections: Vec<Section<'a>>,
     /// How many articles are due to this reader, also those that are not in `sections`.
     pub total: usize,
+    /// How many slots it stands for: more than one where the program was down at the others.
+    pub slots: u32,
 }
 
 /// A heading and what stands below it.
@@ -73,6 +75,7 @@ struct EditionView<'a> {
     lead_language: Option<String>,
     sections: Vec<SectionView>,
     total: usize,
+    slots: u32,
     shown: usize,
     /// How many are due and not shown.
     more: usize,
@@ -118,7 +121,7 @@ impl<'a> Draft<'a> {
         if count == 0 {
             return Err(ComposeError::Empty);
         }
-        let frame = Frame::new(head, to.language, &to.address.to_string());
+        let frame = Frame::new(head, to.language, to.zone, &to.address.to_string());
         let mut draft =
             Self { head, letter, links: &to.links, language: to.language, frame, sections, count };
         draft.frame.subject = draft.subject()?;
@@ -177,6 +180,7 @@ impl<'a> Draft<'a> {
             lead_language: foreign(&self.head.publication.language, self.language),
             sections,
             total,
+            slots: self.letter.slots,
             shown,
             more: total - shown,
             more_url,

@@ -624,7 +624,10 @@ pub(super) async fn articles_in_edition(
 }
 
 /// Full texts are most of an article's bytes; they are read only where the lead is taken from them.
-async fn with_leads(connection: &mut AnyConnection, rows: &[(i64, i64)]) -> Result<Vec<Article>, StoreError> {
+pub(super) async fn with_leads(
+    connection: &mut AnyConnection,
+    rows: &[(i64, i64)],
+) -> Result<Vec<Article>, StoreError> {
     let mut articles = articles_at_revision(connection, rows, Bodies::Without).await?;
     let wanted: HashMap<i64, i64> = rows.iter().copied().collect();
     let leadless: Vec<(i64, i64)> = articles

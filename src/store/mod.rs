@@ -15,6 +15,7 @@ mod categories;
 mod claims;
 mod deliveries;
 mod editing;
+mod edition_archive;
 mod editions;
 mod endpoints;
 mod engine;
@@ -27,6 +28,7 @@ mod home;
 mod installation;
 mod labels;
 mod letters;
+mod notices;
 mod opt_ins;
 mod outcomes;
 mod personal;
@@ -56,6 +58,7 @@ pub use callbacks::{
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
 pub use editing::{Edited, Issue, Order, OrderedArticle};
+pub use edition_archive::PublicEdition;
 pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn, Whom};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
@@ -65,7 +68,8 @@ pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
 pub use holds::Hold;
 pub use installation::Installation;
-pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
+pub use notices::MoveAnswer;
+pub use opt_ins::{OptIn, OptInAnswer, OptInRequest, Yes};
 pub use outcomes::{EditionCounts, EditionFigures, Failure};
 pub use personal::PERSONAL_TABLES;
 pub use plans::Planned;

@@ -181,7 +181,8 @@ impl Store {
         for statement in [
             "UPDATE subscribers SET address = '', address_key = 'erased:' || CAST(n AS TEXT),
              state = 'unsubscribed' WHERE n = $1",
-            "UPDATE opt_ins SET remote_address = '', wording = '', wishes = '[]' WHERE subscriber = $1",
+            "UPDATE opt_ins SET remote_address = '', wording = '', wishes = '[]', address = NULL,
+             confirmed_from = NULL WHERE subscriber = $1",
             "UPDATE deliveries SET reply = NULL WHERE subscriber = $1",
             // Where the private feed is pushed to is somebody's too.
             "DELETE FROM callback_requests WHERE path IN (SELECT path FROM topics WHERE subscriber = $1)",

@@ -8,6 +8,7 @@ use bantin::domain::{
 };
 use bantin::store::{
     ClaimedDelivery, Cut, CutAnswer, Cutting, OptInAnswer, OptInRequest, Planned, Settlement, Store, Turn,
+    Yes,
 };
 use chrono::Duration;
 use chrono_tz::Tz;
@@ -111,7 +112,7 @@ async fn reader(
     time: &str,
 ) -> SubscriberId {
     let opt_in = asked(newsroom, name, digest, feeds, at(time)).await;
-    let id = newsroom.confirm(opt_in, &since(time), at(time)).await.unwrap().unwrap();
+    let id = newsroom.confirm(opt_in, &since(time), &Yes::default(), at(time)).await.unwrap().unwrap();
     let question = newsroom.claim_deliveries("asker", 1, at(time), at(time)).await.unwrap();
     assert_eq!(question[0].opt_in, Some(opt_in));
     settle(newsroom, question[0].id, "asker", Settlement::Accepted("250 ok".into())).await;
@@ -222,8 +223,12 @@ async fn a_suppressed_address_gets_nothing(newsroom: Newsroom) {
 async fn saying_yes_twice_is_saying_it_once(newsroom: Newsroom) {
     let (a, b) = two_sections(&newsroom).await;
     let opt_in = asked(&newsroom, "an", "sang", &[a, b], at("07:00:00")).await;
-    let id = newsroom.confirm(opt_in, &since("07:00:00"), at("07:01:00")).await.unwrap().unwrap();
-    assert_eq!(newsroom.confirm(opt_in, &since("07:00:00"), at("07:02:00")).await.unwrap(), Some(id));
+    let id =
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("07:01:00")).await.unwrap().unwrap();
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("07:02:00")).await.unwrap(),
+        Some(id)
+    );
     let subscriber = newsroom.subscriber(id).await.unwrap().unwrap();
     assert_eq!((subscriber.state, subscriber.confirmed_at), (SubscriberState::Active, Some(at("07:01:00"))));
     let running = newsroom.subscriptions(id).await.unwrap();
@@ -235,10 +240,16 @@ async fn saying_yes_twice_is_saying_it_once(newsroom: Newsroom) {
     );
     // An old mail in a mailbox brings nobody back.
     newsroom.end_subscriptions(id, None, EndedReason::Reader, at("08:00:00")).await.unwrap();
-    assert_eq!(newsroom.confirm(opt_in, &since("07:00:00"), at("08:01:00")).await.unwrap(), Some(id));
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("08:01:00")).await.unwrap(),
+        Some(id)
+    );
     assert!(newsroom.subscriptions(id).await.unwrap().is_empty());
     assert_eq!(newsroom.subscriber(id).await.unwrap().unwrap().state, SubscriberState::Unsubscribed);
-    assert_eq!(newsroom.confirm(OptInId(99), &since("07:00:00"), at("08:00:00")).await.unwrap(), None);
+    assert_eq!(
+        newsroom.confirm(OptInId(99), &since("07:00:00"), &Yes::default(), at("08:00:00")).await.unwrap(),
+        None
+    );
 }
 
 async fn who_left_may_come_back(newsroom: Newsroom) {
@@ -250,7 +261,10 @@ async fn who_left_may_come_back(newsroom: Newsroom) {
     publish(&newsroom, "hai", &["A"], "04:10:00").await;
     let opt_in = asked(&newsroom, "an", "sang", &[a], at("05:00:00")).await;
     // `since` reaches back over what was missed, and over what was cut and never mailed.
-    assert_eq!(newsroom.confirm(opt_in, &since("00:00:00"), at("05:00:00")).await.unwrap(), Some(id));
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("00:00:00"), &Yes::default(), at("05:00:00")).await.unwrap(),
+        Some(id)
+    );
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
     assert_eq!(titles(&newsroom, edition, id).await, ["hai", "một", "cũ a"]);
 }
@@ -261,7 +275,8 @@ async fn a_new_reader_begins_at_since(newsroom: Newsroom) {
     publish(&newsroom, "đúng", &["A"], "03:00:00").await;
     publish(&newsroom, "sau", &["A"], "03:30:00").await;
     let opt_in = asked(&newsroom, "an", "sang", &[a, FeedKey::All], at("04:00:00")).await;
-    let id = newsroom.confirm(opt_in, &since("03:00:00"), at("04:00:00")).await.unwrap().unwrap();
+    let id =
+        newsroom.confirm(opt_in, &since("03:00:00"), &Yes::default(), at("04:00:00")).await.unwrap().unwrap();
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
     assert_eq!(titles(&newsroom, edition, id).await, ["sau", "đúng"]);
 }
@@ -298,7 +313,7 @@ async fn a_change_of_frequency_neither_repeats_nor_loses(newsroom: Newsroom) {
     publish(&newsroom, "thứ tư", &["A"], "05:30:00").await;
     assert_eq!(cut_by_hand(&newsroom, "sang", "06:00:00").await, CutAnswer::Empty);
     let opt_in = asked(&newsroom, "an", "sang", &[a], at("06:10:00")).await;
-    newsroom.confirm(opt_in, &since("06:10:00"), at("06:10:00")).await.unwrap();
+    newsroom.confirm(opt_in, &since("06:10:00"), &Yes::default(), at("06:10:00")).await.unwrap();
     newsroom
         .change_subscriptions(id, &[a], &wishes("tuan", &[a]), &since("06:20:00"), at("06:20:00"))
         .await
@@ -361,7 +376,13 @@ async fn who_confirms_while_cutting_misses_nothing(newsroom: Newsroom) {
     let confirming = async {
         let mut ids = Vec::new();
         for opt_in in &opt_ins {
-            ids.push(other.confirm(*opt_in, &since("02:00:00"), at("03:00:00")).await.unwrap().unwrap());
+            ids.push(
+                other
+                    .confirm(*opt_in, &since("02:00:00"), &Yes::default(), at("03:00:00"))
+                    .await
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         ids
     };
@@ -791,7 +812,10 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     assert!(!newsroom.is_suppressed(&address("r0"), &secret()).await.unwrap());
     assert!(newsroom.is_suppressed(&address("r1"), &secret()).await.unwrap());
     assert_eq!(newsroom.undo_end(ids[0], at("05:40:00")).await.unwrap(), 0);
-    assert_eq!(newsroom.confirm(OptInId(1), &since("05:00:00"), at("05:41:00")).await.unwrap(), None);
+    assert_eq!(
+        newsroom.confirm(OptInId(1), &since("05:00:00"), &Yes::default(), at("05:41:00")).await.unwrap(),
+        None
+    );
     // Who was erased may begin anew, as a new subscriber.
     assert_ne!(reader(&newsroom, "r0", "sang", &[FeedKey::All], "05:50:00").await, ids[0]);
     let counts = newsroom.edition(edition).await.unwrap().unwrap().counts;

@@ -55,6 +55,8 @@ impl World {
         world.set("BANTIN_PUBLICATION__TITLE", "Báo Sông Hậu");
         world.set("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example");
         world.set("BANTIN_MAIL__FROM", "bantin@songhau.example");
+        // Stories count letters; that of the journey has it.
+        world.set("BANTIN_MAIL__WELCOME", "false");
         world
     }
 
@@ -314,11 +316,16 @@ pub fn node(script: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A script of Node.js that finds what `tests/run` installs.
-pub fn node_command(script: &str, arguments: &[&str]) -> Command {
+/// Where `tests/run` puts the packages of Node.js.
+pub fn node_modules() -> PathBuf {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-node");
     let folder = PathBuf::from(std::env::var("BANTIN_TEST_NODE").unwrap_or_else(|_| own.to_owned()));
+    folder.join("node_modules")
+}
+
+/// A script of Node.js that finds what `tests/run` installs.
+pub fn node_command(script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("node");
-    command.env("NODE_PATH", folder.join("node_modules")).arg("-e").arg(script).args(arguments);
+    command.env("NODE_PATH", node_modules()).arg("-e").arg(script).args(arguments);
     command
 }

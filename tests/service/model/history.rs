@@ -8,7 +8,7 @@ use bantin::domain::{
     Calendar, Chance, Digest, DigestFeeds, EmailAddress, EndedReason, FeedKey, Frequency, Habits, Instant,
     Language, SafeHtml, SavedSearch, Schedule, Secret, Slug, SubscriberId, Wish,
 };
-use bantin::store::{OptInAnswer, OptInRequest, Settlement, Store, StoreUrl};
+use bantin::store::{OptInAnswer, OptInRequest, Settlement, Store, StoreUrl, Yes};
 use chrono::Duration;
 use chrono_tz::Tz;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,7 @@ impl History {
             template: Slug::parse("digest").unwrap(),
             max_articles: 30,
             review: false,
+            archive: true,
         };
         let mut history = Self {
             seed,
@@ -284,7 +285,7 @@ impl History {
                 async move {
                     let asked = store.request_opt_in(&request, never, &secret, now).await.unwrap();
                     let OptInAnswer::Asked(opt_in) = asked else { panic!("{asked:?}") };
-                    store.confirm(opt_in, &|_: &Frequency| now, now).await.unwrap()
+                    store.confirm(opt_in, &|_: &Frequency| now, &Yes::default(), now).await.unwrap()
                 }
             })
             .await;

@@ -1,10 +1,12 @@
-use super::Desk;
-use crate::domain::Schedule;
+use super::Templates;
+use crate::domain::{Language, Schedule};
+use chrono_tz::Tz;
 
 /// When a digest comes, as people say it: "06:30 hằng ngày", "08:00 thứ Bảy hằng tuần". A schedule
 /// that has no such name is only said to be the newsroom's own.
-pub fn when(desk: &Desk<'_>, schedule: &Schedule) -> String {
-    let say = |key: &str, arguments: &[(&str, &str)]| desk.templates.text(desk.language, key, arguments);
+/// The zone is named where it is not the reader's.
+pub fn when(templates: &Templates, language: Language, schedule: &Schedule, home: Tz) -> String {
+    let say = |key: &str, arguments: &[(&str, &str)]| templates.text(language, key, arguments);
     let Some((time, days)) = spoken(schedule.expression()) else { return say("page.when.other", &[]) };
     let words = match days {
         Days::Every => say("page.when.daily", &[("time", &time)]),
@@ -14,11 +16,7 @@ pub fn when(desk: &Desk<'_>, schedule: &Schedule) -> String {
             say("page.when.weekly", &[("time", &time), ("day", &day)])
         }
     };
-    if schedule.time_zone() == desk.publication.time_zone {
-        words
-    } else {
-        format!("{words} ({})", schedule.time_zone().name())
-    }
+    if schedule.time_zone() == home { words } else { format!("{words} ({})", schedule.time_zone().name()) }
 }
 
 enum Days {
@@ -50,24 +48,8 @@ fn spoken(expression: &str) -> Option<(String, Days)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Language, LanguageTag, Publication, WebUrl};
-    use crate::wording::Templates;
-    use chrono_tz::Tz;
-    use uuid::Uuid;
-
     #[test]
     fn schedules_are_said_as_people_say_them() {
-        let publication = Publication {
-            id: Uuid::from_u128(1),
-            title: "Báo".into(),
-            base_url: WebUrl::parse("https://tin.example.vn").unwrap(),
-            language: LanguageTag::default(),
-            time_zone: Tz::Asia__Ho_Chi_Minh,
-            contact: None,
-            logo: None,
-            license: None,
-            rights: None,
-        };
         let templates = Templates::built_in().unwrap();
         for (cron, zone, vi, en) in [
             ("30 6 * * *", Tz::Asia__Ho_Chi_Minh, "06:30 hằng ngày", "every day at 06:30"),
@@ -84,16 +66,7 @@ mod tests {
             ("*/20 * 1 * *", Tz::Asia__Ho_Chi_Minh, "theo lịch của toà soạn", "at the newsroom's own hours"),
         ] {
             let schedule = Schedule::parse(cron, zone).unwrap();
-            let say = |language| {
-                let desk = Desk {
-                    publication: &publication,
-                    templates: &templates,
-                    everything: None,
-                    language,
-                    language_picked: false,
-                };
-                when(&desk, &schedule)
-            };
+            let say = |language| when(&templates, language, &schedule, Tz::Asia__Ho_Chi_Minh);
             assert_eq!((say(Language::Vi).as_str(), say(Language::En).as_str()), (vi, en), "{cron}");
         }
     }
