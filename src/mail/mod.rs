@@ -12,6 +12,7 @@ mod fitting;
 #[cfg(test)]
 mod golden;
 mod headers;
+pub mod report;
 mod samples;
 mod views;
 
