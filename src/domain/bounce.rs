@@ -66,6 +66,11 @@ impl SuppressionReason {
             Self::Newsroom => "newsroom",
         }
     }
+
+    /// Reads a stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Bounced, Self::Complained, Self::Newsroom].into_iter().find(|reason| reason.as_str() == word)
+    }
 }
 
 /// How many soft bounces an address survives: the weight of each halves with time.
