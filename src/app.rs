@@ -2,8 +2,8 @@
 
 use crate::bounce::{self, Returns};
 use crate::config::{
-    BounceSettings, Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings, read_folder,
-    read_templates,
+    BounceSettings, Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings,
+    read_folder, read_templates,
 };
 use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
 use crate::domain::{

@@ -99,7 +99,8 @@ impl Returns {
         let Some(path) = &self.return_path else { return Ok(true) };
         match path.delivery_of(address, &self.secret) {
             Some(opened) => opened.map(|_| true),
-            None => Ok(path.takes(address) || EmailAddress::parse(address).is_ok_and(|a| a.key() == self.sender.key())),
+            None => Ok(path.takes(address)
+                || EmailAddress::parse(address).is_ok_and(|a| a.key() == self.sender.key())),
         }
     }
 
@@ -183,8 +184,12 @@ impl Returns {
             BounceClass::Complaint if !named.is_proved => BounceClass::Policy,
             class => class,
         };
-        let bounce =
-            Bounce { delivery: named.delivery, class, way: way.to_owned(), evidence: finding.evidence.clone() };
+        let bounce = Bounce {
+            delivery: named.delivery,
+            class,
+            way: way.to_owned(),
+            evidence: finding.evidence.clone(),
+        };
         self.store.note_bounce(&bounce, &self.secret, now).await
     }
 

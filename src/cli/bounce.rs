@@ -39,7 +39,11 @@ impl Bounce {
     async fn take(&self, common: Common) -> anyhow::Result<ExitCode> {
         let mut message = Vec::new();
         let mut input = std::io::stdin().lock();
-        input.by_ref().take(MESSAGE_BYTES).read_to_end(&mut message).context("standard input cannot be read")?;
+        input
+            .by_ref()
+            .take(MESSAGE_BYTES)
+            .read_to_end(&mut message)
+            .context("standard input cannot be read")?;
         // A pipe that is closed early is a fault in the eyes of a mail server.
         std::io::copy(&mut input, &mut std::io::sink()).context("standard input cannot be read")?;
         drop(input);

@@ -485,13 +485,22 @@ fn returns(report: &mut Report, config: &Config) {
     }
     if let Some(folder) = &ways.maildir {
         match ["new", "cur"].iter().find(|below| !folder.join(below).is_dir()) {
-            Some(below) => report.fault(PART, format!("{} has no folder `{below}`: is it a Maildir, and may bantin read it?", folder.display())),
+            Some(below) => report.fault(
+                PART,
+                format!(
+                    "{} has no folder `{below}`: is it a Maildir, and may bantin read it?",
+                    folder.display()
+                ),
+            ),
             None => report.fine(PART, format!("the Maildir {} is there", folder.display())),
         }
     }
     if ways.hook_key.is_some() {
         let providers = Provider::ALL.map(Provider::as_str).join(", ");
-        report.fine(PART, format!("providers may post to /hooks/bounces/NAME/KEY, NAME being one of {providers}"));
+        report.fine(
+            PART,
+            format!("providers may post to /hooks/bounces/NAME/KEY, NAME being one of {providers}"),
+        );
     }
 }
 

@@ -50,11 +50,19 @@ impl SuppressionCommand {
                 for (address, suppression) in known(&app).await? {
                     let Suppression { hash, reason, since, evidence } = suppression;
                     if common.json {
-                        print_json(&json!({ "address": address.map(|a| a.to_string()), "hash": hash.as_str(),
-                            "reason": reason.as_str(), "since": since, "evidence": evidence }));
+                        print_json(
+                            &json!({ "address": address.map(|a| a.to_string()), "hash": hash.as_str(),
+                            "reason": reason.as_str(), "since": since, "evidence": evidence }),
+                        );
                     } else {
-                        let who = address.map_or_else(|| format!("{}…", &hash.as_str()[..12]), |a| a.to_string());
-                        println!("{who:40} {:10} {} {}", reason.as_str(), since.format("%Y-%m-%d"), excerpt(&evidence, 80));
+                        let who =
+                            address.map_or_else(|| format!("{}…", &hash.as_str()[..12]), |a| a.to_string());
+                        println!(
+                            "{who:40} {:10} {} {}",
+                            reason.as_str(),
+                            since.format("%Y-%m-%d"),
+                            excerpt(&evidence, 80)
+                        );
                     }
                 }
             }
@@ -122,7 +130,10 @@ async fn import(app: &App, file: &PathBuf) -> anyhow::Result<()> {
         }
     }
     let (added, read) = (app.store.import_suppressions(&list).await?, list.len());
-    println!("{added} addresses added, {} were suppressed before, {wrong} lines not understood", read as u64 - added);
+    println!(
+        "{added} addresses added, {} were suppressed before, {wrong} lines not understood",
+        read as u64 - added
+    );
     ensure!(wrong == 0, "{wrong} lines were not understood; the others are taken");
     Ok(())
 }

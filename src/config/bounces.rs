@@ -28,8 +28,13 @@ pub struct HookKey(String);
 
 impl HookKey {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let is_one = text.len() >= 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        if is_one { Ok(Self(text.to_owned())) } else { Err("must be 24 letters and digits or more; make one with `openssl rand -hex 24`") }
+        let is_one =
+            text.len() >= 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if is_one {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be 24 letters and digits or more; make one with `openssl rand -hex 24`")
+        }
     }
 
     /// As it stands in the address.
@@ -48,7 +53,8 @@ impl fmt::Debug for HookKey {
 pub(super) fn bounce_settings(s: &mut Settings) -> BounceSettings {
     BounceSettings {
         lmtp: s.take("bounces.lmtp", |text| {
-            text.parse().map_err(|_| format!("`{text}` is no address to listen on; write it like 127.0.0.1:2424"))
+            text.parse()
+                .map_err(|_| format!("`{text}` is no address to listen on; write it like 127.0.0.1:2424"))
         }),
         maildir: s.take("bounces.maildir", path),
         imap: s.take("bounces.imap", ImapUrl::from_str),
@@ -61,7 +67,8 @@ pub(super) fn bounce_settings(s: &mut Settings) -> BounceSettings {
 fn rules(s: &mut Settings) -> Rules {
     let own = s.take("bounces.rules", |file| {
         let file = not_blank(file)?;
-        let text = std::fs::read_to_string(&file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+        let text =
+            std::fs::read_to_string(&file).map_err(|error| format!("{file} cannot be read: {error}"))?;
         Rules::with_own(&text).map_err(|error| format!("{file}: {error}"))
     });
     own.or_else(|| Rules::built_in().ok()).unwrap_or_default()
@@ -87,12 +94,17 @@ mod tests {
         assert_eq!(s.finish(), []);
 
         let broken = file("broken.toml", "[[verdict]]\nclass = \"harsh\"\nsays = []\n");
-        let text = format!("[bounces]\nrules = \"{broken}\"\nhook_key = \"short\"\nlmtp = \"2424\"\nimap = \"mail\"\n");
+        let text = format!(
+            "[bounces]\nrules = \"{broken}\"\nhook_key = \"short\"\nlmtp = \"2424\"\nimap = \"mail\"\n"
+        );
         let mut s = Settings::of_file("bantin.toml", &text);
         bounce_settings(&mut s);
         let faults: Vec<String> = s.finish().iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), 4, "{faults:?}");
-        assert!(faults.iter().any(|fault| fault.contains("broken.toml") && fault.contains("harsh")), "{faults:?}");
+        assert!(
+            faults.iter().any(|fault| fault.contains("broken.toml") && fault.contains("harsh")),
+            "{faults:?}"
+        );
         assert!(faults.iter().any(|fault| fault.contains("openssl rand")), "{faults:?}");
     }
 }

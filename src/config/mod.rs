@@ -212,7 +212,19 @@ impl Config {
         };
         let faults = settings.finish();
         if faults.is_empty() {
-            Ok(Self { publication, server, store, mail, bounces, feeds, templates, hub, webhooks, limits, log })
+            Ok(Self {
+                publication,
+                server,
+                store,
+                mail,
+                bounces,
+                feeds,
+                templates,
+                hub,
+                webhooks,
+                limits,
+                log,
+            })
         } else {
             Err(faults)
         }

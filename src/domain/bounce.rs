@@ -121,7 +121,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn every(days: i64, count: i64) -> (Vec<Instant>, Instant) {
-        let bounces: Vec<Instant> = (0..count).map(|n| Instant::default() + Duration::days(n * days)).collect();
+        let bounces: Vec<Instant> =
+            (0..count).map(|n| Instant::default() + Duration::days(n * days)).collect();
         let now = bounces.last().copied().unwrap_or_default();
         (bounces, now)
     }

@@ -29,10 +29,14 @@ pub struct ReturnPath {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReturnPathError {
     /// It is not of the form.
-    #[error("must be an address such as tra-lai@bao.example, or tra-lai+*@bao.example where the mail server takes any word behind a plus: the star becomes a signed number for each mail")]
+    #[error(
+        "must be an address such as tra-lai@bao.example, or tra-lai+*@bao.example where the mail server takes any word behind a plus: the star becomes a signed number for each mail"
+    )]
     Malformed,
     /// No room is left for the number.
-    #[error("is too long: with the {LETTERS} letters of the number the part before the @ must stay below {LOCAL_BYTES}")]
+    #[error(
+        "is too long: with the {LETTERS} letters of the number the part before the @ must stay below {LOCAL_BYTES}"
+    )]
     TooLong,
 }
 
@@ -84,7 +88,8 @@ impl FromStr for ReturnPath {
         let text = text.trim();
         let signed = text.contains('*');
         // A letter in the star's place shows whether the rest is an address.
-        let sample = EmailAddress::parse(&text.replacen('*', "a", 1)).map_err(|_| ReturnPathError::Malformed)?;
+        let sample =
+            EmailAddress::parse(&text.replacen('*', "a", 1)).map_err(|_| ReturnPathError::Malformed)?;
         let local = text.rsplit_once('@').map_or("", |(local, _)| local).to_ascii_lowercase();
         let (before, after) = local.split_once('*').unwrap_or((local.as_str(), ""));
         if after.contains('*') || text.matches('*').count() > usize::from(local.contains('*')) {

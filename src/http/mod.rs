@@ -74,7 +74,10 @@ pub fn router(app: AppState) -> Router {
         .route("/mailbox/{name}", get(mailbox::letter))
         .route("/mailbox/{name}/source", get(mailbox::source))
         .route("/websub", get(websub::explain).post(websub::ask))
-        .route("/hooks/bounces/{provider}/{key}", post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)))
+        .route(
+            "/hooks/bounces/{provider}/{key}",
+            post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -9,7 +9,9 @@ use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::ServerName};
@@ -37,7 +39,9 @@ pub struct ImapUrl {
 
 /// Why a text names no mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be like imaps://user:password@mail.bao.example/INBOX, with an @ in the user name written as %40; imap:// without TLS goes to this machine only")]
+#[error(
+    "must be like imaps://user:password@mail.bao.example/INBOX, with an @ in the user name written as %40; imap:// without TLS goes to this machine only"
+)]
 pub struct ImapUrlError;
 
 impl FromStr for ImapUrl {
@@ -64,7 +68,11 @@ impl FromStr for ImapUrl {
         };
         let is_line = |text: &str| !text.contains(|c: char| c.is_control());
         let is_sound = is_line(&made.user) && is_line(&made.password) && is_line(&made.mailbox);
-        if made.user.is_empty() || !is_sound || !(is_encrypted || here) { Err(ImapUrlError) } else { Ok(made) }
+        if made.user.is_empty() || !is_sound || !(is_encrypted || here) {
+            Err(ImapUrlError)
+        } else {
+            Ok(made)
+        }
     }
 }
 

@@ -110,7 +110,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
                     greeted = true;
                     envelope = Envelope::default();
                     let size = format!("250 SIZE {}", self.limits.message);
-                    let offers = ["250-bantin", "250-PIPELINING", "250-ENHANCEDSTATUSCODES", "250-8BITMIME", "250-SMTPUTF8", &size];
+                    let offers = [
+                        "250-bantin",
+                        "250-PIPELINING",
+                        "250-ENHANCEDSTATUSCODES",
+                        "250-8BITMIME",
+                        "250-SMTPUTF8",
+                        &size,
+                    ];
                     self.say(&offers.join("\r\n")).await?;
                 }
                 // RFC 2033 §4.1: they must be refused.

@@ -7,8 +7,8 @@ use super::subscriptions::end_running;
 use super::suppressions::add_suppression;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    BounceClass, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress, EndedReason, Instant, OptInId, SOFT_RULE, Secret,
-    SubscriberId, SuppressionReason, from_micros, micros,
+    BounceClass, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress, EndedReason, Instant,
+    OptInId, SOFT_RULE, Secret, SubscriberId, SuppressionReason, from_micros, micros,
 };
 use sqlx::{Any, Transaction};
 
@@ -210,7 +210,9 @@ impl Store {
 
 fn classes(rows: Vec<(String, i64)>) -> Result<Vec<(BounceClass, i64)>, StoreError> {
     let class = |(word, count): (String, i64)| {
-        BounceClass::parse(&word).map(|class| (class, count)).ok_or_else(|| damaged("bounces", "of a class", word))
+        BounceClass::parse(&word)
+            .map(|class| (class, count))
+            .ok_or_else(|| damaged("bounces", "of a class", word))
     };
     rows.into_iter().map(class).collect()
 }

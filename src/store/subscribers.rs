@@ -7,8 +7,7 @@ use super::suppressions::add_suppression;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
     EmailAddress, EndedReason, Habits, Instant, Language, Secret, SubscriberId, SubscriberState,
-    SuppressionReason, from_micros,
-    micros,
+    SuppressionReason, from_micros, micros,
 };
 use sqlx::Row;
 use sqlx::any::AnyRow;

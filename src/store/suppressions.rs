@@ -1,7 +1,9 @@
 use super::bounces::give_up;
 use super::statement::{damaged, storable};
 use super::{Store, StoreError};
-use crate::domain::{EmailAddress, Instant, Secret, SubscriberId, SuppressionReason, from_micros, hex, micros};
+use crate::domain::{
+    EmailAddress, Instant, Secret, SubscriberId, SuppressionReason, from_micros, hex, micros,
+};
 use sqlx::{Any, Executor};
 
 /// An address that must not be mailed, and why. The address itself is not kept.
@@ -30,7 +32,8 @@ impl AddressHash {
 
     /// Reads one as it was exported.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_one = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let is_one =
+            text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         is_one.then(|| Self(text.to_owned()))
     }
 

@@ -31,7 +31,13 @@ const UPWARD: [(&str, &[&str]); 2] = [
     ("http", &["crate::app::App"]),
     (
         "tick",
-        &["crate::app::App", "crate::app::AppError", "crate::app::Roles", "crate::app::Wake", "crate::app::listen"],
+        &[
+            "crate::app::App",
+            "crate::app::AppError",
+            "crate::app::Roles",
+            "crate::app::Wake",
+            "crate::app::listen",
+        ],
     ),
 ];
 

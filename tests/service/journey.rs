@@ -36,7 +36,10 @@ fn the_same_page_follows_every_request() {
     world.subscribe("quen@doc.example", &["all"]);
     world.at_the_store(async |store, secret| {
         let address = EmailAddress::parse("cam@doc.example").unwrap();
-        store.suppress(&address, SuppressionReason::Complained, "", &secret, SystemClock.now()).await.unwrap();
+        store
+            .suppress(&address, SuppressionReason::Complained, "", &secret, SystemClock.now())
+            .await
+            .unwrap();
     });
     for address in [
         "moi@doc.example",

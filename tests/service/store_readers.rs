@@ -2,12 +2,13 @@
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
 use bantin::domain::{
-    Article, ArticleId, Attempt, BounceClass, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress,
-    EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug, SubscriberId,
-    SubscriberState, SuppressionReason, Wish,
+    Article, ArticleId, Attempt, BounceClass, DeliveryId, DeliveryKind, DeliveryState, EditionId,
+    EmailAddress, EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug,
+    SubscriberId, SubscriberState, SuppressionReason, Wish,
 };
 use bantin::store::{
-    Bounce, ClaimedDelivery, Cut, CutAnswer, Cutting, Noted, OptInAnswer, OptInRequest, Planned, Settlement, Store, Turn,
+    Bounce, ClaimedDelivery, Cut, CutAnswer, Cutting, Noted, OptInAnswer, OptInRequest, Planned, Settlement,
+    Store, Turn,
 };
 use chrono::Duration;
 use chrono_tz::Tz;
@@ -209,7 +210,10 @@ async fn a_suppressed_address_gets_nothing(newsroom: Newsroom) {
     let (a, _) = two_sections(&newsroom).await;
     let complained = SuppressionReason::Complained;
     newsroom.suppress(&address("AN"), complained, "", &secret(), at("06:00:00")).await.unwrap();
-    newsroom.suppress(&address("an"), SuppressionReason::Newsroom, "", &secret(), at("06:00:01")).await.unwrap();
+    newsroom
+        .suppress(&address("an"), SuppressionReason::Newsroom, "", &secret(), at("06:00:01"))
+        .await
+        .unwrap();
     assert!(newsroom.is_suppressed(&address("an"), &secret()).await.unwrap());
     assert!(!newsroom.is_suppressed(&address("binh"), &secret()).await.unwrap());
     let answer =

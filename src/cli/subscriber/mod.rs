@@ -214,7 +214,13 @@ async fn show(app: &App, reader: &Subscriber, as_json: bool) -> anyhow::Result<(
         }
         for b in bounces {
             let counts = if b.is_forgiven { " (counts no more)" } else { "" };
-            println!("  {} {} by {}{counts}: {}", b.noted_at.format("%Y-%m-%d"), b.bounce.class.as_str(), b.bounce.way, b.bounce.evidence);
+            println!(
+                "  {} {} by {}{counts}: {}",
+                b.noted_at.format("%Y-%m-%d"),
+                b.bounce.class.as_str(),
+                b.bounce.way,
+                b.bounce.evidence
+            );
         }
     }
     Ok(())

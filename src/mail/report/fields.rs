@@ -60,7 +60,8 @@ pub(super) fn addresses(text: &str) -> Vec<String> {
         .filter_map(|word| {
             let word = word.trim_end_matches(['.', '!', '?', '…']).trim_start_matches(['.', '=']);
             let (local, domain) = word.rsplit_once('@')?;
-            let is_one = !local.is_empty() && domain.contains('.') && !domain.starts_with('.') && word.len() <= 254;
+            let is_one =
+                !local.is_empty() && domain.contains('.') && !domain.starts_with('.') && word.len() <= 254;
             is_one.then(|| word.to_ascii_lowercase())
         })
         .take(FIELDS)

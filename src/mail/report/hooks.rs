@@ -132,7 +132,8 @@ fn ses(event: &Value, rules: &Rules) -> Result<Report, NoNotice> {
         "Bounce" => {
             let (kind, sub) = (text(event, "/bounce/bounceType"), text(event, "/bounce/bounceSubType"));
             let of = |person: &Value| {
-                let words = format!("{kind} {sub}: {} {}", text(person, "/status"), text(person, "/diagnosticCode"));
+                let words =
+                    format!("{kind} {sub}: {} {}", text(person, "/status"), text(person, "/diagnosticCode"));
                 let class = match (kind, sub) {
                     (_, "ContentRejected" | "AttachmentRejected" | "MessageTooLarge") => BounceClass::Policy,
                     ("Permanent", _) => permanent(&words, rules),
@@ -145,7 +146,8 @@ fn ses(event: &Value, rules: &Rules) -> Result<Report, NoNotice> {
         "Complaint" => {
             let kind = text(event, "/complaint/complaintFeedbackType");
             let class = if kind == "not-spam" { BounceClass::NotABounce } else { BounceClass::Complaint };
-            let of = |person: &Value| finding(class, text(person, "/emailAddress"), &format!("complaint {kind}"));
+            let of =
+                |person: &Value| finding(class, text(person, "/emailAddress"), &format!("complaint {kind}"));
             people("/complaint/complainedRecipients").iter().map(of).collect()
         }
         "" => return Err(NoNotice),
@@ -186,12 +188,25 @@ fn postmark(event: &Value, rules: &Rules) -> Result<Report, NoNotice> {
         ("SpamComplaint", _) | ("Bounce", "SpamComplaint") => BounceClass::Complaint,
         ("Bounce", "HardBounce" | "BadEmailAddress") => permanent(&words, rules),
         ("Bounce", "AutoResponder") => BounceClass::AutoReply,
-        ("Bounce", "Transient" | "AddressChange" | "Subscribe" | "Unsubscribe" | "OpenRelayTest" | "ChallengeVerification") => {
-            BounceClass::NotABounce
-        }
-        ("Bounce", "SpamNotification" | "Blocked" | "DMARCPolicy" | "VirusNotification" | "SMTPApiError" | "TemplateRenderingFailed" | "InboundError") => {
-            BounceClass::Policy
-        }
+        (
+            "Bounce",
+            "Transient"
+            | "AddressChange"
+            | "Subscribe"
+            | "Unsubscribe"
+            | "OpenRelayTest"
+            | "ChallengeVerification",
+        ) => BounceClass::NotABounce,
+        (
+            "Bounce",
+            "SpamNotification"
+            | "Blocked"
+            | "DMARCPolicy"
+            | "VirusNotification"
+            | "SMTPApiError"
+            | "TemplateRenderingFailed"
+            | "InboundError",
+        ) => BounceClass::Policy,
         ("Bounce", _) => BounceClass::Soft,
         ("", _) => return Err(NoNotice),
         _ => BounceClass::NotABounce,

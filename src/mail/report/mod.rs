@@ -74,7 +74,11 @@ fn findings(papers: &Papers, rules: &Rules) -> Vec<Finding> {
     if rules.is_complaint(papers) {
         let to = value(&papers.returned, "to").map(addresses).unwrap_or_default();
         let recipient = to.iter().find_map(|address| EmailAddress::parse(address).ok());
-        return vec![Finding { class: BounceClass::Complaint, recipient, evidence: evidence(&papers.subject) }];
+        return vec![Finding {
+            class: BounceClass::Complaint,
+            recipient,
+            evidence: evidence(&papers.subject),
+        }];
     }
     if let Some(report) = hooks::in_text(&papers.text, rules) {
         return report;
@@ -86,8 +90,7 @@ fn findings(papers: &Papers, rules: &Rules) -> Vec<Finding> {
     if rules.is_bounce(papers) {
         return vec![of_text(papers, rules)];
     }
-    let class =
-        if rules.is_auto_reply(papers) { BounceClass::AutoReply } else { BounceClass::NotABounce };
+    let class = if rules.is_auto_reply(papers) { BounceClass::AutoReply } else { BounceClass::NotABounce };
     vec![Finding { class, recipient: None, evidence: evidence(&papers.subject) }]
 }
 
@@ -95,7 +98,8 @@ fn of_recipient(recipient: &Recipient, papers: &Papers, rules: &Rules) -> Findin
     let class = match recipient.action {
         Action::Failed if recipient.diagnosis.is_empty() => {
             let address = recipient.address.as_ref().map(ToString::to_string).unwrap_or_default();
-            let told = Some(verdict::diagnosis_of(&papers.text, &address)).filter(|told| told.trim().len() > address.len() + 5);
+            let told = Some(verdict::diagnosis_of(&papers.text, &address))
+                .filter(|told| told.trim().len() > address.len() + 5);
             let told = told.unwrap_or_else(|| verdict::diagnosis(&papers.text));
             rules.judge(recipient.status.or_else(|| verdict::status_in(&told)), &told, &papers.text)
         }
@@ -104,11 +108,7 @@ fn of_recipient(recipient: &Recipient, papers: &Papers, rules: &Rules) -> Findin
     };
     let said = if recipient.diagnosis.is_empty() { &papers.text } else { &recipient.diagnosis };
     let status = recipient.status.map(|status| format!("{status} ")).unwrap_or_default();
-    Finding {
-        class,
-        recipient: recipient.address.clone(),
-        evidence: evidence(&format!("{status}{said}")),
-    }
+    Finding { class, recipient: recipient.address.clone(), evidence: evidence(&format!("{status}{said}")) }
 }
 
 /// A bounce that follows no standard: all that is known is what it says to people.
@@ -118,9 +118,10 @@ fn of_text(papers: &Papers, rules: &Rules) -> Finding {
     let around = format!("{}\n{}", papers.text, papers.subject);
     let named = value(&papers.headers, "x-failed-recipients").map(addresses).unwrap_or_default();
     let own = value(&papers.headers, "from").map(addresses).unwrap_or_default();
-    let named = named.into_iter().chain(addresses(&papers.text)).chain(
-        papers.returned.iter().filter(|(name, _)| name == "to").flat_map(|(_, to)| addresses(to)),
-    );
+    let named = named
+        .into_iter()
+        .chain(addresses(&papers.text))
+        .chain(papers.returned.iter().filter(|(name, _)| name == "to").flat_map(|(_, to)| addresses(to)));
     let recipient = named
         .filter(|address| !own.contains(address) && !papers.addressees.contains(address))
         .find_map(|address| EmailAddress::parse(&address).ok());
@@ -138,8 +139,16 @@ fn marks(papers: &Papers) -> Marks {
         lines.map(|(_, value)| value.clone()).collect()
     };
     let mut return_paths = papers.addressees.clone();
-    return_paths.extend(returned(&["return-path", "x-original-from"]).iter().flat_map(|line| addresses(line)));
-    return_paths.extend(papers.feedback.iter().flatten().filter(|(name, _)| name == "original-mail-from").flat_map(|(_, value)| addresses(value)));
+    return_paths
+        .extend(returned(&["return-path", "x-original-from"]).iter().flat_map(|line| addresses(line)));
+    return_paths.extend(
+        papers
+            .feedback
+            .iter()
+            .flatten()
+            .filter(|(name, _)| name == "original-mail-from")
+            .flat_map(|(_, value)| addresses(value)),
+    );
     let envelope_id = papers
         .status
         .iter()
@@ -147,9 +156,10 @@ fn marks(papers: &Papers) -> Marks {
         .or_else(|| papers.feedback.as_ref().and_then(|fields| value(fields, "original-envelope-id")))
         .map(|id| id.trim().to_owned());
     let links = returned(&["list-unsubscribe"]);
-    let links = links.iter().flat_map(|line| line.split(',')).map(|link| {
-        link.trim().trim_matches(['<', '>']).to_owned()
-    });
+    let links = links
+        .iter()
+        .flat_map(|line| line.split(','))
+        .map(|link| link.trim().trim_matches(['<', '>']).to_owned());
     Marks {
         return_paths,
         envelope_id,

@@ -14,8 +14,15 @@ const PARTS: usize = 50;
 /// How much of what a server tells people is looked through.
 const TEXT_CHARS: usize = 16_000;
 /// Where servers write whom they deliver a message to.
-const ADDRESSEES: [&str; 7] =
-    ["to", "delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "original-recipient", "x-delivered-to"];
+const ADDRESSEES: [&str; 7] = [
+    "to",
+    "delivered-to",
+    "x-original-to",
+    "envelope-to",
+    "x-envelope-to",
+    "original-recipient",
+    "x-delivered-to",
+];
 
 /// The parts of a message that tell what it is.
 #[derive(Debug, Default)]
@@ -45,14 +52,16 @@ impl Papers {
         let Some(message) = MessageParser::default().parse(bytes.as_ref()) else { return papers };
         papers.headers = message
             .headers_raw()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
+            .map(|(name, value)| {
+                (name.to_ascii_lowercase(), value.split_whitespace().collect::<Vec<_>>().join(" "))
+            })
             .collect();
         papers.subject = message.subject().unwrap_or_default().to_owned();
         let to = papers.headers.iter().filter(|(name, _)| ADDRESSEES.contains(&name.as_str()));
         papers.addressees = to.flat_map(|(_, value)| addresses(value)).collect();
-        papers.is_report = message
-            .content_type()
-            .is_some_and(|kind| kind.ctype().eq_ignore_ascii_case("multipart") && kind.subtype() == Some("report"));
+        papers.is_report = message.content_type().is_some_and(|kind| {
+            kind.ctype().eq_ignore_ascii_case("multipart") && kind.subtype() == Some("report")
+        });
         let mut html = String::new();
         for part in &message.parts {
             let kind = part.content_type().map(|kind| {

@@ -163,7 +163,8 @@ impl Rules {
         let by_subject = self.bounce.subjects.iter().any(|beginning| begins(&subject, beginning));
         let by_text = || matches(&self.bounce.says, &folded(&papers.text));
         // An answer of a person quotes our subject; that of a program follows a form.
-        (by_sender && (by_subject || by_text() || !self.is_auto_reply(papers))) || (by_subject && by_text())
+        (by_sender && (by_subject || by_text() || !self.is_auto_reply(papers)))
+            || (by_subject && by_text())
             || ((papers.is_report || !papers.returned.is_empty()) && by_text())
     }
 
@@ -182,9 +183,10 @@ impl Rules {
         let subject = folded(&papers.subject);
         let by_header = self.auto_reply.headers.iter().any(|line| {
             let (name, beginning) = line.split_once(':').unwrap_or((line, ""));
-            papers.headers.iter().any(|(known, value)| {
-                known == name && value.to_lowercase().starts_with(beginning.trim())
-            })
+            papers
+                .headers
+                .iter()
+                .any(|(known, value)| known == name && value.to_lowercase().starts_with(beginning.trim()))
         });
         by_header || self.auto_reply.subjects.iter().any(|beginning| begins(&subject, beginning))
     }

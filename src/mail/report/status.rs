@@ -41,7 +41,9 @@ fn recipient(group: &Fields) -> Option<Recipient> {
     let original = value(group, "original-recipient").and_then(address);
     let diagnoses: Vec<&str> = group
         .iter()
-        .filter(|(name, _)| matches!(name.as_str(), "diagnostic-code" | "x-display-name" | "x-supplementary-info"))
+        .filter(|(name, _)| {
+            matches!(name.as_str(), "diagnostic-code" | "x-display-name" | "x-supplementary-info")
+        })
         .map(|(name, said)| if name == "diagnostic-code" { after_type(said) } else { said.as_str() })
         .collect();
     let diagnosis = diagnoses.join(" ");

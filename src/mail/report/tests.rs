@@ -48,7 +48,11 @@ fn line_ends_change_nothing() {
         let unix = classes(text.clone());
         assert_eq!(classes(text.replace('\n', "\r\n")), unix, "{name} by CR LF");
         assert_eq!(classes(text.replace('\n', "\r")), unix, "{name} by CR");
-        assert_eq!(classes(format!("From MAILER-DAEMON Sat Nov 28 06:31:07 2026\n{text}")), unix, "{name} by mbox");
+        assert_eq!(
+            classes(format!("From MAILER-DAEMON Sat Nov 28 06:31:07 2026\n{text}")),
+            unix,
+            "{name} by mbox"
+        );
     }
 }
 
@@ -68,7 +72,11 @@ fn a_report_names_recipient_and_mail_and_keeps_no_address() {
     assert_eq!(recipient, "doc.gia.7@doc.example", "what we wrote, not where it was forwarded to");
     for old in ["hard.qmail.eml", "hard.exim.eml", "hard.gmail-text.eml", "complaint.microsoft-jmrp.eml"] {
         let report = read(&message(old), &rules());
-        assert_eq!(report.findings[0].recipient.as_ref().unwrap().to_string(), "doc.gia.7@doc.example", "{old}");
+        assert_eq!(
+            report.findings[0].recipient.as_ref().unwrap().to_string(),
+            "doc.gia.7@doc.example",
+            "{old}"
+        );
         assert_eq!(report.marks.message_ids.len(), 1, "{old}");
     }
 }
@@ -107,12 +115,23 @@ fn a_hostile_message_costs_neither_time_nor_the_stack() {
     let rules = rules();
     let started = std::time::Instant::now();
     let nested = "Content-Type: message/rfc822\n\n".repeat(100_000);
-    let multiparts: String = (0..20_000)
-        .map(|n| format!("Content-Type: multipart/mixed; boundary=\"{n}\"\n\n--{n}\n"))
-        .collect();
-    let fields = format!("Content-Type: message/delivery-status\n\n{}", "Final-Recipient: rfc822; a@b.vn\n\n".repeat(100_000));
-    let stars = format!("From: mailer-daemon@x.vn\nSubject: failure notice\n\n{}", "exceeded ".repeat(200_000));
-    for text in [nested, multiparts, fields, stars, "a: b\n".repeat(2_000_000), "\0".repeat(10 << 20), "@".repeat(10 << 20)] {
+    let multiparts: String =
+        (0..20_000).map(|n| format!("Content-Type: multipart/mixed; boundary=\"{n}\"\n\n--{n}\n")).collect();
+    let fields = format!(
+        "Content-Type: message/delivery-status\n\n{}",
+        "Final-Recipient: rfc822; a@b.vn\n\n".repeat(100_000)
+    );
+    let stars =
+        format!("From: mailer-daemon@x.vn\nSubject: failure notice\n\n{}", "exceeded ".repeat(200_000));
+    for text in [
+        nested,
+        multiparts,
+        fields,
+        stars,
+        "a: b\n".repeat(2_000_000),
+        "\0".repeat(10 << 20),
+        "@".repeat(10 << 20),
+    ] {
         let report = read(text.as_bytes(), &rules);
         assert!(!report.findings.is_empty() && report.findings.len() <= RECIPIENTS);
     }
@@ -132,10 +151,17 @@ fn providers_say_the_same_in_their_own_words() {
     let wrapped = serde_json::json!({ "Type": "Notification", "Message": ses }).to_string();
     assert_eq!(classes("ses", ses), [Hard]);
     assert_eq!(classes("ses", &wrapped), [Hard]);
-    assert_eq!(read(Provider::Ses, wrapped.as_bytes(), &rules).unwrap()[0].marks.message_ids, ["<m@songhau.example>"]);
-    assert_eq!(classes("ses", &ses.replace("5.1.1 user unknown", "5.7.1 blocked").replace("\"5.1.1\"", "\"5.7.1\"")), [Policy]);
+    assert_eq!(
+        read(Provider::Ses, wrapped.as_bytes(), &rules).unwrap()[0].marks.message_ids,
+        ["<m@songhau.example>"]
+    );
+    assert_eq!(
+        classes("ses", &ses.replace("5.1.1 user unknown", "5.7.1 blocked").replace("\"5.1.1\"", "\"5.7.1\"")),
+        [Policy]
+    );
     assert_eq!(classes("ses", &ses.replace("Permanent", "Transient")), [Soft]);
-    let page = r#"{"Type":"SubscriptionConfirmation","SubscribeURL":"https://sns.eu-west-1.amazonaws.com/x"}"#;
+    let page =
+        r#"{"Type":"SubscriptionConfirmation","SubscribeURL":"https://sns.eu-west-1.amazonaws.com/x"}"#;
     assert!(hooks::confirmation_page(page.as_bytes()).unwrap().starts_with("https://sns."));
 
     let mailgun = r#"{"signature":{},"event-data":{"event":"failed","severity":"permanent","reason":"bounce","recipient":"an@doc.example","delivery-status":{"code":550,"message":"5.1.1 no such user"},"message":{"headers":{"message-id":"m@songhau.example"}}}}"#;
@@ -147,7 +173,10 @@ fn providers_say_the_same_in_their_own_words() {
     assert_eq!(classes("postmark", postmark), [Hard]);
     assert_eq!(classes("postmark", &postmark.replace("HardBounce", "SoftBounce")), [Soft]);
     assert_eq!(classes("postmark", &postmark.replace("HardBounce", "SpamNotification")), [Policy]);
-    assert_eq!(classes("postmark", r#"{"RecordType":"SpamComplaint","Email":"an@doc.example"}"#), [Complaint]);
+    assert_eq!(
+        classes("postmark", r#"{"RecordType":"SpamComplaint","Email":"an@doc.example"}"#),
+        [Complaint]
+    );
 
     let sendgrid = r#"[{"email":"an@doc.example","event":"bounce","type":"bounce","status":"5.1.1","reason":"550 5.1.1 unknown user","smtp-id":"<m@songhau.example>"},{"email":"binh@doc.example","event":"bounce","type":"blocked","reason":"listed"},{"email":"chi@doc.example","event":"spamreport"},{"email":"dung@doc.example","event":"deferred","reason":"450"},{"email":"em@doc.example","event":"dropped","reason":"Bounced Address"}]"#;
     assert_eq!(classes("sendgrid", sendgrid), [Hard, Policy, Complaint, NotABounce, Hard]);
@@ -156,7 +185,12 @@ fn providers_say_the_same_in_their_own_words() {
     assert_eq!(classes("brevo", brevo), [Hard]);
     assert_eq!(classes("brevo", &brevo.replace("hard_bounce", "soft_bounce")), [Soft]);
     assert_eq!(classes("brevo", &brevo.replace("hard_bounce", "spam")), [Complaint]);
-    for (provider, odd) in [(Provider::Ses, "{}"), (Provider::Mailgun, "[1]"), (Provider::Brevo, "x"), (Provider::Sendgrid, "[{}]")] {
+    for (provider, odd) in [
+        (Provider::Ses, "{}"),
+        (Provider::Mailgun, "[1]"),
+        (Provider::Brevo, "x"),
+        (Provider::Sendgrid, "[{}]"),
+    ] {
         assert!(read(provider, odd.as_bytes(), &rules).is_err(), "{odd}");
     }
 }

@@ -35,9 +35,10 @@ impl fmt::Display for Code {
 /// The first enhanced status code in a text; one that says something goes before one that does not.
 pub(super) fn status_in(text: &str) -> Option<Code> {
     let codes = text.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|word| {
-        let mut parts = word.trim_matches('.').split('.').map(|part| {
-            (part.len() <= 3).then(|| part.parse::<u16>().ok()).flatten()
-        });
+        let mut parts = word
+            .trim_matches('.')
+            .split('.')
+            .map(|part| (part.len() <= 3).then(|| part.parse::<u16>().ok()).flatten());
         let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
         let is_one = matches!(class, 2 | 4 | 5) && subject <= 7 && parts.next().is_none();
         is_one.then_some(Code { class, subject, detail })
@@ -74,7 +75,10 @@ pub(super) fn diagnosis_of(text: &str, address: &str) -> String {
     for (at, line) in lines.iter().enumerate() {
         if line.to_lowercase().contains(&address) {
             // What is indented, or ends in a colon, goes on.
-            let more = lines[at + 1..].iter().take(3).take_while(|next| next.starts_with([' ', '\t']) && !next.contains('@'));
+            let more = lines[at + 1..]
+                .iter()
+                .take(3)
+                .take_while(|next| next.starts_with([' ', '\t']) && !next.contains('@'));
             for line in std::iter::once(line).chain(more) {
                 told.push_str(line.trim());
                 told.push('\n');
@@ -122,7 +126,8 @@ impl Rules {
 
     fn of_status(&self, status: Code) -> Option<BounceClass> {
         let (exact, subject) = (status.to_string(), format!("{}.{}", status.class, status.subject));
-        let listed = |code: &str| self.status.iter().find(|(_, codes)| codes.iter().any(|known| known == code));
+        let listed =
+            |code: &str| self.status.iter().find(|(_, codes)| codes.iter().any(|known| known == code));
         listed(&exact).or_else(|| listed(&subject)).map(|(class, _)| class.class())
     }
 
