@@ -6,7 +6,7 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 10] = [
+const NEIGHBOURS: [(&str, &[&str]); 11] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
@@ -18,6 +18,8 @@ const NEIGHBOURS: [(&str, &[&str]); 10] = [
     ("dispatch", &["bounce", "errands", "representations", "subscribe"]),
     // A push is what a GET returns; a private topic is proved as its reader's links are.
     ("hub", &["errands", "representations", "subscribe"]),
+    // The loops of the ways on which mail comes back are started beside the others.
+    ("tick", &["inbox"]),
     ("app", &["config"]),
     ("cli", &["app", "config"]),
     // The root of the library, and the program that calls it.

@@ -98,16 +98,12 @@ async fn soft_bounces_add_up_and_fade(newsroom: Newsroom) {
         let (reader, mail) = reader(&newsroom, "an", now).await;
         id = reader;
         noted.push(newsroom.note_bounce(&bounce(mail, BounceClass::Soft), &secret(), now).await.unwrap());
-        // Another one within the hour weighs nothing.
-        let (_, mail) = self::reader(&newsroom, "an", now + Duration::hours(1)).await;
-        newsroom
-            .note_bounce(&bounce(mail, BounceClass::Soft), &secret(), now + Duration::hours(1))
-            .await
-            .unwrap();
         if day < 5 {
             assert_eq!(state(&newsroom, id).await, SubscriberState::Pending);
-        } else {
-            break;
+            // Another one within the hour weighs nothing.
+            let later = now + Duration::hours(1);
+            let (_, mail) = self::reader(&newsroom, "an", later).await;
+            newsroom.note_bounce(&bounce(mail, BounceClass::Soft), &secret(), later).await.unwrap();
         }
     }
     assert_eq!(noted[..5], [Noted::Kept; 5]);

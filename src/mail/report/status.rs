@@ -2,8 +2,8 @@
 
 use super::fields::{Fields, value};
 use super::papers::Papers;
-use super::verdict::{Code, status_in};
-use crate::domain::EmailAddress;
+use super::verdict::{is_policy, is_vague, status_in};
+use crate::domain::{EmailAddress, StatusCode};
 
 /// What a server did with the mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Action {
 pub(super) struct Recipient {
     pub address: Option<EmailAddress>,
     pub action: Action,
-    pub status: Option<Code>,
+    pub status: Option<StatusCode>,
     /// In the words of the server that refused it.
     pub diagnosis: String,
 }
@@ -50,7 +50,7 @@ fn recipient(group: &Fields) -> Option<Recipient> {
     let told = value(group, "status").and_then(status_in);
     let status = match (told, status_in(&diagnosis)) {
         // 5.0.0 says nothing; the words of the other server may (RFC 3463 §3.1).
-        (Some(told), Some(said)) if told.is_vague() || said.is_policy() => Some(said),
+        (Some(told), Some(said)) if is_vague(told) || is_policy(said) => Some(said),
         (told, said) => told.or(said),
     };
     let action = value(group, "action").map(|action| action.trim().to_ascii_lowercase());

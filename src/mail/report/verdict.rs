@@ -2,49 +2,24 @@
 
 use super::Rules;
 use super::rules::{Verdict, matches};
-use crate::domain::BounceClass;
-use std::fmt;
+use crate::domain::{BounceClass, StatusCode};
 
-/// An enhanced status code (RFC 3463 §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code {
-    /// 2 done, 4 later, 5 never.
-    pub class: u16,
-    pub subject: u16,
-    pub detail: u16,
+/// RFC 3463 §3.1: undefined.
+pub(super) fn is_vague(status: StatusCode) -> bool {
+    status.subject == 0 || (status.subject != 7 && status.detail == 0)
 }
 
-impl Code {
-    /// RFC 3463 §3.1: undefined.
-    pub(super) fn is_vague(self) -> bool {
-        self.subject == 0 || (self.subject != 7 && self.detail == 0)
-    }
-
-    /// RFC 3463 §3.8: security and policy, which is ours or theirs, never the reader's.
-    pub(super) fn is_policy(self) -> bool {
-        self.subject == 7
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
-    }
+/// RFC 3463 §3.8: security and policy, which is ours or theirs, never the reader's.
+pub(super) fn is_policy(status: StatusCode) -> bool {
+    status.subject == 7
 }
 
 /// The first enhanced status code in a text; one that says something goes before one that does not.
-pub(super) fn status_in(text: &str) -> Option<Code> {
-    let codes = text.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|word| {
-        let mut parts = word
-            .trim_matches('.')
-            .split('.')
-            .map(|part| (part.len() <= 3).then(|| part.parse::<u16>().ok()).flatten());
-        let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
-        let is_one = matches!(class, 2 | 4 | 5) && subject <= 7 && parts.next().is_none();
-        is_one.then_some(Code { class, subject, detail })
-    });
-    let codes: Vec<Code> = codes.take(20).collect();
-    codes.iter().find(|code| !code.is_vague()).or(codes.first()).copied()
+pub(super) fn status_in(text: &str) -> Option<StatusCode> {
+    let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let codes = words.filter_map(|word| word.trim_matches('.').parse::<StatusCode>().ok());
+    let codes: Vec<StatusCode> = codes.filter(|code| code.subject <= 7).take(20).collect();
+    codes.iter().find(|code| !is_vague(**code)).or(codes.first()).copied()
 }
 
 /// What a text for people says of the refusal itself: the paragraphs in which a reply code or an
@@ -100,8 +75,8 @@ impl Rules {
     /// around it, which is believed less.
     ///
     /// A status of policy is one, whatever else is said: no reader is given up for our fault.
-    pub(super) fn judge(&self, status: Option<Code>, diagnosis: &str, text: &str) -> BounceClass {
-        if status.is_some_and(Code::is_policy) {
+    pub(super) fn judge(&self, status: Option<StatusCode>, diagnosis: &str, text: &str) -> BounceClass {
+        if status.is_some_and(is_policy) {
             return BounceClass::Policy;
         }
         let said = folded(diagnosis);
@@ -124,7 +99,7 @@ impl Rules {
         verdicts.iter().find(|verdict| matches(&verdict.says, said)).map(|verdict| verdict.class.class())
     }
 
-    fn of_status(&self, status: Code) -> Option<BounceClass> {
+    fn of_status(&self, status: StatusCode) -> Option<BounceClass> {
         let (exact, subject) = (status.to_string(), format!("{}.{}", status.class, status.subject));
         let listed =
             |code: &str| self.status.iter().find(|(_, codes)| codes.iter().any(|known| known == code));
