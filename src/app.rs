@@ -1,7 +1,8 @@
 //! Floor 5: everything is built once, handed down, and stopped in the reverse order.
 
+use crate::bounce::{self, Returns};
 use crate::config::{
-    Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings, WebhookSettings,
+    BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings, WebhookSettings,
     read_folder, read_templates,
 };
 use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
@@ -104,6 +105,10 @@ pub struct App {
     pub outbox: Option<Outbox>,
     /// What letters are written with.
     pub desk: Arc<Desk>,
+    /// Who takes back what could not be delivered.
+    pub returns: Arc<Returns>,
+    /// On which ways it comes.
+    pub bounces: BounceSettings,
     /// The finished bytes of every feed.
     pub representations: Arc<Representations>,
     /// The feed of everything, as every page names it.
@@ -275,6 +280,14 @@ impl App {
             representations: Arc::clone(&representations),
         });
         let tally = Arc::<Tally>::default();
+        let returns = Arc::new(Returns {
+            store: store.clone(),
+            secret: desk.secret.clone(),
+            return_path: config.mail.bounces_to.clone(),
+            sender: config.mail.from.clone(),
+            rules: config.bounces.rules.clone(),
+            tally: bounce::Tally::default(),
+        });
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
         let limits = &config.limits;
         let sign_ups = Limiter::new(limits.sign_up_burst, limits.sign_up_refill, started_at, &*chance);
@@ -298,6 +311,8 @@ impl App {
             relay,
             outbox,
             desk,
+            returns,
+            bounces: config.bounces.clone(),
             everything,
             representations,
             shelf: shelf(),
@@ -384,6 +399,7 @@ impl App {
         Dispatcher {
             store: self.store.clone(),
             desk: Arc::clone(&self.desk),
+            returns: Arc::clone(&self.returns),
             relay: Arc::clone(&self.relay),
             clock: Arc::clone(&self.clock),
             chance: Arc::clone(&self.chance),

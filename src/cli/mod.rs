@@ -6,6 +6,7 @@
 
 mod adopt;
 mod article;
+mod bounce;
 mod category;
 mod check;
 mod demo;
@@ -17,6 +18,7 @@ mod hub;
 mod import;
 mod serve;
 mod subscriber;
+mod suppression;
 
 use crate::app::{App, AppError, SystemChance, SystemClock};
 use crate::config::{Config, ConfigFault, LogSettings};
@@ -81,6 +83,11 @@ enum Command {
     /// Look at subscribers, add and erase them
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
+    /// Take one bounce or complaint from standard input, as a mail server pipes it
+    Bounce(bounce::Bounce),
+    /// Look at the addresses that must not be mailed, add some, let some be mailed again
+    #[command(subcommand)]
+    Suppression(suppression::SuppressionCommand),
     /// Find what is wrong with configuration, feeds, templates, store and mail, and say how to mend it
     Check(check::Check),
     /// Bring the database schema up to date
@@ -156,6 +163,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Feed(command) => wait(command.run(common)),
         Command::Digest(command) => wait(command.run(common)),
         Command::Subscriber(command) => wait(command.run(common)),
+        Command::Bounce(bounce) => wait(bounce.run(common)),
+        Command::Suppression(command) => wait(command.run(common)),
         Command::Check(check) => wait(check.run(common)),
         Command::Migrate => wait(async move {
             let config = common.config()?;

@@ -4,18 +4,21 @@
 //! Every key has a working default. All faults are reported together, each with its place and
 //! mend. The parts are handed down one by one; nothing below floor 5 sees the whole.
 
+mod bounces;
 mod declared;
 mod dkim;
 mod hub;
 mod settings;
 
+use bounces::bounce_settings;
+pub use bounces::{BounceSettings, HookKey};
 pub use hub::{HubSettings, WebhookSettings};
 use hub::{hub_settings, webhook_settings};
 
 pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
 
-use crate::domain::{Breaker, EmailAddress, LanguageTag, Schedule, WebUrl};
+use crate::domain::{Breaker, EmailAddress, LanguageTag, ReturnPath, Schedule, WebUrl};
 use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
 use crate::store::StoreUrl;
@@ -69,6 +72,8 @@ pub struct MailSettings {
     pub from: EmailAddress,
     /// Where answers go.
     pub reply_to: Option<EmailAddress>,
+    /// Where mail that cannot be delivered goes back to, if not to the sender.
+    pub bounces_to: Option<ReturnPath>,
     /// The name that the mail server is greeted with; without one, this machine's.
     pub hello_name: Option<String>,
     /// `[dkim]`: what letters are signed with.
@@ -134,6 +139,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// `[mail]`
     pub mail: MailSettings,
+    /// `[bounces]`
+    pub bounces: BounceSettings,
     /// `[feeds] dir`
     pub feeds: PathBuf,
     /// `[templates] dir`
@@ -194,6 +201,7 @@ impl Config {
             .take("store.url", StoreUrl::from_str)
             .unwrap_or_else(|| StoreUrl::Sqlite(PathBuf::from("var/bantin.db")));
         let mail = mail_settings(s, publication.base_url.as_ref());
+        let bounces = bounce_settings(s);
         let feeds = s.take("feeds.dir", path).unwrap_or_else(|| PathBuf::from("feeds"));
         let templates = s.take("templates.dir", path).unwrap_or_else(|| PathBuf::from("templates"));
         let hub = hub_settings(s);
@@ -221,7 +229,19 @@ impl Config {
         };
         let faults = settings.finish();
         if faults.is_empty() {
-            Ok(Self { publication, server, store, mail, feeds, templates, hub, webhooks, limits, log })
+            Ok(Self {
+                publication,
+                server,
+                store,
+                mail,
+                bounces,
+                feeds,
+                templates,
+                hub,
+                webhooks,
+                limits,
+                log,
+            })
         } else {
             Err(faults)
         }
@@ -251,6 +271,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let url =
         s.take("mail.url", MailUrl::from_str).unwrap_or_else(|| MailUrl::Outbox(PathBuf::from("var/outbox")));
     let reply_to = s.take("mail.reply_to", EmailAddress::parse);
+    let bounces_to = s.take("mail.bounces_to", ReturnPath::from_str);
     #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
     let from = from.expect("bantin@localhost is an address");
     let hello_name = s.take("mail.hello_name", not_blank);
@@ -270,6 +291,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         url,
         from,
         reply_to,
+        bounces_to,
         hello_name,
         seals,
         seal_files,

@@ -25,9 +25,10 @@ pub use rules::Rules;
 pub use tally::Tally;
 pub use tenure::Tenure;
 
+use crate::bounce::Returns;
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome, StatusCode,
-    SubscriberId, SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome, SubscriberId,
+    SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
 use crate::relay::{Parcel, Relay};
@@ -51,6 +52,8 @@ pub struct Dispatcher {
     pub store: Store,
     /// What letters are written with.
     pub desk: Arc<Desk>,
+    /// Who takes back what is refused.
+    pub returns: Arc<Returns>,
     /// Where they go.
     pub relay: Arc<dyn Relay>,
     /// The time.
@@ -150,7 +153,6 @@ impl Errand for Letters {
             };
             let now = dispatcher.clock.now();
             let jitter = fraction(&*dispatcher.chance);
-            let is_dead = names_a_dead_address(&outcome);
             let settlement = dispatcher.rules.settlement(
                 delivery.kind,
                 delivery.attempt,
@@ -159,7 +161,7 @@ impl Errand for Letters {
                 jitter,
                 outcome,
             );
-            let letter = Letter::of(&delivery, is_dead);
+            let letter = Letter::of(&delivery);
             // That a mail server is down is the relay's to know: each letter is told so by itself.
             ((delivery.id, settlement, letter), true)
         }
@@ -189,19 +191,16 @@ struct Letter {
     edition: Option<EditionId>,
     attempt: Attempt,
     queued: Instant,
-    /// Its address is none.
-    is_dead: bool,
 }
 
 impl Letter {
-    fn of(delivery: &ClaimedDelivery, is_dead: bool) -> Self {
+    fn of(delivery: &ClaimedDelivery) -> Self {
         Self {
             subscriber: delivery.subscriber.id,
             domain: delivery.subscriber.address.domain().to_owned(),
             edition: delivery.edition,
             attempt: delivery.attempt,
             queued: delivery.created_at,
-            is_dead,
         }
     }
 }
@@ -307,7 +306,7 @@ impl Dispatcher {
             return Ok(None);
         }
         let parcel = Parcel {
-            envelope_from: self.desk.sender.address.clone(),
+            envelope_from: self.returns.envelope_from(delivery.id),
             to,
             delivery: Some(delivery.id),
             message_id: message.message_id,
@@ -346,8 +345,10 @@ impl Dispatcher {
             }
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
-            if letter.is_dead {
-                self.store.mark_bounced(letter.subscriber, now).await?;
+            if let Settlement::Bounced(reply) = settlement
+                && ours
+            {
+                self.returns.take_refusal(*id, reply, now).await?;
             }
         }
         for edition in refused {
@@ -389,25 +390,4 @@ pub async fn rests(store: &Store, tally: &Tally) -> Result<bool, StoreError> {
         }
     }
     Ok(is_copy)
-}
-
-/// Whether it was refused because the mailbox does not exist.
-fn names_a_dead_address(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(reply) if reply.status.is_some_and(StatusCode::names_a_dead_address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Reply;
-
-    #[test]
-    fn only_a_dead_address_ends_a_reader() {
-        let said = |status: &str| Reply { status: status.parse().ok(), ..Reply::default() };
-        assert!(names_a_dead_address(&Outcome::Refused(said("5.1.1"))));
-        assert!(!names_a_dead_address(&Outcome::Deferred(said("5.1.1"))));
-        for other in ["5.7.1", "5.2.2", ""] {
-            assert!(!names_a_dead_address(&Outcome::Refused(said(other))), "{other}");
-        }
-    }
 }

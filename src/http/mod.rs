@@ -20,6 +20,7 @@ mod pages;
 pub mod pictures;
 mod preferences;
 mod readers;
+mod reports;
 mod sitemaps;
 mod visitor;
 mod websub;
@@ -39,7 +40,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::Arc;
 use std::time::{Duration, Instant as StopWatch};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -83,6 +84,10 @@ pub fn router(app: AppState) -> Router {
         .route("/mailbox/{name}", get(mailbox::letter))
         .route("/mailbox/{name}/source", get(mailbox::source))
         .route("/websub", get(websub::explain).post(websub::ask))
+        .route(
+            "/hooks/bounces/{provider}/{key}",
+            post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

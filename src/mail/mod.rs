@@ -12,6 +12,7 @@ mod fitting;
 mod golden;
 mod headers;
 mod notice;
+pub mod report;
 mod samples;
 mod views;
 

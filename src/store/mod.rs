@@ -10,6 +10,7 @@ mod acceptance_rows;
 mod archives;
 mod article_rows;
 mod articles;
+mod bounces;
 mod callbacks;
 mod categories;
 mod claims;
@@ -52,6 +53,7 @@ mod volumes;
 
 pub use acceptance::{Acceptance, Accepted};
 pub use articles::ArticleSelection;
+pub use bounces::{Bounce, HandedOver, Noted, NotedBounce};
 pub use callbacks::{
     Asked, CallbackCaps, CallbackState, ClaimedPush, ClaimedRequest, LiveCallback, PushSettlement, Refused,
     RequestKind, RequestSettlement,
@@ -80,4 +82,5 @@ pub use rosters::{Enrolled, ListedReader, RosterEntry};
 pub use sitemap::{ListedArticle, YoungArticles};
 pub use subscribers::Subscriber;
 pub use subscriptions::{Beginning, Subscription};
+pub use suppressions::{AddressHash, Suppression};
 pub use topics::{HubCounts, TopicBehind, TopicState};

@@ -6,15 +6,20 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 9] = [
+const NEIGHBOURS: [(&str, &[&str]); 11] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
     ("digest", &["publish"]),
-    // Letters name feeds as the directory names them now, and carry the reader's links.
-    ("dispatch", &["errands", "representations", "subscribe"]),
+    // A link in the returned mail proves whose it is, as readers' links do.
+    ("bounce", &["subscribe"]),
+    // Letters name feeds as the directory names them now, and carry the reader's links; a refusal on
+    // the spot is a bounce like others.
+    ("dispatch", &["bounce", "errands", "representations", "subscribe"]),
     // A push is what a GET returns; a private topic is proved as its reader's links are.
     ("hub", &["errands", "representations", "subscribe"]),
+    // The loops of the ways on which mail comes back are started beside the others.
+    ("tick", &["inbox"]),
     ("app", &["config"]),
     ("cli", &["app", "config"]),
     // The root of the library, and the program that calls it.
@@ -26,7 +31,16 @@ const NEIGHBOURS: [(&str, &[&str]); 9] = [
 /// carry, so its type is named below the floor where it is put together. Nothing else is.
 const UPWARD: [(&str, &[&str]); 2] = [
     ("http", &["crate::app::App"]),
-    ("tick", &["crate::app::App", "crate::app::AppError", "crate::app::Roles", "crate::app::Wake"]),
+    (
+        "tick",
+        &[
+            "crate::app::App",
+            "crate::app::AppError",
+            "crate::app::Roles",
+            "crate::app::Wake",
+            "crate::app::listen",
+        ],
+    ),
 ];
 
 /// What only some modules may touch. `std` and crates that are not named here are everybody's.
@@ -39,13 +53,13 @@ const HANDS: [(&str, &[&str]); 25] = [
     ("lettre::AsyncSmtpTransport", &[]),
     ("lettre::Transport", &[]),
     ("lettre::AsyncTransport", &[]),
-    ("tokio_rustls", &["relay"]),
-    // Connections: to the mail server; the listener and what it accepts; `check` tries whether the
-    // port is free.
+    ("tokio_rustls", &["relay", "inbox"]),
+    // Connections: to the mail server and the mailbox; the listeners and what they accept; `check`
+    // tries whether the port is free.
     ("std::net::TcpStream", &["relay", "http"]),
-    ("tokio::net::TcpStream", &["relay", "http"]),
+    ("tokio::net::TcpStream", &["relay", "http", "inbox"]),
     ("std::net::TcpListener", &["cli"]),
-    ("tokio::net::TcpListener", &["app", "cli", "http"]),
+    ("tokio::net::TcpListener", &["app", "cli", "http", "inbox"]),
     // The express lane waits for many connections in one thread.
     ("mio", &["http"]),
     // HTTP comes in above floor 3, and goes out only where bytes, time and reach are bounded.
@@ -58,7 +72,7 @@ const HANDS: [(&str, &[&str]); 25] = [
     ("reqwest", &["fetch"]),
     // Files: settings and templates; the SQLite file's folder; the outbox; what is imported.
     ("std::fs", &["config", "store", "relay", "cli"]),
-    ("tokio::fs", &["relay"]),
+    ("tokio::fs", &["relay", "inbox"]),
     ("tokio_cron_scheduler", &["tick", "app"]),
     // Errors without a type are for whoever only prints them.
     ("anyhow", &["cli"]),

@@ -3,7 +3,7 @@
 use crate::mailroom::{Letter, article};
 use crate::world::World;
 use bantin::app::SystemClock;
-use bantin::domain::{Clock as _, EmailAddress, Token, TokenPurpose};
+use bantin::domain::{Clock as _, EmailAddress, SuppressionReason, Token, TokenPurpose};
 use bantin::store::CutAnswer;
 use std::time::Duration;
 
@@ -36,7 +36,10 @@ fn the_same_page_follows_every_request() {
     world.subscribe("quen@doc.example", &["all"]);
     world.at_the_store(async |store, secret| {
         let address = EmailAddress::parse("cam@doc.example").unwrap();
-        store.suppress(&address, "complaint", &secret, SystemClock.now()).await.unwrap();
+        store
+            .suppress(&address, SuppressionReason::Complained, "", &secret, SystemClock.now())
+            .await
+            .unwrap();
     });
     for address in [
         "moi@doc.example",

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod archives;
+mod bounces;
 mod callbacks;
 mod check;
 mod commands;
@@ -46,6 +47,7 @@ mod sitemaps;
 mod smtp;
 mod source;
 mod store_articles;
+mod store_bounces;
 mod store_choices;
 mod store_editing;
 mod store_feeds;

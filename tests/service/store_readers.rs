@@ -2,13 +2,13 @@
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
 use bantin::domain::{
-    Article, ArticleId, Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress,
-    EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug, SubscriberId,
-    SubscriberState, Wish,
+    Article, ArticleId, Attempt, BounceClass, DeliveryId, DeliveryKind, DeliveryState, EditionId,
+    EmailAddress, EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug,
+    SubscriberId, SubscriberState, SuppressionReason, Wish,
 };
 use bantin::store::{
-    ClaimedDelivery, Cut, CutAnswer, Cutting, OptInAnswer, OptInRequest, Planned, Settlement, Store, Turn,
-    Yes,
+    Bounce, ClaimedDelivery, Cut, CutAnswer, Cutting, Noted, OptInAnswer, OptInRequest, Planned, Settlement,
+    Store, Turn, Yes,
 };
 use chrono::Duration;
 use chrono_tz::Tz;
@@ -208,8 +208,12 @@ async fn an_address_is_asked_once_within_the_quiet_period(newsroom: Newsroom) {
 
 async fn a_suppressed_address_gets_nothing(newsroom: Newsroom) {
     let (a, _) = two_sections(&newsroom).await;
-    newsroom.suppress(&address("AN"), "complained", &secret(), at("06:00:00")).await.unwrap();
-    newsroom.suppress(&address("an"), "again", &secret(), at("06:00:01")).await.unwrap();
+    let complained = SuppressionReason::Complained;
+    newsroom.suppress(&address("AN"), complained, "", &secret(), at("06:00:00")).await.unwrap();
+    newsroom
+        .suppress(&address("an"), SuppressionReason::Newsroom, "", &secret(), at("06:00:01"))
+        .await
+        .unwrap();
     assert!(newsroom.is_suppressed(&address("an"), &secret()).await.unwrap());
     assert!(!newsroom.is_suppressed(&address("binh"), &secret()).await.unwrap());
     let answer =
@@ -793,7 +797,7 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     let claimed = claim(&newsroom, "w", "06:00:00", "05:00:00").await;
     let bounced = Settlement::Bounced("550 <r1@bao.example> unknown".into());
     settle(&newsroom, claimed[1].id, "w", bounced).await;
-    newsroom.mark_bounced(ids[1], at("05:10:00")).await.unwrap();
+    came_back(&newsroom, claimed[1].id, at("05:10:00")).await;
     for id in [ids[0], ids[1]] {
         assert!(newsroom.erase_subscriber(id, &secret(), at("05:20:00")).await.unwrap());
         assert!(!newsroom.erase_subscriber(id, &secret(), at("05:21:00")).await.unwrap());
@@ -824,9 +828,17 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     );
 }
 
+/// A report says that the address of a delivery is none.
+async fn came_back(newsroom: &Newsroom, delivery: DeliveryId, now: Instant) {
+    let class = BounceClass::Hard;
+    let bounce = Bounce { delivery, class, way: "test".into(), evidence: "550 5.1.1 unknown".into() };
+    let noted = newsroom.note_bounce(&bounce, &secret(), now).await.unwrap();
+    assert_eq!(noted, Noted::Suppressed(SuppressionReason::Bounced));
+}
+
 async fn a_bounced_address_gets_nothing_more(newsroom: Newsroom) {
     let (_, ids) = queued(&newsroom, 2).await;
-    newsroom.mark_bounced(ids[0], at("05:00:00")).await.unwrap();
+    came_back(&newsroom, DeliveryId(1), at("05:00:00")).await;
     let due = claim(&newsroom, "w", "06:00:00", "05:00:01").await;
     assert_eq!(due.iter().map(|d| d.subscriber.id).collect::<Vec<_>>(), [ids[1]]);
     publish(&newsroom, "hai", &["A"], "05:10:00").await;
