@@ -57,7 +57,7 @@ fn newsroom(server: &str) -> World {
 }
 
 /// `smtp-sink` of Postfix; what it takes lies in a folder, a file each.
-fn smtp_sink(address: SocketAddr, folder: &Path, options: &[&str]) -> Helper {
+pub fn smtp_sink(address: SocketAddr, folder: &Path, options: &[&str]) -> Helper {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     let program = if Path::new("/usr/sbin/smtp-sink").exists() { "/usr/sbin/smtp-sink" } else { "smtp-sink" };
