@@ -4,7 +4,7 @@ use crate::config::{
     Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings, read_folder,
     read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
+use crate::dispatch::{Desk, Dispatcher, Handing, Press, Rules, Tally};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
@@ -265,6 +265,7 @@ impl App {
             templates: templates.clone(),
             digests: declared.digests,
             representations: Arc::clone(&representations),
+            press: Press::default(),
         });
         let tally = Arc::<Tally>::default();
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);

@@ -7,6 +7,7 @@
 
 mod handing;
 mod letter;
+mod press;
 mod progress;
 mod rules;
 mod tally;
@@ -17,6 +18,7 @@ pub use letter::{
     Desk, LetterError, Written, confirmation_letter, edition_letter, edition_page, sample_letter,
     written_letter,
 };
+pub use press::Press;
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
 pub use tally::Tally;

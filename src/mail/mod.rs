@@ -13,12 +13,14 @@ mod fitting;
 mod golden;
 mod headers;
 mod samples;
+mod typeset;
 mod views;
 
 pub use confirmation::{ConfirmationLetter, compose_confirmation};
 pub use edition::{EditionLetter, Section, compose_edition, edition_html, edition_in_full};
 pub use headers::message_id;
 pub use samples::{Sample, samples, try_templates};
+pub use typeset::Typeset;
 
 use crate::domain::{EmailAddress, Language, Publication, Secret, WebUrl};
 use crate::wording::{TemplateFault, Templates};
