@@ -65,7 +65,7 @@ pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
 pub use holds::Hold;
 pub use installation::Installation;
-pub use letters::LetterContents;
+pub use letters::{LetterContents, OpenLetter};
 pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
 pub use outcomes::{EditionCounts, EditionFigures, Failure};
 pub use personal::PERSONAL_TABLES;
