@@ -1,3 +1,4 @@
+use super::press::{Key, Order, Press, Print};
 use crate::domain::{
     Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
     Language, NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState,
@@ -5,10 +6,10 @@ use crate::domain::{
 };
 use crate::mail::{
     ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
-    compose_edition, compose_notice, edition_html, edition_in_full,
+    Typeset, compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
-use crate::store::{ClaimedDelivery, Edition, OptIn, Store, StoreError, Subscriber};
+use crate::store::{ClaimedDelivery, Edition, OpenLetter, OptIn, Store, StoreError, Subscriber};
 use crate::subscribe::{self, Scope, Wording};
 use crate::wording::Templates;
 use chrono_tz::Tz;
@@ -31,6 +32,8 @@ pub struct Desk {
     pub digests: Vec<Digest>,
     /// The feeds there are.
     pub representations: Arc<Representations>,
+    /// Editions that are set already.
+    pub press: Press,
 }
 
 /// Why a letter was not written.
@@ -117,6 +120,13 @@ impl Desk {
         }
     }
 
+    /// The reader of an edition, with the links of its letter.
+    fn recipient<'r>(&self, edition: &Edition, reader: &'r Subscriber) -> Recipient<'r> {
+        let scope = Scope::Frequency(edition.plan.frequency().clone());
+        let links = self.links(reader, Some(edition.id), &scope);
+        Recipient { address: &reader.address, language: reader.language, zone: self.clock_of(reader), links }
+    }
+
     fn links(&self, reader: &Subscriber, edition: Option<EditionId>, scope: &Scope) -> Links {
         let whose = (reader.id, reader.created_at);
         let (unsubscribe, preferences) =
@@ -197,18 +207,41 @@ pub async fn edition_letter(
     now: Instant,
 ) -> Result<Written, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
-    let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
-    if edition.held.is_some() {
+    let reader = &delivery.subscriber;
+    let OpenLetter { contents, held, released_at } =
+        store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    let known = desk.press.edition(id, released_at).filter(|_| !contents.is_empty());
+    let edition = match known {
+        Some(known) => known,
+        None => {
+            let edition = store.edition_to_mail(id).await?;
+            desk.press.note(edition.ok_or(LetterError::Needless("the edition is gone"))?)
+        }
+    };
+    if held || edition.held.is_some() {
         return Err(LetterError::Held);
     }
-    let reader = &delivery.subscriber;
     if desk.digest_of(&edition.plan, reader.language).is_none() {
         return Err(UNDECLARED);
     }
-    let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
-    let mut message = written_letter(desk, &edition, reader, &articles)?;
-    let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
-    let numbers = numbers.join(",");
+    let directory = desk.representations.directory();
+    let key = Key { edition: id, language: reader.language, zone: desk.clock_of(reader), contents };
+    let order = desk.press.order(&key, &edition, &directory);
+    let (mut message, numbers) = if let Order::Print(print) = order {
+        let recipient = desk.recipient(&edition, reader);
+        (print.typeset.letter(&desk.letterhead(), &recipient, reader.id)?, print.articles.clone())
+    } else {
+        let articles = store.letter_articles(&key.contents).await?;
+        let message = written_letter(desk, &edition, reader, &articles)?;
+        let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
+        let numbers = numbers.join(",");
+        if matches!(order, Order::ComposeAndSet) {
+            let print = set_letter(desk, &edition, &key, &articles)?
+                .map(|typeset| Print { typeset, articles: numbers.clone() });
+            desk.press.keep(key, edition, &directory, print);
+        }
+        (message, numbers)
+    };
     if delivery.attempt.0 > 1
         && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
     {
@@ -231,12 +264,21 @@ pub fn written_letter(
     if articles.is_empty() {
         return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
-    let scope = Scope::Frequency(edition.plan.frequency().clone());
-    let links = desk.links(reader, Some(edition.id), &scope);
-    let recipient =
-        Recipient { address: &reader.address, language: reader.language, zone: desk.clock_of(reader), links };
     let letter = lay_out(desk, &digest, edition, articles);
+    let recipient = desk.recipient(edition, reader);
     Ok(compose_edition(&desk.letterhead(), &recipient, &letter, edition.id, reader.id)?)
+}
+
+/// The edition as all get it who read this language on this clock and get these articles.
+fn set_letter(
+    desk: &Desk,
+    edition: &Edition,
+    key: &Key,
+    articles: &[Article],
+) -> Result<Option<Typeset>, LetterError> {
+    let digest = desk.digest_of(&edition.plan, key.language).ok_or(UNDECLARED)?;
+    let letter = lay_out(desk, &digest, edition, articles);
+    Ok(Typeset::set(&desk.letterhead(), (key.language, key.zone), &letter, edition.id)?)
 }
 
 /// The same edition for the browser.

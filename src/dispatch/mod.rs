@@ -8,6 +8,7 @@
 mod archive;
 mod handing;
 mod letter;
+mod press;
 mod progress;
 mod rules;
 mod tally;
@@ -20,6 +21,7 @@ pub use handing::Handing;
 pub use letter::{
     Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
 };
+pub use press::Press;
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
 pub use tally::Tally;
@@ -27,8 +29,8 @@ pub use tenure::Tenure;
 
 use crate::bounce::Returns;
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome, SubscriberId,
-    SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome,
+    SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
 use crate::relay::{Parcel, Relay};
@@ -107,8 +109,9 @@ impl Errand for Letters {
     }
 
     fn bounds(&self) -> (usize, usize) {
-        // While one half waits for the disk, the other speaks with the mail server.
-        let hands = self.0.connections * 2;
+        // While one half waits for the disk, the other speaks with the mail server; and one more has
+        // its letter ready, to be announced with the text of another.
+        let hands = self.0.connections * 2 + 1;
         (hands, hands)
     }
 
@@ -145,7 +148,7 @@ impl Errand for Letters {
                 Ok(None) => {
                     let settlement =
                         Settlement::Deferred { reply: "not tried".to_owned(), next: dispatcher.clock.now() };
-                    let letter = Letter::of(&delivery, false);
+                    let letter = Letter::of(&delivery);
                     return ((delivery.id, settlement, letter), true);
                 }
                 // The store's trouble is not the letter's.
