@@ -4,6 +4,7 @@
 //! its place and mend; `--json` where a command prints data.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod addresses;
 mod adopt;
 mod article;
 mod bounce;
@@ -16,6 +17,7 @@ mod export;
 mod feed;
 mod hub;
 mod import;
+mod rehearsal;
 mod serve;
 mod subscriber;
 mod suppression;

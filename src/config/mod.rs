@@ -19,6 +19,7 @@ pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
 
 use crate::domain::{Breaker, EmailAddress, LanguageTag, ReturnPath, Schedule, WebUrl};
+use crate::intake::Rules;
 use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
 use crate::store::StoreUrl;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the publication says of itself.
@@ -145,6 +147,8 @@ pub struct Config {
     pub feeds: PathBuf,
     /// `[templates] dir`
     pub templates: PathBuf,
+    /// `[intake] rules`: how pages are read, where the newsroom has rules of its own.
+    pub rules: Option<Arc<Rules>>,
     /// `[hub]`
     pub hub: HubSettings,
     /// `[webhooks]`
@@ -204,6 +208,7 @@ impl Config {
         let bounces = bounce_settings(s);
         let feeds = s.take("feeds.dir", path).unwrap_or_else(|| PathBuf::from("feeds"));
         let templates = s.take("templates.dir", path).unwrap_or_else(|| PathBuf::from("templates"));
+        let rules = s.take("intake.rules", own_rules).map(Arc::new);
         let hub = hub_settings(s);
         let webhooks = webhook_settings(s);
         let seconds = |s: &mut Settings, key, default| {
@@ -237,6 +242,7 @@ impl Config {
                 bounces,
                 feeds,
                 templates,
+                rules,
                 hub,
                 webhooks,
                 limits,
@@ -324,6 +330,12 @@ fn not_blank(text: &str) -> Result<String, &'static str> {
 
 fn path(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("must name a folder") } else { Ok(PathBuf::from(text)) }
+}
+
+/// A file of reading rules, added to those that the program brings.
+fn own_rules(text: &str) -> Result<Rules, String> {
+    let own = std::fs::read_to_string(text).map_err(|error| format!("`{text}` cannot be read: {error}"))?;
+    Rules::with_own(&own).map_err(|error| format!("`{text}`: {error}"))
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {

@@ -81,11 +81,9 @@ const HANDS: [(&str, &[&str]); 25] = [
 ];
 
 /// State that is not passed in. Each is a constant that cannot be written as one.
-const STATICS: [(&str, &str); 2] = [
+const STATICS: [(&str, &str); 1] = [
     // The schema of each engine, put into the program when it is built.
     ("store/engine.rs", "SQLITE, POSTGRES"),
-    // The reading rules of `rules.toml`, compiled once; the text is a part of the program.
-    ("intake/rules.rs", "RULES"),
 ];
 
 /// Modules by floor, as the map in `src/lib.rs` draws them.
