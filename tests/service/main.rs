@@ -45,6 +45,7 @@ mod served;
 mod signing;
 mod sitemaps;
 mod smtp;
+mod smtp_faults;
 mod source;
 mod store_articles;
 mod store_bounces;
