@@ -2,10 +2,10 @@
 
 use crate::bounce::{self, Returns};
 use crate::config::{
-    BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings, WebhookSettings,
-    read_folder, read_templates,
+    BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
+    WebhookSettings, read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
+use crate::dispatch::{Desk, Dispatcher, Handing, Press, Rules, Tally};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
@@ -278,6 +278,7 @@ impl App {
             templates: templates.clone(),
             digests: declared.digests,
             representations: Arc::clone(&representations),
+            press: Press::default(),
         });
         let tally = Arc::<Tally>::default();
         let returns = Arc::new(Returns {

@@ -3,7 +3,7 @@
 use crate::draft::Writer;
 use bantin::app::{SystemChance, SystemClock};
 use bantin::config::built_in_digest;
-use bantin::domain::{CategoryName, Clock as _, SafeHtml};
+use bantin::domain::{Calendar, CategoryName, Clock as _, Digest, SafeHtml};
 use bantin::mail::dkim::KeyKind;
 use bantin::publish::{self, Occasion};
 use bantin::store::{Cut, CutAnswer, Store};
@@ -39,6 +39,8 @@ impl Newsroom {
         store.migrate(SystemClock.now()).await.unwrap();
         store.installation(SystemClock.now(), &SystemChance).await.unwrap();
         let mut newsroom = Self { folder, store, writer: Writer::new(), made: 0, readers };
+        let digest = digest();
+        bantin::digest::register(&newsroom.store, &calendar(&digest), SystemClock.now()).await.unwrap();
         // The first article makes the feed that they read.
         newsroom.publish().await;
         sqlx::any::install_default_drivers();
@@ -50,9 +52,10 @@ impl Newsroom {
              'active', 'vi', 0, 0 FROM reader"
         );
         connection.execute(sqlx::AssertSqlSafe(fill)).await.unwrap();
-        let subscribe = "INSERT INTO subscriptions (subscriber, feed, frequency, cursor, started_at)
-             SELECT s.n, f.n, 'digest:hang-ngay', (SELECT max(sequence) FROM entries), 0
-             FROM subscribers s JOIN feeds f ON f.key = 'all'";
+        let subscribe = "INSERT INTO subscriptions (subscriber, feed, frequency, plan, cursor, began, started_at)
+             SELECT s.n, f.n, 'digest:hang-ngay', (SELECT n FROM digests WHERE slug = 'hang-ngay'), past.n, past.n, 0
+             FROM subscribers s JOIN feeds f ON f.key = 'all',
+             (SELECT max(sequence) AS n FROM entries) past";
         connection.execute(subscribe).await.unwrap();
         newsroom
     }
@@ -76,8 +79,9 @@ impl Newsroom {
     /// News for everybody, and an edition of it that waits to be mailed.
     pub async fn cut(&mut self) {
         self.publish().await;
-        let digest = built_in_digest(chrono_tz::Asia::Ho_Chi_Minh).unwrap();
-        let answer = bantin::digest::run_now(&self.store, &digest, SystemClock.now()).await.unwrap();
+        let digest = digest();
+        let now = SystemClock.now();
+        let answer = bantin::digest::run_now(&self.store, &calendar(&digest), &digest, now).await.unwrap();
         let readers = i64::try_from(self.readers).unwrap();
         assert!(
             matches!(answer, CutAnswer::Made(Cut { deliveries, .. }) if i64::try_from(deliveries).unwrap() == readers),
@@ -125,6 +129,14 @@ impl Newsroom {
         let counts = self.store.delivery_counts().await.unwrap();
         assert!(counts.iter().all(|(state, _)| state.as_str() == "accepted"), "{counts:?}");
     }
+}
+
+fn digest() -> Digest {
+    built_in_digest(chrono_tz::Asia::Ho_Chi_Minh).unwrap()
+}
+
+fn calendar(digest: &Digest) -> Calendar<'_> {
+    Calendar { digests: std::slice::from_ref(digest), zone: chrono_tz::Asia::Ho_Chi_Minh }
 }
 
 fn only_file(folder: &Path) -> PathBuf {

@@ -1,3 +1,4 @@
+use super::press::{Order, Press, Print};
 use crate::domain::{
     Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
     Language, NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState,
@@ -5,7 +6,7 @@ use crate::domain::{
 };
 use crate::mail::{
     ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
-    compose_edition, compose_notice, edition_html, edition_in_full,
+    Typeset, compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
 use crate::store::{ClaimedDelivery, Edition, OptIn, Store, StoreError, Subscriber};
@@ -31,6 +32,8 @@ pub struct Desk {
     pub digests: Vec<Digest>,
     /// The feeds there are.
     pub representations: Arc<Representations>,
+    /// Editions that are set already.
+    pub press: Press,
 }
 
 /// Why a letter was not written.
@@ -104,6 +107,14 @@ impl Desk {
             archive: false,
             review: false,
         })
+    }
+
+    fn print(&self, print: &Print, edition: &Edition, reader: &Subscriber) -> Result<Message, ComposeError> {
+        let scope = Scope::Frequency(edition.plan.frequency().clone());
+        let links = self.links(reader, Some(edition.id), &scope);
+        let zone = self.clock_of(reader);
+        let recipient = Recipient { address: &reader.address, language: reader.language, zone, links };
+        print.typeset.letter(&self.letterhead(), &recipient, reader.id)
     }
 
     /// With what choices are said.
@@ -197,7 +208,7 @@ pub async fn edition_letter(
     now: Instant,
 ) -> Result<Written, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
-    let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
+    let edition = store.edition_to_mail(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
     if edition.held.is_some() {
         return Err(LetterError::Held);
     }
@@ -205,10 +216,24 @@ pub async fn edition_letter(
     if desk.digest_of(&edition.plan, reader.language).is_none() {
         return Err(UNDECLARED);
     }
-    let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
-    let mut message = written_letter(desk, &edition, reader, &articles)?;
-    let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
-    let numbers = numbers.join(",");
+    let contents = store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    let directory = desk.representations.directory();
+    let key = (id, (reader.language, desk.clock_of(reader)), contents);
+    let order = desk.press.order(&key, &edition, &directory);
+    let (mut message, numbers) = if let Order::Print(print) = order {
+        (desk.print(&print, &edition, reader)?, print.articles.clone())
+    } else {
+        let articles = store.letter_articles(&key.2).await?;
+        let message = written_letter(desk, &edition, reader, &articles)?;
+        let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
+        let numbers = numbers.join(",");
+        if matches!(order, Order::ComposeAndSet) {
+            let print = set_letter(desk, &edition, key.1, &articles)?
+                .map(|typeset| Print { typeset, articles: numbers.clone() });
+            desk.press.keep(key, edition, &directory, print);
+        }
+        (message, numbers)
+    };
     if delivery.attempt.0 > 1
         && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
     {
@@ -237,6 +262,18 @@ pub fn written_letter(
         Recipient { address: &reader.address, language: reader.language, zone: desk.clock_of(reader), links };
     let letter = lay_out(desk, &digest, edition, articles);
     Ok(compose_edition(&desk.letterhead(), &recipient, &letter, edition.id, reader.id)?)
+}
+
+/// The edition as all get it who read this language and get these articles.
+fn set_letter(
+    desk: &Desk,
+    edition: &Edition,
+    (language, zone): (Language, Tz),
+    articles: &[Article],
+) -> Result<Option<Typeset>, LetterError> {
+    let digest = desk.digest_of(&edition.plan, language).ok_or(UNDECLARED)?;
+    let letter = lay_out(desk, &digest, edition, articles);
+    Ok(Typeset::set(&desk.letterhead(), language, zone, &letter, edition.id)?)
 }
 
 /// The same edition for the browser.

@@ -8,6 +8,7 @@
 mod archive;
 mod handing;
 mod letter;
+mod press;
 mod progress;
 mod rules;
 mod tally;
@@ -20,6 +21,7 @@ pub use handing::Handing;
 pub use letter::{
     Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
 };
+pub use press::Press;
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
 pub use tally::Tally;
@@ -27,8 +29,8 @@ pub use tenure::Tenure;
 
 use crate::bounce::Returns;
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome, SubscriberId,
-    SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome,
+    SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, work};
 use crate::relay::{Parcel, Relay};

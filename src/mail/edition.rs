@@ -229,6 +229,24 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// A letter's three texts.
+pub(super) struct Texts {
+    pub(super) subject: String,
+    pub(super) text: String,
+    pub(super) html: String,
+}
+
+pub(super) fn texts(
+    head: &Letterhead<'_>,
+    to: &Recipient<'_>,
+    letter: &EditionLetter<'_>,
+) -> Result<Texts, ComposeError> {
+    let draft = Draft::new(head, to, letter)?;
+    let (html, fit) = draft.fitted()?;
+    let text = draft.render("body.txt", fit, "")?;
+    Ok(Texts { subject: draft.frame.subject, text, html })
+}
+
 /// The whole message for one reader.
 pub fn compose_edition(
     head: &Letterhead<'_>,
@@ -237,13 +255,11 @@ pub fn compose_edition(
     edition: EditionId,
     subscriber: SubscriberId,
 ) -> Result<Message, ComposeError> {
-    let draft = Draft::new(head, to, letter)?;
-    let (html, fit) = draft.fitted()?;
-    let text = draft.render("body.txt", fit, "")?;
+    let Texts { subject, text, html } = texts(head, to, letter)?;
     let domain = head.from.address.domain();
     let envelope = envelope::Envelope {
         to: to.address,
-        subject: draft.frame.subject.clone(),
+        subject,
         date: letter.composed_at,
         message_id: headers::message_id(head.secret, "edition", edition.0, subscriber.0, domain),
         lines: headers::of_edition(head, to, letter, edition),

@@ -63,6 +63,34 @@ fn compare(file: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn a_letter_of_a_set_edition_is_the_one_that_is_composed() {
+    for sample in samples() {
+        let sample = Sample { browser: true, ..sample };
+        let printed = sample.printed(&templates(), &digest()).unwrap();
+        assert!(printed.is_some_and(|printed| printed == edition(&sample)), "{}", sample.name);
+    }
+}
+
+#[test]
+fn a_template_that_looks_at_what_is_a_readers_own_is_not_set() {
+    let sample = samples().into_iter().find(|sample| sample.browser).unwrap();
+    let path = "mail/digest/body.txt".to_owned();
+    for (body, is_set) in [
+        ("{{ address }}", true),
+        ("{{ address|upper }}", false),
+        ("{{ address|length }}", false),
+        ("{% if address|length > 30 %}long{% endif %}", false),
+        ("{{ links.browser|replace(\"/\", \"-\") }}", false),
+    ] {
+        let templates = Templates::new(&BTreeMap::from([(path.clone(), body.to_owned())]));
+        let printed = sample.printed(&templates.unwrap(), &digest()).unwrap();
+        assert_eq!(printed.is_some(), is_set, "{body}");
+    }
+    let subject = BTreeMap::from([("mail/digest/subject.txt".to_owned(), "To {{ address }}".to_owned())]);
+    assert!(sample.printed(&Templates::new(&subject).unwrap(), &digest()).unwrap().is_none());
+}
+
+#[test]
 fn mails_are_what_they_were() {
     // 130 kB a file would teach nobody anything.
     for sample in samples().into_iter().filter(|s| s.name != "crowded") {

@@ -14,12 +14,14 @@ mod headers;
 mod notice;
 pub mod report;
 mod samples;
+mod typeset;
 mod views;
 
 pub use edition::{EditionLetter, Section, compose_edition, edition_html, edition_in_full};
 pub use headers::message_id;
 pub use notice::{NoticeLetter, compose_notice};
 pub use samples::{Sample, samples, try_templates};
+pub use typeset::Typeset;
 
 use crate::domain::{EmailAddress, Language, Publication, Secret, WebUrl};
 use crate::wording::{TemplateFault, Templates};

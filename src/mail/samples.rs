@@ -92,6 +92,19 @@ impl Sample {
         })
     }
 
+    /// The edition in a template, set for all and filled in for this reader.
+    #[cfg(test)]
+    pub(super) fn printed(
+        &self,
+        templates: &Templates,
+        template: &Slug,
+    ) -> Result<Option<Message>, ComposeError> {
+        self.lend(templates, template, |head, to, letter| {
+            let set = super::Typeset::set(head, to.language, to.zone, letter, EditionId(12))?;
+            set.map(|set| set.letter(head, to, SubscriberId(42))).transpose()
+        })
+    }
+
     /// The edition's web view in a template.
     pub fn in_full(&self, templates: &Templates, template: &Slug) -> Result<String, ComposeError> {
         self.lend(templates, template, edition_in_full)

@@ -486,10 +486,9 @@ impl History {
                 let said = self.model.letter(person, at, now);
                 let articles = self
                     .surely(|store| async move {
-                        store
-                            .open_letter(edition, delivery.subscriber.id, delivery.doubted, now)
-                            .await
-                            .unwrap()
+                        let reader = delivery.subscriber.id;
+                        let letter = store.open_letter(edition, reader, delivery.doubted, now).await.unwrap();
+                        store.letter_articles(&letter).await.unwrap()
                     })
                     .await;
                 let titles: Titles = articles.into_iter().map(|article| article.title).collect();
