@@ -136,8 +136,7 @@ pub fn main() -> ExitCode {
 
 fn start_log(settings: &LogSettings, chatty: bool) {
     use tracing_subscriber::EnvFilter;
-    // lettre tells the whole conversation, addresses and letters included, at debug: never.
-    let quiet = "sqlx=warn,lettre=warn,hyper=warn,tokio_cron_scheduler=warn";
+    let quiet = "sqlx=warn,hyper=warn,tokio_cron_scheduler=warn";
     let level = if chatty { settings.level.as_str() } else { "warn" };
     let filter = EnvFilter::try_new(format!("{level},{quiet}")).unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::stderr().is_terminal();

@@ -48,7 +48,7 @@ const HANDS: [(&str, &[&str]); 25] = [
     // SQL.
     ("sqlx", &["store"]),
     // SMTP. The message builder and the address type are pure and lie below the purity line.
-    ("lettre::transport", &["relay"]),
+    ("lettre::transport", &[]),
     ("lettre::SmtpTransport", &[]),
     ("lettre::AsyncSmtpTransport", &[]),
     ("lettre::Transport", &[]),
