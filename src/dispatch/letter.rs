@@ -9,7 +9,7 @@ use crate::mail::{
     Typeset, compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
-use crate::store::{ClaimedDelivery, Edition, OptIn, Store, StoreError, Subscriber};
+use crate::store::{ClaimedDelivery, Edition, OpenLetter, OptIn, Store, StoreError, Subscriber};
 use crate::subscribe::{self, Scope, Wording};
 use crate::wording::Templates;
 use chrono_tz::Tz;
@@ -208,15 +208,23 @@ pub async fn edition_letter(
     now: Instant,
 ) -> Result<Written, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
-    let edition = store.edition_to_mail(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
-    if edition.held.is_some() {
+    let reader = &delivery.subscriber;
+    let OpenLetter { contents, held, released_at } =
+        store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    let known = desk.press.edition(id, released_at).filter(|_| !contents.is_empty());
+    let edition = match known {
+        Some(known) => known,
+        None => {
+            let edition = store.edition_to_mail(id).await?;
+            desk.press.note(edition.ok_or(LetterError::Needless("the edition is gone"))?)
+        }
+    };
+    if held || edition.held.is_some() {
         return Err(LetterError::Held);
     }
-    let reader = &delivery.subscriber;
     if desk.digest_of(&edition.plan, reader.language).is_none() {
         return Err(UNDECLARED);
     }
-    let contents = store.open_letter(id, reader.id, delivery.doubted, now).await?;
     let directory = desk.representations.directory();
     let key = (id, (reader.language, desk.clock_of(reader)), contents);
     let order = desk.press.order(&key, &edition, &directory);

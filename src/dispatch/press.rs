@@ -1,6 +1,6 @@
 //! Editions that are set already, each for those readers who get the same of it.
 
-use crate::domain::{Directory, EditionId, Language};
+use crate::domain::{Directory, EditionId, Instant, Language};
 use crate::mail::Typeset;
 use crate::store::{Edition, LetterContents};
 use chrono_tz::Tz;
@@ -50,18 +50,40 @@ struct Shelf {
     /// What sections were called when all this was set.
     directory: Option<Arc<Directory>>,
     /// The editor may change an edition that is held.
-    known: HashMap<Key, (Edition, Known)>,
+    known: HashMap<Key, (Arc<Edition>, Known)>,
+    editions: HashMap<EditionId, Arc<Edition>>,
 }
 
 impl Press {
+    /// An edition that was noted since its release.
+    pub(super) fn edition(&self, id: EditionId, released_at: Option<Instant>) -> Option<Arc<Edition>> {
+        let shelf = self.shelf();
+        shelf
+            .editions
+            .get(&id)
+            .filter(|known| known.released_at == released_at && known.held.is_none())
+            .cloned()
+    }
+
+    /// Notes an edition.
+    pub(super) fn note(&self, edition: Edition) -> Arc<Edition> {
+        let edition = Arc::new(edition);
+        let mut shelf = self.shelf();
+        if shelf.editions.len() >= KEPT {
+            shelf.editions.clear();
+        }
+        shelf.editions.insert(edition.id, Arc::clone(&edition));
+        edition
+    }
+
     /// What to do with the letter of an edition with these contents.
-    pub(super) fn order(&self, key: &Key, edition: &Edition, directory: &Arc<Directory>) -> Order {
+    pub(super) fn order(&self, key: &Key, edition: &Arc<Edition>, directory: &Arc<Directory>) -> Order {
         let mut shelf = self.shelf();
         if !shelf.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory)) {
             shelf.known.clear();
             shelf.directory = Some(Arc::clone(directory));
         }
-        match shelf.known.get(key).filter(|(known, _)| known == edition) {
+        match shelf.known.get(key).filter(|(known, _)| Arc::ptr_eq(known, edition)) {
             Some((_, Known::Set(print))) => Order::Print(Arc::clone(print)),
             Some((_, Known::Unfit)) => Order::Compose,
             Some((_, Known::Once)) => Order::ComposeAndSet,
@@ -69,14 +91,20 @@ impl Press {
                 if shelf.known.len() >= KEPT {
                     shelf.known.clear();
                 }
-                shelf.known.insert(key.clone(), (edition.clone(), Known::Once));
+                shelf.known.insert(key.clone(), (Arc::clone(edition), Known::Once));
                 Order::Compose
             }
         }
     }
 
     /// Keeps what was set, or that it cannot be, unless sections changed their names meanwhile.
-    pub(super) fn keep(&self, key: Key, edition: Edition, directory: &Arc<Directory>, print: Option<Print>) {
+    pub(super) fn keep(
+        &self,
+        key: Key,
+        edition: Arc<Edition>,
+        directory: &Arc<Directory>,
+        print: Option<Print>,
+    ) {
         let mut shelf = self.shelf();
         if shelf.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory)) {
             let known = print.map_or(Known::Unfit, |print| Known::Set(Arc::new(print)));

@@ -4,16 +4,17 @@ use super::editions::{still_wanted, with_leads};
 use super::statement::execute_about;
 use super::subscribers::hold_subscriber;
 use super::{Store, StoreError};
-use crate::domain::{Article, EditionId, Instant, SubscriberId, from_micros};
+use crate::domain::{Article, EditionId, Instant, SubscriberId, from_micros, micros};
 
 /// What is due of an edition, whether it may still go out, and until when its reader pauses. Less what
 /// the editor left out: that comes with no later edition either.
 const LETTER: &str = concat!(
     "SELECT l.article, x.revision, CASE WHEN a.state = 'visible' AND ",
     still_wanted!(),
-    " THEN 1 ELSE 0 END, (SELECT r.paused_until FROM subscribers r WHERE r.n = l.subscriber)
-     FROM ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
-     WHERE l.edition = $1 AND l.subscriber = $2
+    " THEN 1 ELSE 0 END, (SELECT r.paused_until FROM subscribers r WHERE r.n = l.subscriber),
+        e.held_at, e.released_at
+     FROM editions e CROSS JOIN ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
+     WHERE e.n = $1 AND l.edition = e.n AND l.subscriber = $2
        AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND x.left_out = 0
      ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC"
 );
@@ -41,6 +42,23 @@ impl LetterContents {
     }
 }
 
+/// A letter that is about to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenLetter {
+    /// What stands in it.
+    pub contents: LetterContents,
+    /// Whether its edition waits for a person: then nothing is given back. Not known of a letter in
+    /// which nothing is left.
+    pub held: bool,
+    /// When its edition was released, if it was held before the first letter. What the editor may
+    /// still change, he changes before.
+    pub released_at: Option<Instant>,
+}
+
+/// Row and revision, whether it is wanted, until when its reader pauses, since when its edition is held,
+/// and when it was released.
+type Due = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
+
 impl Store {
     /// What stands in the letter of an edition to a subscriber, which is about to be written: its
     /// articles less what was withdrawn, what he left and, while he pauses, all of them.
@@ -55,21 +73,27 @@ impl Store {
         subscriber: SubscriberId,
         doubted: bool,
         now: Instant,
-    ) -> Result<LetterContents, StoreError> {
-        let due = sqlx::query_as::<_, (i64, i64, i64, Option<i64>)>(LETTER)
+    ) -> Result<OpenLetter, StoreError> {
+        let due = sqlx::query_as::<_, Due>(LETTER)
             .bind(edition.0)
             .bind(subscriber.0)
             .fetch_all(self.readers())
             .await?;
-        let goes_out = |(_, _, is_wanted, paused): &(i64, i64, i64, Option<i64>)| {
-            *is_wanted == 1 && paused.is_none_or(|until| from_micros(until) <= now)
+        let goes_out = |(_, _, is_wanted, paused, ..): &Due| {
+            *is_wanted == 1 && paused.is_none_or(|until| until <= micros(now))
         };
-        let (included, left_out): (Vec<_>, Vec<_>) = due.into_iter().partition(goes_out);
+        let (held, released_at) = due.first().map_or((None, None), |(.., held, released)| (*held, *released));
+        let (included, left_out): (Vec<Due>, Vec<Due>) = due.into_iter().partition(goes_out);
         let left_out: Vec<i64> = left_out.into_iter().map(|(n, ..)| n).collect();
-        if !left_out.is_empty() && !doubted {
+        if !left_out.is_empty() && !doubted && held.is_none() {
             self.give_articles_back(edition, subscriber, &left_out).await?;
         }
-        Ok(LetterContents(included.into_iter().map(|(n, revision, ..)| (n, revision)).collect()))
+        let contents = included.into_iter().map(|(n, revision, ..)| (n, revision)).collect();
+        Ok(OpenLetter {
+            contents: LetterContents(contents),
+            held: held.is_some(),
+            released_at: released_at.map(from_micros),
+        })
     }
 
     /// The articles themselves; texts are there only where [`Article::lead`] needs them.

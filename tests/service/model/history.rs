@@ -488,7 +488,7 @@ impl History {
                     .surely(|store| async move {
                         let reader = delivery.subscriber.id;
                         let letter = store.open_letter(edition, reader, delivery.doubted, now).await.unwrap();
-                        store.letter_articles(&letter).await.unwrap()
+                        store.letter_articles(&letter.contents).await.unwrap()
                     })
                     .await;
                 let titles: Titles = articles.into_iter().map(|article| article.title).collect();
