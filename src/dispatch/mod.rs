@@ -109,8 +109,9 @@ impl Errand for Letters {
     }
 
     fn bounds(&self) -> (usize, usize) {
-        // While one half waits for the disk, the other speaks with the mail server.
-        let hands = self.0.connections * 2;
+        // While one half waits for the disk, the other speaks with the mail server; and one more has
+        // its letter ready, to be announced with the text of another.
+        let hands = self.0.connections * 2 + 1;
         (hands, hands)
     }
 
