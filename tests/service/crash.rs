@@ -18,7 +18,7 @@ const USUAL: Disaster = Disaster { readers: 300, deaths: 12, thinks: Duration::f
 const FULL: Disaster = Disaster { readers: 10_000, deaths: 102, thinks: Duration::from_millis(2) };
 /// Readers of the other stories.
 const READERS: usize = 300;
-/// Twice `limits.mail_connections` as it is by default: so many letters are under way at once, half of
+/// Twice `limits.mail_connections` as it is by default, and one: so many letters are under way at once, half of
 /// them with the mail server and half with the disk.
 const IN_FLIGHT: usize = 2 * CONNECTIONS + 1;
 
