@@ -148,7 +148,7 @@ impl Errand for Letters {
                 Ok(None) => {
                     let settlement =
                         Settlement::Deferred { reply: "not tried".to_owned(), next: dispatcher.clock.now() };
-                    let letter = Letter::of(&delivery, false);
+                    let letter = Letter::of(&delivery);
                     return ((delivery.id, settlement, letter), true);
                 }
                 // The store's trouble is not the letter's.
