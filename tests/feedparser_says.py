@@ -1,9 +1,6 @@
 """What Python's feedparser reads in each fixture of a folder: one JSON object a line.
 
-The judge of src/intake/differential_tests.rs:
-    git clone https://github.com/kurtmckee/feedparser
-    python tests/feedparser_says.py feedparser/tests > said.jsonl
-    BANTIN_TEST_FEEDPARSER=said.jsonl cargo test --lib differential
+The judge of src/intake/differential_tests.rs; `tests/run` calls it.
 """
 
 import calendar

@@ -301,7 +301,7 @@ impl Desk<'_> {
         let rules = Arc::clone(&self.rules);
         let intake = self.intake(name, Some(InputFormat::WordPress), &rules);
         let mut posts = wordpress::Export::new(export, &intake, pictures);
-        while let Some(post) = posts.next() {
+        for post in posts.by_ref() {
             self.arrive(name, post).await?;
         }
         let passed_over = posts.passed_over;

@@ -69,7 +69,7 @@ impl Dates {
     /// The number of a month by its word.
     pub fn month(&self, word: &str) -> Option<u32> {
         let word = word.to_lowercase();
-        let at = self.months.iter().position(|names| names.iter().any(|name| *name == word))?;
+        let at = self.months.iter().position(|names| names.contains(&word))?;
         u32::try_from(at + 1).ok()
     }
 }

@@ -100,7 +100,7 @@ impl Sample {
         template: &Slug,
     ) -> Result<Option<Message>, ComposeError> {
         self.lend(templates, template, |head, to, letter| {
-            let set = super::Typeset::set(head, to.language, letter, EditionId(12))?;
+            let set = super::Typeset::set(head, (to.language, to.zone), letter, EditionId(12))?;
             set.map(|set| set.letter(head, to, SubscriberId(42))).transpose()
         })
     }

@@ -198,7 +198,7 @@ impl Session {
     /// Sends text and dot, and what stands behind them. Before the dot nothing can have been taken.
     async fn send_text(&mut self, text: &Text, timeouts: &Timeouts) -> Result<Answer, Failed> {
         match self.wire.send(&text.wire, timeouts.block).await {
-            Err((written, fault)) if written < text.end() => return Err((Step::Text, fault)),
+            Err((written, fault)) if written < text.end() => Err((Step::Text, fault)),
             // The answer may be there even so.
             _ => self.heard(Step::Dot, 2, timeouts.dot).await,
         }

@@ -3,7 +3,7 @@
 use crate::mailroom::{Letter, article};
 use crate::world::World;
 use bantin::app::SystemClock;
-use bantin::domain::{Clock as _, EmailAddress, Token, TokenPurpose};
+use bantin::domain::{Clock as _, EmailAddress, SuppressionReason, Token, TokenPurpose};
 use std::time::{Duration, Instant};
 
 /// A newsroom behind a proxy, which is seen by strangers and not by scripts of this machine alone.
@@ -107,7 +107,7 @@ fn the_time_of_an_answer_does_not_tell_who_is_known() {
     world.subscribe("quen@doc.example", &["all"]);
     world.at_the_store(async |store, secret| {
         let address = EmailAddress::parse("cam@doc.example").unwrap();
-        store.suppress(&address, "complaint", &secret, SystemClock.now()).await.unwrap();
+        store.suppress(&address, SuppressionReason::Complained, "", &secret, SystemClock.now()).await.unwrap();
     });
     let median = |address: &dyn Fn(usize) -> String| {
         let mut times: Vec<Duration> = (0..9)

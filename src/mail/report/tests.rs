@@ -195,33 +195,6 @@ fn providers_say_the_same_in_their_own_words() {
     }
 }
 
-/// A foreign collection in a folder that `BANTIN_TEST_BOUNCES` names; with a verdict a file in
-/// `verdicts.tsv` beside it (name, then classes that are right), 98 of 100 must be.
-#[test]
-#[expect(clippy::print_stdout, reason = "figures are told to whoever asked for them")]
-fn a_foreign_collection_is_understood() {
-    let Ok(folder) = std::env::var("BANTIN_TEST_BOUNCES") else { return };
-    let (rules, folder) = (rules(), Path::new(&folder));
-    let verdicts = std::fs::read_to_string(folder.join("verdicts.tsv")).unwrap_or_default();
-    let verdicts: std::collections::HashMap<&str, &str> =
-        verdicts.lines().filter_map(|line| line.split_once('\t')).collect();
-    let (mut right, mut judged) = (0, 0);
-    for (name, bytes) in files(folder) {
-        let report = read(&bytes, &rules);
-        let Some(expected) = verdicts.get(name.as_str()) else { continue };
-        let expected: Vec<&str> = expected.split(' ').collect();
-        judged += 1;
-        if report.findings.iter().all(|finding| expected.contains(&finding.class.as_str())) {
-            right += 1;
-        } else {
-            let classes: Vec<&str> = report.findings.iter().map(|finding| finding.class.as_str()).collect();
-            println!("{name}: {classes:?}, not {expected:?}: {}", report.findings[0].evidence);
-        }
-    }
-    println!("{right} of {judged} are right");
-    assert!(right * 100 >= judged * 98 || judged == 0, "{right} of {judged}");
-}
-
 proptest! {
     #[test]
     fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
