@@ -107,7 +107,10 @@ fn the_time_of_an_answer_does_not_tell_who_is_known() {
     world.subscribe("quen@doc.example", &["all"]);
     world.at_the_store(async |store, secret| {
         let address = EmailAddress::parse("cam@doc.example").unwrap();
-        store.suppress(&address, SuppressionReason::Complained, "", &secret, SystemClock.now()).await.unwrap();
+        store
+            .suppress(&address, SuppressionReason::Complained, "", &secret, SystemClock.now())
+            .await
+            .unwrap();
     });
     let median = |address: &dyn Fn(usize) -> String| {
         let mut times: Vec<Duration> = (0..9)
