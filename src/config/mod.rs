@@ -7,10 +7,14 @@
 mod declared;
 mod dkim;
 mod hub;
+mod relays;
 mod settings;
 
 pub use hub::{HubSettings, WebhookSettings};
 use hub::{hub_settings, webhook_settings};
+
+use relays::pace_settings;
+pub use relays::{PaceSettings, RelaySettings};
 
 pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
@@ -81,6 +85,8 @@ pub struct MailSettings {
     pub give_up_after: Duration,
     /// When an edition is stopped.
     pub breaker: Breaker,
+    /// How fast it leaves, and by which other ways.
+    pub pace: PaceSettings,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -245,6 +251,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         percent: s.take("mail.breaker_percent", percent).unwrap_or(5),
         tries: s.take("mail.breaker_tries", positive).unwrap_or(100),
     };
+    let pace = pace_settings(s, &url);
     MailSettings {
         url,
         from,
@@ -255,6 +262,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         holds_uncertain,
         give_up_after,
         breaker,
+        pace,
     }
 }
 

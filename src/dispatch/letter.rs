@@ -11,6 +11,7 @@ use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
 use crate::subscribe;
 use crate::wording::Templates;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many articles a mail at a reader's own hour shows, as a digest whose file does not say.
 const PERSONAL_ARTICLES: usize = 30;
@@ -27,6 +28,8 @@ pub struct Desk {
     pub templates: Templates,
     /// The digests there are.
     pub digests: Vec<Digest>,
+    /// Over how long the letters of an edition are spread.
+    pub spread: Duration,
     /// The feeds there are.
     pub representations: Arc<Representations>,
 }
@@ -73,7 +76,7 @@ impl Desk {
 
     /// When everything comes.
     pub fn calendar(&self) -> Calendar<'_> {
-        Calendar { digests: &self.digests, zone: self.publication.time_zone }
+        Calendar { digests: &self.digests, zone: self.publication.time_zone, spread: self.spread }
     }
 
     /// How the editions of a plan look. What readers chose themselves looks as a digest does, under

@@ -79,7 +79,7 @@ impl Fault {
         }
     }
 
-    fn reply(&self, step: Step) -> Reply {
+    pub(super) fn reply(&self, step: Step) -> Reply {
         let words = self.told(step);
         match self {
             Self::Said { code, words: said } => {

@@ -117,7 +117,8 @@ impl SmtpRelay {
         }
         let mut session = match self.partner.open().await {
             Ok(session) => session,
-            Err((step, fault)) => return fault.outcome(step),
+            // The parcel was not spoken of.
+            Err((step, fault)) => return Outcome::Untried(fault.reply(step)),
         };
         tracing::debug!(relay.host = %self.partner.url.host, relay.encrypted = session.offers().1, "connected to the mail server");
         let settled = session.transact(parcel, &text, timeouts).await;
