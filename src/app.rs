@@ -1,16 +1,19 @@
 //! Floor 5: everything is built once, handed down, and stopped in the reverse order.
 
+use crate::bounce::{self, Returns};
 use crate::config::{
-    Config, ConfigFault, Declared, HubSettings, Limits, MailSettings, WebhookSettings, read_folder,
-    read_templates,
+    BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
+    WebhookSettings, read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Handing, Rules, Tally};
+use crate::dispatch::{Desk, Dispatcher, Handing, Press, Rules, Tally};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
 };
 use crate::fetch::{self, FetchError, Fetcher, Reach};
-use crate::http::{Health, Limiter, ListingShelf, PageShelf, express, seal, shelf};
+use crate::http::{
+    Health, Limiter, ListingShelf, PageShelf, VolumeShelf, express, seal, shelf, volume_shelf,
+};
 use crate::hub::{Hub, HubRules, HubTally};
 use crate::mail::Sender;
 use crate::page::FeedLink;
@@ -107,6 +110,10 @@ pub struct App {
     pub mail_connections: usize,
     /// What letters are written with.
     pub desk: Arc<Desk>,
+    /// Who takes back what could not be delivered.
+    pub returns: Arc<Returns>,
+    /// On which ways it comes.
+    pub bounces: BounceSettings,
     /// The finished bytes of every feed.
     pub representations: Arc<Representations>,
     /// The feed of everything, as every page names it.
@@ -133,6 +140,12 @@ pub struct App {
     pub hub: HubSettings,
     /// The newsroom's webhooks.
     pub webhooks: WebhookSettings,
+    /// How much came out lately.
+    pub volumes: VolumeShelf,
+    /// Which letters are written beside the question and the digests.
+    pub letters: LetterSettings,
+    /// Who signed up how often.
+    pub sign_ups: Limiter,
     /// Who asked the hub how much.
     pub hub_limiter: Limiter,
     /// What became of the hub's work.
@@ -296,15 +309,29 @@ impl App {
             digests: declared.digests,
             spread: config.mail.pace.spread,
             representations: Arc::clone(&representations),
+            press: Press::default(),
         });
         let tally = Arc::<Tally>::default();
+        let returns = Arc::new(Returns {
+            store: store.clone(),
+            secret: desk.secret.clone(),
+            return_path: config.mail.bounces_to.clone(),
+            sender: config.mail.from.clone(),
+            rules: config.bounces.rules.clone(),
+            tally: bounce::Tally::default(),
+        });
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);
+        let limits = &config.limits;
+        let sign_ups = Limiter::new(limits.sign_up_burst, limits.sign_up_refill, started_at, &*chance);
         let hub = config.hub.clone();
         let hub_limiter = Limiter::new(hub.request_burst, hub.request_refill, started_at, &*chance);
         Ok(Self {
             delta: config.server.delta,
             hub,
             webhooks: config.webhooks.clone(),
+            volumes: volume_shelf(),
+            letters: config.mail.letters,
+            sign_ups,
             hub_limiter,
             hub_tally: Arc::default(),
             publication,
@@ -317,6 +344,8 @@ impl App {
             outbox,
             mail_connections: connections,
             desk,
+            returns,
+            bounces: config.bounces.clone(),
             everything,
             representations,
             shelf: shelf(),
@@ -403,6 +432,7 @@ impl App {
         Dispatcher {
             store: self.store.clone(),
             desk: Arc::clone(&self.desk),
+            returns: Arc::clone(&self.returns),
             relay: Arc::clone(&self.relay),
             clock: Arc::clone(&self.clock),
             chance: Arc::clone(&self.chance),

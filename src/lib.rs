@@ -3,8 +3,8 @@
 //! The floors, each using only what is below it (ARCHITECTURE.md walks three paths through them):
 //!
 //! - 5 assembly: [`cli`], [`app`], [`config`]
-//! - 4 doors: [`http`], [`tick`]
-//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`hub`], [`errands`]
+//! - 4 doors: [`http`], [`inbox`], [`tick`]
+//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`bounce`], [`hub`], [`errands`]
 //! - 2 outside: [`store`] (SQL), [`relay`] (SMTP), [`fetch`] (HTTP out)
 //! - 1 makers: [`feed`], [`mail`], [`page`], [`intake`], with their words in [`wording`]
 //! - 0 words: [`domain`]
@@ -21,6 +21,8 @@ pub mod wording;
 #[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]
+pub mod bounce;
+#[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
@@ -36,6 +38,8 @@ pub mod fetch;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod hub;
+#[cfg(feature = "server")]
+pub mod inbox;
 #[cfg(feature = "server")]
 pub mod publish;
 #[cfg(feature = "server")]

@@ -2,9 +2,9 @@
 //! is due. What is due stands in the store, so a tick that is late, doubled or lost changes
 //! nothing but the moment (tokio-cron-scheduler#73, #107, #113).
 
-use crate::app::{App, AppError, Roles, Wake};
+use crate::app::{App, AppError, Roles, Wake, listen};
 use crate::hub::Hub;
-use crate::{digest, dispatch, publish};
+use crate::{digest, dispatch, inbox, publish};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -57,6 +57,7 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
         tracker.spawn(mail_housekeeping(Arc::clone(app), stop.clone()));
     }
     if roles.worker {
+        inboxes(app, &tracker, stop).await?;
         tracker.spawn(hub(Arc::clone(app), app.hub_worker(stop.clone())?));
     }
     // Letters link to feeds by their present names, so a worker looks at the directory too.
@@ -65,6 +66,23 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     scheduler.add(waker(&app.wake)?).await?;
     scheduler.start().await?;
     Ok(Loops { tracker, scheduler })
+}
+
+/// The ways on which mail comes back, as far as they are configured.
+async fn inboxes(app: &Arc<App>, tracker: &TaskTracker, stop: &CancellationToken) -> Result<(), AppError> {
+    let desk = || inbox::Desk { returns: Arc::clone(&app.returns), clock: Arc::clone(&app.clock) };
+    if let Some(address) = app.bounces.lmtp {
+        let listener = listen(address).await?;
+        tracing::info!(%address, "bounces are taken by LMTP");
+        tracker.spawn(inbox::serve(desk(), listener, inbox::LmtpLimits::default(), stop.clone()));
+    }
+    if let Some(folder) = &app.bounces.maildir {
+        tracker.spawn(inbox::watch(desk(), folder.clone(), stop.clone()));
+    }
+    if let Some(url) = &app.bounces.imap {
+        tracker.spawn(inbox::poll(desk(), url.clone(), stop.clone()));
+    }
+    Ok(())
 }
 
 fn waker(wake: &Wake) -> Result<Job, AppError> {

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// CPU time is counted in hundredths of a second.
-const TICKS: f64 = 100.0;
+pub const TICKS: f64 = 100.0;
 
 /// Seconds of CPU that a process took, with all its threads.
 pub fn cpu(pid: u32) -> f64 {

@@ -7,6 +7,8 @@ use crate::domain::{
 };
 use crate::fetch::is_public;
 use crate::http::OWN_PATHS;
+use crate::inbox;
+use crate::mail::report::hooks::Provider;
 use crate::relay::{self, MailUrl, SmtpOptions};
 use crate::store::Store;
 use crate::{mail, page};
@@ -82,7 +84,9 @@ impl Check {
                 }
                 sender(&mut report, &config);
                 seals(&mut report, &config);
+                returns(&mut report, &config);
                 if !self.offline {
+                    mailbox(&mut report, &config).await;
                     outgoing(&mut report, &config).await;
                 }
             }
@@ -466,6 +470,52 @@ fn sender(report: &mut Report, config: &Config) {
         && !from.domain().ends_with(host)
     {
         report.doubt(PART, format!("mail.from is at {}, the pages are at {host}: links and sender of one domain are trusted more", from.domain()));
+    }
+}
+
+/// Whether what cannot be delivered comes back to us.
+fn returns(report: &mut Report, config: &Config) {
+    const PART: &str = "bounces";
+    let ways = &config.bounces;
+    match &config.mail.bounces_to {
+        None if matches!(config.mail.url, MailUrl::Smtp(_)) => report.doubt(
+            PART,
+            "mail that cannot be delivered goes back to mail.from, where a person has to read it; set mail.bounces_to to an address such as tra-lai+*@your-domain and bring it back by [bounces]",
+        ),
+        Some(path) if !path.is_signed() => report.doubt(
+            PART,
+            format!("mail.bounces_to = {path} has no star, so only servers that return our headers prove which mail came back; where yours takes words behind a plus, write a +* before the @"),
+        ),
+        Some(path) => report.fine(PART, format!("mail that cannot be delivered goes back to {path}; `dig MX` of that domain must name a server that gives it to bantin")),
+        None => {}
+    }
+    if let Some(folder) = &ways.maildir {
+        match ["new", "cur"].iter().find(|below| !folder.join(below).is_dir()) {
+            Some(below) => report.fault(
+                PART,
+                format!(
+                    "{} has no folder `{below}`: is it a Maildir, and may bantin read it?",
+                    folder.display()
+                ),
+            ),
+            None => report.fine(PART, format!("the Maildir {} is there", folder.display())),
+        }
+    }
+    if ways.hook_key.is_some() {
+        let providers = Provider::ALL.map(Provider::as_str).join(", ");
+        report.fine(
+            PART,
+            format!("providers may post to /hooks/bounces/NAME/KEY, NAME being one of {providers}"),
+        );
+    }
+}
+
+async fn mailbox(report: &mut Report, config: &Config) {
+    const PART: &str = "bounces";
+    let Some(url) = &config.bounces.imap else { return };
+    match inbox::check(url).await {
+        Ok(waiting) => report.fine(PART, format!("{url} can be read; {waiting} messages wait")),
+        Err(error) => report.fault(PART, format!("{url}: {error}; are host, name and password right?")),
     }
 }
 

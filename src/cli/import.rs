@@ -1,30 +1,53 @@
+use super::addresses::Addresses;
+use super::rehearsal;
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
-use crate::domain::{CategoryName, Clock as _, Draft, Instant, clean_line};
-use crate::intake::{Arrival, Fault, InputFormat, Intake, detect, read, read_json_line};
+use crate::domain::{CategoryName, Clock as _, Draft, Instant, WebUrl, clean_line};
+use crate::intake::{
+    Arrival, Fault, Guess, InputFormat, Intake, Rules, detect, read, read_json_line, wordpress,
+};
 use crate::publish::{self, BATCH, Occasion};
 use crate::store::{Accepted, Store};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::io::{BufRead, BufReader, IsTerminal, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The largest single page or feed that is read at once. JSONL is read line by line instead.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Take articles in: pages, captured text, JSON, JSONL, RSS, Atom, JSON Feed.
+/// Take articles in: pages, captured text, Markdown, JSON, JSONL, RSS, Atom, JSON Feed, WordPress, Ghost.
 #[derive(Args)]
 pub struct Import {
-    /// Files, folders, or - for standard input
+    /// Files, folders, addresses, or - for standard input
     #[arg(required = true, value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     inputs: Vec<String>,
     /// The category of articles that name none
     #[arg(long, value_name = "TITLE")]
     category: Option<String>,
+    /// The title, where a page does not show it surely; for one article
+    #[arg(long)]
+    title: Option<String>,
+    /// When it was published, where a page does not show it surely, like 2024-04-04T04:30:00+07:00; for one article
+    #[arg(long, value_name = "INSTANT", value_parser = chrono::DateTime::parse_from_rfc3339)]
+    published: Option<chrono::DateTime<chrono::FixedOffset>>,
+    /// Store also what is doubtful, as it was guessed
+    #[arg(long)]
+    doubtful: bool,
+    /// The address of the site that files come from: relative addresses are resolved against it
+    #[arg(long, value_name = "URL")]
+    base: Option<WebUrl>,
+    /// Of a sitemap or a page that lists articles, fetch the articles
+    #[arg(long)]
+    follow: bool,
+    /// Fetch addresses inside the own network too
+    #[arg(long)]
+    private: bool,
     /// What the inputs are, where the program should not find out by itself
-    #[arg(long, value_name = "text|html|json|jsonl|feed")]
+    #[arg(long, value_name = "text|html|markdown|json|jsonl|feed|wxr|ghost|sitemap")]
     format: Option<InputFormat>,
     /// Say what would be stored, and store nothing
     #[arg(long)]
@@ -52,10 +75,18 @@ struct Desk<'a> {
     occasion: Option<Occasion>,
     zone: chrono_tz::Tz,
     category: Option<CategoryName>,
+    title: Option<String>,
+    published: Option<Instant>,
+    doubtful: bool,
+    base: Option<WebUrl>,
+    follow: bool,
+    addresses: Addresses,
+    rules: Arc<Rules>,
     format: Option<InputFormat>,
     json: bool,
     bar: &'a ProgressBar,
-    waiting: Vec<(String, Draft)>,
+    waiting: Vec<(String, Arrival)>,
+    articles: usize,
     tally: Tally,
 }
 
@@ -80,10 +111,18 @@ impl Import {
             },
             zone: config.publication.time_zone,
             category: self.category.as_deref().map(clean_line).filter(|c| !c.is_empty()).map(CategoryName),
+            title: self.title.as_deref().map(clean_line).filter(|title| !title.is_empty()),
+            published: self.published.map(|at| at.to_utc()),
+            doubtful: self.doubtful,
+            base: self.base,
+            follow: self.follow,
+            addresses: Addresses::new(self.private),
+            rules: config.rules.clone().unwrap_or_else(|| Arc::new(Rules::built_in())),
             format: self.format,
             json: common.json,
             bar: &bar,
             waiting: Vec::new(),
+            articles: 0,
             tally: Tally::default(),
         };
         for input in &self.inputs {
@@ -104,24 +143,23 @@ impl Import {
     }
 }
 
-/// A spinner on a terminal, nothing elsewhere.
+/// A bar over the bytes of a file on a terminal, nothing elsewhere.
 fn progress() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {pos} articles, {per_sec}, {elapsed} {wide_msg}");
-    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+    let style = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes} {elapsed} {wide_msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl Desk<'_> {
     /// One input. What is wrong with it is told and counted; only a store that fails ends the run.
     async fn take(&mut self, input: &str) -> anyhow::Result<()> {
         if input.starts_with("http://") || input.starts_with("https://") {
-            self.complain(input, "addresses are not fetched yet; save the page and import the file");
-            return Ok(());
+            return self.take_address(input).await;
         }
         if input == "-" {
-            return self.take_stream("-", std::io::stdin().lock()).await;
+            return self.take_stream("-", std::io::stdin().lock(), None).await;
         }
         let path = Path::new(input);
         if path.is_dir() {
@@ -136,7 +174,14 @@ impl Desk<'_> {
     async fn take_file(&mut self, path: &Path) -> anyhow::Result<()> {
         let name = path.display().to_string();
         match std::fs::File::open(path) {
-            Ok(file) => self.take_stream(&name, file).await,
+            Ok(file) => {
+                if let Ok(about) = file.metadata() {
+                    self.bar.set_length(about.len());
+                    self.bar.set_position(0);
+                }
+                let reader = BufReader::new(self.bar.wrap_read(file));
+                self.take_stream(&name, reader, Some(path)).await
+            }
             Err(error) => {
                 self.complain(&name, &format!("cannot be opened: {error}"));
                 Ok(())
@@ -144,11 +189,28 @@ impl Desk<'_> {
         }
     }
 
-    async fn take_stream(&mut self, name: &str, stream: impl Read) -> anyhow::Result<()> {
-        let lines = self.format == Some(InputFormat::JsonLines)
-            || self.format.is_none() && (name.ends_with(".jsonl") || name.ends_with(".ndjson"));
-        if lines {
-            return self.take_lines(name, stream).await;
+    /// One file or standard input, its format told by its first bytes. Exports of any size are read a
+    /// piece at a time.
+    async fn take_stream(
+        &mut self,
+        name: &str,
+        mut stream: impl BufRead,
+        path: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        let by_ending = name.ends_with(".jsonl") || name.ends_with(".ndjson");
+        let format = match (self.format, stream.fill_buf()) {
+            (Some(format), _) => format,
+            (None, Ok(_)) if by_ending => InputFormat::JsonLines,
+            (None, Ok(head)) => detect(name, head),
+            (None, Err(error)) => {
+                self.complain(name, &format!("cannot be read: {error}"));
+                return Ok(());
+            }
+        };
+        match format {
+            InputFormat::JsonLines => return self.take_lines(name, stream).await,
+            InputFormat::WordPress => return self.take_export(name, stream, path).await,
+            _ => {}
         }
         let mut bytes = Vec::new();
         match stream.take(MAX_BYTES + 1).read_to_end(&mut bytes) {
@@ -156,19 +218,102 @@ impl Desk<'_> {
             Ok(_) if bytes.len() as u64 > MAX_BYTES => {
                 self.complain(name, "is larger than 64 MB; split it, or turn it into JSONL");
             }
+            // The whole file tells more than its first bytes.
             Ok(_) => {
                 let format = self.format.unwrap_or_else(|| detect(name, &bytes));
-                for result in read(&self.intake(name, Some(format)), &bytes) {
-                    self.arrive(name, result).await?;
-                }
+                self.take_bytes(name, format, &bytes, self.base.clone()).await?;
             }
         }
         Ok(())
     }
 
+    /// What is in memory as a whole.
+    async fn take_bytes(
+        &mut self,
+        name: &str,
+        format: InputFormat,
+        bytes: &[u8],
+        base: Option<WebUrl>,
+    ) -> anyhow::Result<()> {
+        if format == InputFormat::Sitemap && self.follow {
+            let found = self.addresses.of_sitemap(bytes).await;
+            return self.take_all(name, found).await;
+        }
+        let rules = Arc::clone(&self.rules);
+        let mut intake = self.intake(name, Some(format), &rules);
+        intake.base = base.clone();
+        for result in read(&intake, bytes) {
+            let listed = match (&result, &base) {
+                (Err(fault), Some(base)) if self.follow && fault.is_listing => {
+                    crate::intake::article_links(bytes, base)
+                }
+                _ => Vec::new(),
+            };
+            if listed.is_empty() {
+                self.arrive(name, result).await?;
+            } else {
+                self.take_all(name, Ok(listed)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_address(&mut self, address: &str) -> anyhow::Result<()> {
+        match self.addresses.fetch(address).await {
+            Ok((bytes, url)) => {
+                let format = self.format.unwrap_or_else(|| detect(url.as_url().path(), &bytes));
+                self.take_bytes(address, format, &bytes, Some(url)).await
+            }
+            Err(reason) => {
+                self.complain(address, &reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// The articles that a sitemap or a page lists. Those pages are not followed further.
+    async fn take_all(&mut self, name: &str, addresses: Result<Vec<WebUrl>, String>) -> anyhow::Result<()> {
+        let addresses = match addresses {
+            Ok(addresses) => addresses,
+            Err(reason) => {
+                self.complain(name, &reason);
+                return Ok(());
+            }
+        };
+        self.bar.suspend(|| eprintln!("{name}: {} articles to fetch", addresses.len()));
+        let follow = std::mem::take(&mut self.follow);
+        for address in addresses {
+            Box::pin(self.take_address(address.as_str())).await?;
+        }
+        self.follow = follow;
+        Ok(())
+    }
+
+    /// A WordPress export. Its pictures are collected in a first reading, where there can be two.
+    async fn take_export(
+        &mut self,
+        name: &str,
+        export: impl BufRead,
+        path: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        let file = path.and_then(|path| std::fs::File::open(path).ok());
+        let pictures = file.map(|file| wordpress::pictures(BufReader::new(file))).unwrap_or_default();
+        let rules = Arc::clone(&self.rules);
+        let intake = self.intake(name, Some(InputFormat::WordPress), &rules);
+        let mut posts = wordpress::Export::new(export, &intake, pictures);
+        for post in posts.by_ref() {
+            self.arrive(name, post).await?;
+        }
+        let passed_over = posts.passed_over;
+        self.bar
+            .suspend(|| eprintln!("{name}: {passed_over} items are no published posts and were passed over"));
+        Ok(())
+    }
+
     /// Line by line, so that an export of any size takes constant memory.
-    async fn take_lines(&mut self, name: &str, stream: impl Read) -> anyhow::Result<()> {
-        for (at, line) in BufReader::new(stream).split(b'\n').enumerate() {
+    async fn take_lines(&mut self, name: &str, stream: impl BufRead) -> anyhow::Result<()> {
+        let rules = Arc::clone(&self.rules);
+        for (at, line) in stream.split(b'\n').enumerate() {
             let line = match line {
                 Ok(line) => line,
                 Err(error) => {
@@ -179,25 +324,35 @@ impl Desk<'_> {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let result = read_json_line(&self.intake(name, Some(InputFormat::JsonLines)), at + 1, &line);
+            let result =
+                read_json_line(&self.intake(name, Some(InputFormat::JsonLines), &rules), at + 1, &line);
             self.arrive(name, result).await?;
         }
         Ok(())
     }
 
-    fn intake<'n>(&self, name: &'n str, format: Option<InputFormat>) -> Intake<'n> {
-        Intake { name, format, base: None, zone: self.zone, category: self.category.clone() }
+    fn intake<'n>(&self, name: &'n str, format: Option<InputFormat>, rules: &'n Rules) -> Intake<'n> {
+        let (base, category) = (self.base.clone(), self.category.clone());
+        Intake { name, format, base, zone: self.zone, category, rules }
     }
 
     async fn arrive(&mut self, name: &str, result: Result<Arrival, Fault>) -> anyhow::Result<()> {
         match result {
             Err(fault) => self.complain(name, &fault.to_string()),
-            Ok(arrival) => {
+            Ok(mut arrival) => {
+                self.settle_by_hand(&mut arrival);
                 for warning in &arrival.warnings {
                     let place = warning.line.map(|line| format!(":{line}")).unwrap_or_default();
                     self.bar.suspend(|| eprintln!("{name}{place}: warning: {}", warning.message));
                 }
-                self.waiting.push((name.to_owned(), arrival.draft));
+                let doubts: Vec<&Guess> =
+                    arrival.guesses.iter().filter(|guess| guess.is_doubtful()).collect();
+                if !doubts.is_empty() && !self.doubtful && self.store.is_some() {
+                    let message = rehearsal::doubts(&arrival.draft, &doubts);
+                    self.complain(name, &message);
+                    return Ok(());
+                }
+                self.waiting.push((name.to_owned(), arrival));
                 if self.waiting.len() >= BATCH {
                     self.store_waiting().await?;
                 }
@@ -206,16 +361,34 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// What the person at the command line knows better than the page.
+    fn settle_by_hand(&self, arrival: &mut Arrival) {
+        if let Some(title) = &self.title {
+            arrival.draft.title.clone_from(title);
+            arrival.guesses.retain(|guess| guess.field != "title");
+        }
+        if let Some(published) = self.published {
+            arrival.draft.published = Some(published);
+            arrival.guesses.retain(|guess| guess.field != "published");
+        }
+    }
+
     async fn store_waiting(&mut self) -> anyhow::Result<()> {
-        let (names, drafts): (Vec<String>, Vec<Draft>) =
+        let (names, arrivals): (Vec<String>, Vec<Arrival>) =
             std::mem::take(&mut self.waiting).into_iter().unzip();
+        self.articles += arrivals.len();
         let Some(store) = &self.store else {
-            for draft in &drafts {
+            for (name, arrival) in names.iter().zip(&arrivals) {
                 self.tally.new += 1;
-                self.bar.suspend(|| println!("{}", describe(draft)));
+                if self.json {
+                    print_json(&rehearsal::as_json(name, arrival));
+                } else {
+                    self.bar.suspend(|| println!("{}", rehearsal::as_text(arrival)));
+                }
             }
             return Ok(());
         };
+        let drafts: Vec<Draft> = arrivals.into_iter().map(|arrival| arrival.draft).collect();
         let now = SystemClock.now();
         if self.occasion.is_none() && looks_like_an_archive(&drafts, now) {
             self.occasion = Some(Occasion::Archive);
@@ -248,7 +421,7 @@ impl Desk<'_> {
                 self.bar.suspend(|| println!("{name}: {what}: {} ({})", draft.title, acceptance.id));
             }
         }
-        self.bar.inc(drafts.len() as u64);
+        self.bar.set_message(format!("{} articles", self.articles));
         Ok(())
     }
 
@@ -266,21 +439,6 @@ fn looks_like_an_archive(drafts: &[Draft], now: Instant) -> bool {
     old > HANDFUL && old * 2 > drafts.len()
 }
 
-/// What a draft would become, for a dry run.
-fn describe(draft: &Draft) -> String {
-    let list = |names: Vec<&str>| names.join(", ");
-    format!(
-        "{}\n  categories: {}\n  published:  {}\n  authors:    {}\n  source:     {}\n  summary:    {}\n  body:       {} characters",
-        draft.title,
-        list(draft.categories.iter().map(|c| c.0.as_str()).collect()),
-        draft.published.map_or_else(|| "when it is imported".to_owned(), |p| p.to_rfc3339()),
-        list(draft.authors.iter().map(String::as_str).collect()),
-        draft.source.as_ref().map_or("", |s| s.title.as_str()),
-        draft.summary.as_deref().map(|s| crate::domain::excerpt(s, 120)).unwrap_or_default(),
-        draft.body.text().chars().count(),
-    )
-}
-
 /// The files of a folder and of those below it, in the order of their names.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -292,9 +450,25 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
             if hidden {
                 continue;
             }
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
+            if path.is_dir() {
+                folders.push(path);
+            } else if !is_beside_articles(&path) {
+                files.push(path);
+            }
         }
     }
     files.sort();
     files
+}
+
+/// What lies in folders beside articles: pictures, films, style sheets, and the pages of sections that
+/// Hugo and Zola call `_index.md`.
+fn is_beside_articles(path: &Path) -> bool {
+    const ENDINGS: [&str; 20] = [
+        "jpg", "jpeg", "png", "gif", "webp", "avif", "svg", "ico", "mp3", "mp4", "webm", "pdf", "doc",
+        "docx", "css", "js", "woff", "woff2", "zip", "gz",
+    ];
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+        || path.file_stem().is_some_and(|stem| stem == "_index")
 }

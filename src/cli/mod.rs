@@ -4,8 +4,10 @@
 //! its place and mend; `--json` where a command prints data.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod addresses;
 mod adopt;
 mod article;
+mod bounce;
 mod category;
 mod check;
 mod demo;
@@ -15,8 +17,10 @@ mod export;
 mod feed;
 mod hub;
 mod import;
+mod rehearsal;
 mod serve;
 mod subscriber;
+mod suppression;
 
 use crate::app::{App, AppError, SystemChance, SystemClock};
 use crate::config::{Config, ConfigFault, LogSettings};
@@ -81,6 +85,11 @@ enum Command {
     /// Look at subscribers, add and erase them
     #[command(subcommand)]
     Subscriber(subscriber::SubscriberCommand),
+    /// Take one bounce or complaint from standard input, as a mail server pipes it
+    Bounce(bounce::Bounce),
+    /// Look at the addresses that must not be mailed, add some, let some be mailed again
+    #[command(subcommand)]
+    Suppression(suppression::SuppressionCommand),
     /// Find what is wrong with configuration, feeds, templates, store and mail, and say how to mend it
     Check(check::Check),
     /// Bring the database schema up to date
@@ -129,8 +138,7 @@ pub fn main() -> ExitCode {
 
 fn start_log(settings: &LogSettings, chatty: bool) {
     use tracing_subscriber::EnvFilter;
-    // lettre tells the whole conversation, addresses and letters included, at debug: never.
-    let quiet = "sqlx=warn,lettre=warn,hyper=warn,tokio_cron_scheduler=warn";
+    let quiet = "sqlx=warn,hyper=warn,tokio_cron_scheduler=warn";
     let level = if chatty { settings.level.as_str() } else { "warn" };
     let filter = EnvFilter::try_new(format!("{level},{quiet}")).unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = std::io::stderr().is_terminal();
@@ -156,6 +164,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Feed(command) => wait(command.run(common)),
         Command::Digest(command) => wait(command.run(common)),
         Command::Subscriber(command) => wait(command.run(common)),
+        Command::Bounce(bounce) => wait(bounce.run(common)),
+        Command::Suppression(command) => wait(command.run(common)),
         Command::Check(check) => wait(check.run(common)),
         Command::Migrate => wait(async move {
             let config = common.config()?;

@@ -65,6 +65,7 @@ pub fn built_in_digest(zone: Tz) -> Option<Digest> {
         feeds: DigestFeeds::Every,
         template: Slug::parse("digest").ok()?,
         max_articles: DEFAULT_MAX_ARTICLES,
+        archive: true,
         review: false,
     })
 }
@@ -202,6 +203,7 @@ fn digest_of(s: &mut Settings, file: &str, stem: &str, zone: Tz) -> Option<Diges
     let feeds = digest_feeds(s);
     let template = s.take("digest.template", Slug::parse).or_else(|| Slug::parse("digest").ok());
     let max_articles = s.take("digest.max_articles", window).unwrap_or(DEFAULT_MAX_ARTICLES);
+    let archive = s.take("digest.archive", truth).unwrap_or(true);
     let review = s.take("digest.review", truth).unwrap_or(false);
     let slug = slug?;
     Some(Digest {
@@ -211,6 +213,7 @@ fn digest_of(s: &mut Settings, file: &str, stem: &str, zone: Tz) -> Option<Diges
         feeds,
         template: template?,
         max_articles,
+        archive,
         review,
     })
 }

@@ -4,12 +4,15 @@
 //! Every key has a working default. All faults are reported together, each with its place and
 //! mend. The parts are handed down one by one; nothing below floor 5 sees the whole.
 
+mod bounces;
 mod declared;
 mod dkim;
 mod hub;
 mod relays;
 mod settings;
 
+use bounces::bounce_settings;
+pub use bounces::{BounceSettings, HookKey};
 pub use hub::{HubSettings, WebhookSettings};
 use hub::{hub_settings, webhook_settings};
 
@@ -19,7 +22,8 @@ pub use relays::{PaceSettings, RelaySettings};
 pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
 
-use crate::domain::{Breaker, EmailAddress, LanguageTag, Schedule, WebUrl};
+use crate::domain::{Breaker, EmailAddress, LanguageTag, ReturnPath, Schedule, WebUrl};
+use crate::intake::Rules;
 use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
 use crate::store::StoreUrl;
@@ -28,6 +32,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the publication says of itself.
@@ -73,6 +78,8 @@ pub struct MailSettings {
     pub from: EmailAddress,
     /// Where answers go.
     pub reply_to: Option<EmailAddress>,
+    /// Where mail that cannot be delivered goes back to, if not to the sender.
+    pub bounces_to: Option<ReturnPath>,
     /// The name that the mail server is greeted with; without one, this machine's.
     pub hello_name: Option<String>,
     /// `[dkim]`: what letters are signed with.
@@ -87,6 +94,17 @@ pub struct MailSettings {
     pub breaker: Breaker,
     /// How fast it leaves, and by which other ways.
     pub pace: PaceSettings,
+    /// Which letters are written beside the question and the digests.
+    pub letters: LetterSettings,
+}
+
+/// Which letters are written beside the question and the digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterSettings {
+    /// Whether who has become a reader is welcomed.
+    pub welcome: bool,
+    /// Whether who gets nothing any more is told so, with a way back.
+    pub goodbye: bool,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -98,6 +116,10 @@ pub struct Limits {
     pub mail_connections: usize,
     /// How long no second confirmation goes to an address that did not answer the first.
     pub confirmation_quiet: Duration,
+    /// How many people of one network may sign up at once. 0: as many as like.
+    pub sign_up_burst: u32,
+    /// After how long one more may.
+    pub sign_up_refill: Duration,
     /// How many whole copies of one feed a client may fetch at once without saying what it has.
     /// 0: as many as it likes.
     pub feed_burst: u32,
@@ -125,10 +147,14 @@ pub struct Config {
     pub store: StoreUrl,
     /// `[mail]`
     pub mail: MailSettings,
+    /// `[bounces]`
+    pub bounces: BounceSettings,
     /// `[feeds] dir`
     pub feeds: PathBuf,
     /// `[templates] dir`
     pub templates: PathBuf,
+    /// `[intake] rules`: how pages are read, where the newsroom has rules of its own.
+    pub rules: Option<Arc<Rules>>,
     /// `[hub]`
     pub hub: HubSettings,
     /// `[webhooks]`
@@ -185,8 +211,10 @@ impl Config {
             .take("store.url", StoreUrl::from_str)
             .unwrap_or_else(|| StoreUrl::Sqlite(PathBuf::from("var/bantin.db")));
         let mail = mail_settings(s, publication.base_url.as_ref());
+        let bounces = bounce_settings(s);
         let feeds = s.take("feeds.dir", path).unwrap_or_else(|| PathBuf::from("feeds"));
         let templates = s.take("templates.dir", path).unwrap_or_else(|| PathBuf::from("templates"));
+        let rules = s.take("intake.rules", own_rules).map(Arc::new);
         let hub = hub_settings(s);
         let webhooks = webhook_settings(s);
         let seconds = |s: &mut Settings, key, default| {
@@ -199,6 +227,8 @@ impl Config {
                 .and_then(|n| usize::try_from(n).ok())
                 .unwrap_or(4),
             confirmation_quiet: seconds(s, "limits.confirmation_quiet_seconds", 600),
+            sign_up_burst: s.take("limits.sign_up_burst", u32::from_str).unwrap_or(30),
+            sign_up_refill: seconds(s, "limits.sign_up_refill_seconds", 60),
             feed_burst: s.take("limits.feed_burst", u32::from_str).unwrap_or(60),
             feed_refill: s
                 .take("limits.feed_refill_seconds", u32::from_str)
@@ -210,7 +240,20 @@ impl Config {
         };
         let faults = settings.finish();
         if faults.is_empty() {
-            Ok(Self { publication, server, store, mail, feeds, templates, hub, webhooks, limits, log })
+            Ok(Self {
+                publication,
+                server,
+                store,
+                mail,
+                bounces,
+                feeds,
+                templates,
+                rules,
+                hub,
+                webhooks,
+                limits,
+                log,
+            })
         } else {
             Err(faults)
         }
@@ -240,6 +283,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let url =
         s.take("mail.url", MailUrl::from_str).unwrap_or_else(|| MailUrl::Outbox(PathBuf::from("var/outbox")));
     let reply_to = s.take("mail.reply_to", EmailAddress::parse);
+    let bounces_to = s.take("mail.bounces_to", ReturnPath::from_str);
     #[expect(clippy::expect_used, reason = "the second fallback is a constant that parses")]
     let from = from.expect("bantin@localhost is an address");
     let hello_name = s.take("mail.hello_name", not_blank);
@@ -252,10 +296,15 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         tries: s.take("mail.breaker_tries", positive).unwrap_or(100),
     };
     let pace = pace_settings(s, &url);
+    let letters = LetterSettings {
+        welcome: s.take("mail.welcome", yes_or_no).unwrap_or(true),
+        goodbye: s.take("mail.goodbye", yes_or_no).unwrap_or(false),
+    };
     MailSettings {
         url,
         from,
         reply_to,
+        bounces_to,
         hello_name,
         seals,
         seal_files,
@@ -263,6 +312,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         give_up_after,
         breaker,
         pace,
+        letters,
     }
 }
 
@@ -288,6 +338,12 @@ fn not_blank(text: &str) -> Result<String, &'static str> {
 
 fn path(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("must name a folder") } else { Ok(PathBuf::from(text)) }
+}
+
+/// A file of reading rules, added to those that the program brings.
+fn own_rules(text: &str) -> Result<Rules, String> {
+    let own = std::fs::read_to_string(text).map_err(|error| format!("`{text}` cannot be read: {error}"))?;
+    Rules::with_own(&own).map_err(|error| format!("`{text}`: {error}"))
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {

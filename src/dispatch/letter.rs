@@ -1,15 +1,18 @@
+use super::press::{Key, Order, Press, Print};
 use crate::domain::{
     Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
-    Language, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, Token, TokenPurpose,
+    Language, NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState,
+    Token, TokenPurpose,
 };
 use crate::mail::{
-    ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
-    compose_confirmation, compose_edition, edition_html, edition_in_full,
+    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
+    Typeset, compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
-use crate::store::{ClaimedDelivery, Edition, Store, StoreError, Subscriber};
-use crate::subscribe;
+use crate::store::{ClaimedDelivery, Edition, OpenLetter, OptIn, Store, StoreError, Subscriber};
+use crate::subscribe::{self, Scope, Wording};
 use crate::wording::Templates;
+use chrono_tz::Tz;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +35,8 @@ pub struct Desk {
     pub spread: Duration,
     /// The feeds there are.
     pub representations: Arc<Representations>,
+    /// Editions that are set already.
+    pub press: Press,
 }
 
 /// Why a letter was not written.
@@ -55,6 +60,8 @@ pub enum LetterError {
 pub struct Written {
     /// What goes out.
     pub message: Message,
+    /// Where to.
+    pub to: EmailAddress,
     /// The numbers of its articles.
     pub articles: Option<String>,
 }
@@ -72,6 +79,11 @@ impl Desk {
     /// A digest by its slug.
     pub fn digest(&self, slug: &Slug) -> Option<&Digest> {
         self.digests.iter().find(|digest| digest.slug == *slug)
+    }
+
+    /// On whose clock a reader is told of times.
+    pub fn clock_of(&self, reader: &Subscriber) -> Tz {
+        reader.habits.time_zone.unwrap_or(self.publication.time_zone)
     }
 
     /// When everything comes.
@@ -95,13 +107,33 @@ impl Desk {
             feeds: DigestFeeds::Every,
             template: Slug::parse("digest").ok()?,
             max_articles: PERSONAL_ARTICLES,
+            archive: false,
             review: false,
         })
     }
 
-    fn links(&self, reader: &Subscriber, edition: Option<EditionId>) -> Links {
+    /// With what choices are said.
+    pub fn wording(&self, language: Language, zone: Option<Tz>) -> Wording<'_> {
+        Wording {
+            publication: &self.publication,
+            templates: &self.templates,
+            calendar: self.calendar(),
+            language,
+            zone,
+        }
+    }
+
+    /// The reader of an edition, with the links of its letter.
+    fn recipient<'r>(&self, edition: &Edition, reader: &'r Subscriber) -> Recipient<'r> {
+        let scope = Scope::Frequency(edition.plan.frequency().clone());
+        let links = self.links(reader, Some(edition.id), &scope);
+        Recipient { address: &reader.address, language: reader.language, zone: self.clock_of(reader), links }
+    }
+
+    fn links(&self, reader: &Subscriber, edition: Option<EditionId>, scope: &Scope) -> Links {
+        let whose = (reader.id, reader.created_at);
         let (unsubscribe, preferences) =
-            subscribe::links(&self.secret, |path| self.publication.url(path), reader.id, reader.created_at);
+            subscribe::links(&self.secret, |path| self.publication.url(path), whose, scope);
         let browser = edition.map(|edition| self.edition_url(edition, reader));
         Links { unsubscribe, preferences, browser }
     }
@@ -119,33 +151,54 @@ impl Desk {
     }
 }
 
-/// The letter that asks "is it you who asked?".
-pub async fn confirmation_letter(
+/// A letter about a subscription, and where it goes.
+pub async fn notice_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
 ) -> Result<Written, LetterError> {
     let id: OptInId = delivery.opt_in.ok_or(LetterError::Needless("a confirmation of nothing"))?;
-    let opt_in = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
-    if opt_in.confirmed_at.is_some() {
-        return Err(LetterError::Needless("confirmed before"));
+    let notice = store.opt_in(id).await?.ok_or(LetterError::Needless("the request is gone"))?;
+    let reader = &delivery.subscriber;
+    if let Some(why) = needless(&notice, reader.state) {
+        return Err(LetterError::Needless(why));
     }
-    let token =
-        Token { subject: id.0, issued: opt_in.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
-    let directory = desk.representations.directory();
-    let keys: Vec<FeedKey> = opt_in.wishes.iter().map(|wish| wish.feed).collect();
-    let feeds = subscribe::titles(&directory, &keys, &desk.publication, &desk.templates, opt_in.language);
-    let plan = opt_in.wishes.first().map(|wish| Plan::of(wish.frequency.clone(), opt_in.time_zone));
-    let letter = ConfirmationLetter {
-        confirm_url: desk.publication.url(&format!("/confirm/{token}")),
-        feeds: feeds.into_iter().map(|(_, title)| title).collect(),
-        digest_title: plan
-            .and_then(|plan| desk.digest_of(&plan, opt_in.language))
-            .map_or_else(String::new, |digest| digest.title),
-        requested_at: opt_in.requested_at,
+    let asks = Token { subject: id.0, issued: notice.requested_at }.seal(&desk.secret, TokenPurpose::Confirm);
+    let door = desk.publication.url(&format!("/confirm/{asks}"));
+    let own = desk.links(reader, None, &Scope::Everything);
+    let (action_url, links) = match notice.kind {
+        NoticeKind::Confirmation | NoticeKind::Address | NoticeKind::Moved => (Some(door), None),
+        NoticeKind::Welcome => (None, Some(own)),
+        NoticeKind::Goodbye => (Some(own.unsubscribe), None),
     };
-    let message = compose_confirmation(&desk.letterhead(), &opt_in.address, opt_in.language, &letter, id)?;
-    Ok(Written { message, articles: None })
+    let zone = notice.time_zone;
+    let wording = desk.wording(notice.language, zone);
+    let frequencies = notice.wishes.iter().map(|wish| &wish.frequency);
+    let next = subscribe::next_mail(&wording.calendar, frequencies, zone, notice.requested_at);
+    let letter = NoticeLetter {
+        kind: notice.kind,
+        action_url,
+        choices: wording.wishes(store, &desk.representations.directory(), &notice.wishes).await?,
+        at: notice.requested_at,
+        next: next.filter(|_| notice.kind == NoticeKind::Welcome),
+        other: reader.address.hint(),
+        links,
+    };
+    let manner = (notice.language, zone.unwrap_or(desk.publication.time_zone));
+    let message = compose_notice(&desk.letterhead(), &notice.address, manner, &letter, id)?;
+    Ok(Written { message, to: notice.address, articles: None })
+}
+
+/// Why a letter need not be written any more.
+fn needless(notice: &OptIn, state: SubscriberState) -> Option<&'static str> {
+    match notice.kind {
+        NoticeKind::Confirmation | NoticeKind::Address => {
+            notice.confirmed_at.is_some().then_some("confirmed before")
+        }
+        NoticeKind::Welcome => (state != SubscriberState::Active).then_some("the reader has left"),
+        NoticeKind::Goodbye => (state == SubscriberState::Active).then_some("the reader has come back"),
+        NoticeKind::Moved => None,
+    }
 }
 
 /// One edition for one reader, from the frozen list, less what was withdrawn or left meanwhile. What
@@ -157,24 +210,47 @@ pub async fn edition_letter(
     now: Instant,
 ) -> Result<Written, LetterError> {
     let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
-    let edition = store.edition(id).await?.ok_or(LetterError::Needless("the edition is gone"))?;
-    if edition.held.is_some() {
+    let reader = &delivery.subscriber;
+    let OpenLetter { contents, held, released_at } =
+        store.open_letter(id, reader.id, delivery.doubted, now).await?;
+    let known = desk.press.edition(id, released_at).filter(|_| !contents.is_empty());
+    let edition = match known {
+        Some(known) => known,
+        None => {
+            let edition = store.edition_to_mail(id).await?;
+            desk.press.note(edition.ok_or(LetterError::Needless("the edition is gone"))?)
+        }
+    };
+    if held || edition.held.is_some() {
         return Err(LetterError::Held);
     }
-    let reader = &delivery.subscriber;
     if desk.digest_of(&edition.plan, reader.language).is_none() {
         return Err(UNDECLARED);
     }
-    let articles = store.open_letter(id, reader.id, delivery.doubted, now).await?;
-    let mut message = written_letter(desk, &edition, reader, &articles)?;
-    let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
-    let numbers = numbers.join(",");
+    let directory = desk.representations.directory();
+    let key = Key { edition: id, language: reader.language, zone: desk.clock_of(reader), contents };
+    let order = desk.press.order(&key, &edition, &directory);
+    let (mut message, numbers) = if let Order::Print(print) = order {
+        let recipient = desk.recipient(&edition, reader);
+        (print.typeset.letter(&desk.letterhead(), &recipient, reader.id)?, print.articles.clone())
+    } else {
+        let articles = store.letter_articles(&key.contents).await?;
+        let message = written_letter(desk, &edition, reader, &articles)?;
+        let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
+        let numbers = numbers.join(",");
+        if matches!(order, Order::ComposeAndSet) {
+            let print = set_letter(desk, &edition, &key, &articles)?
+                .map(|typeset| Print { typeset, articles: numbers.clone() });
+            desk.press.keep(key, edition, &directory, print);
+        }
+        (message, numbers)
+    };
     if delivery.attempt.0 > 1
         && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
     {
         message.bytes = bytes;
     }
-    Ok(Written { message, articles: Some(numbers) })
+    Ok(Written { message, to: delivery.subscriber.address.clone(), articles: Some(numbers) })
 }
 
 const UNDECLARED: LetterError = LetterError::Needless("its digest is no longer declared");
@@ -191,10 +267,21 @@ pub fn written_letter(
     if articles.is_empty() {
         return Err(LetterError::Needless("nothing is left of it: withdrawn, unsubscribed or paused"));
     }
-    let links = desk.links(reader, Some(edition.id));
-    let recipient = Recipient { address: &reader.address, language: reader.language, links };
     let letter = lay_out(desk, &digest, edition, articles);
+    let recipient = desk.recipient(edition, reader);
     Ok(compose_edition(&desk.letterhead(), &recipient, &letter, edition.id, reader.id)?)
+}
+
+/// The edition as all get it who read this language on this clock and get these articles.
+fn set_letter(
+    desk: &Desk,
+    edition: &Edition,
+    key: &Key,
+    articles: &[Article],
+) -> Result<Option<Typeset>, LetterError> {
+    let digest = desk.digest_of(&edition.plan, key.language).ok_or(UNDECLARED)?;
+    let letter = lay_out(desk, &digest, edition, articles);
+    Ok(Typeset::set(&desk.letterhead(), (key.language, key.zone), &letter, edition.id)?)
 }
 
 /// The same edition for the browser.
@@ -207,8 +294,12 @@ pub async fn edition_page(
     let digest = desk.digest_of(&edition.plan, reader.language);
     let digest = digest.ok_or(LetterError::Needless("its digest is no longer declared"))?;
     let articles = store.edition_articles(edition.id, reader.id, false).await?;
-    let recipient =
-        Recipient { address: &reader.address, language: reader.language, links: desk.links(reader, None) };
+    let recipient = Recipient {
+        address: &reader.address,
+        language: reader.language,
+        zone: desk.clock_of(reader),
+        links: desk.links(reader, None, &Scope::Frequency(edition.plan.frequency().clone())),
+    };
     Ok(edition_in_full(&desk.letterhead(), &recipient, &lay_out(desk, &digest, edition, &articles))?)
 }
 
@@ -224,7 +315,7 @@ pub fn sample_letter(
 ) -> Result<(Message, String), ComposeError> {
     let home = desk.publication.url("/");
     let links = Links { unsubscribe: home.clone(), preferences: home.clone(), browser: Some(home) };
-    let recipient = Recipient { address: to, language, links };
+    let recipient = Recipient { address: to, language, zone: desk.publication.time_zone, links };
     let letter = EditionLetter {
         digest,
         slot: Slot(now),
@@ -232,6 +323,7 @@ pub fn sample_letter(
         lead: None,
         sections: sections(desk, articles, &[]),
         total: articles.len(),
+        slots: 1,
     };
     let head = desk.letterhead();
     let html = edition_html(&head, &recipient, &letter)?;
@@ -252,12 +344,17 @@ fn lay_out<'a>(
         lead: edition.lead.as_ref(),
         sections: sections(desk, articles, &edition.placed),
         total: articles.len(),
+        slots: match edition.plan.frequency() {
+            // Of what is mailed at once they are articles.
+            Frequency::AtOnce => 1,
+            _ => edition.slots,
+        },
     }
 }
 
 /// Articles under their first category, in the order in which they come; sections in the directory's
 /// order, but those of articles that the editor placed first come first.
-fn sections<'a>(desk: &Desk, articles: &'a [Article], placed: &[ArticleId]) -> Vec<Section<'a>> {
+pub(super) fn sections<'a>(desk: &Desk, articles: &'a [Article], placed: &[ArticleId]) -> Vec<Section<'a>> {
     let directory = desk.representations.directory();
     let mut sections: Vec<Section<'a>> = Vec::new();
     for (slug, feed) in directory.of_categories().filter_map(|feed| Some((feed.slug()?, feed))) {

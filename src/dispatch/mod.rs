@@ -5,26 +5,32 @@
 //! the same query as a new delivery. A repeat carries the same Message-ID and the same bytes. An
 //! edition of which too much is refused is stopped, and a copy of the store mails nothing.
 
+mod archive;
 mod handing;
 mod letter;
+mod press;
 mod progress;
 mod rules;
 mod tally;
 mod tenure;
 
+pub use archive::{
+    ArchiveError, PublicIssue, editions_document, editions_feed, in_sections, public_edition, public_editions,
+};
 pub use handing::Handing;
 pub use letter::{
-    Desk, LetterError, Written, confirmation_letter, edition_letter, edition_page, sample_letter,
-    written_letter,
+    Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
 };
+pub use press::Press;
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
 pub use tally::Tally;
 pub use tenure::Tenure;
 
+use crate::bounce::Returns;
 use crate::domain::{
-    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, Instant, Outcome, StatusCode, SubscriberId,
-    SubscriberState, fraction,
+    Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome,
+    SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, NotYet, Waits, work};
 use crate::relay::{Parcel, Relay, Turn, Wait};
@@ -52,6 +58,8 @@ pub struct Dispatcher {
     pub store: Store,
     /// What letters are written with.
     pub desk: Arc<Desk>,
+    /// Who takes back what is refused.
+    pub returns: Arc<Returns>,
     /// Where they go.
     pub relay: Arc<dyn Relay>,
     /// The time.
@@ -111,8 +119,9 @@ impl Errand for Letters {
     }
 
     fn bounds(&self) -> (usize, usize) {
-        // While one half waits for the disk, the other speaks with the mail server.
-        let hands = self.0.connections * 2;
+        // While one half waits for the disk, the other speaks with the mail server; and one more has
+        // its letter ready, to be announced with the text of another.
+        let hands = self.0.connections * 2 + 1;
         (hands, self.0.relay.most_per_domain().map_or(hands, |most| most.min(hands)))
     }
 
@@ -184,7 +193,7 @@ impl Errand for Letters {
                     Settlement::PutOff { reply: None, next: turn.unwrap_or(self.now()) }
                 }
             };
-            (delivery.id, put_off, Letter::of(&delivery, false))
+            (delivery.id, put_off, Letter::of(&delivery))
         };
         waiting.into_iter().map(later).collect()
     }
@@ -194,13 +203,18 @@ impl Errand for Letters {
         async move {
             let Waiting { delivery, turn } = letter;
             let outcome = match dispatcher.deliver(&delivery, turn.unwrap_or_default()).await {
-                Ok(outcome) => outcome,
+                Ok(Some(outcome)) => outcome,
+                // Due again at once: it is another's, or waits with its edition.
+                Ok(None) => {
+                    let put_off = Settlement::PutOff { reply: None, next: dispatcher.clock.now() };
+                    let letter = Letter::of(&delivery);
+                    return ((delivery.id, put_off, letter), true);
+                }
                 // The store's trouble is not the letter's.
                 Err(error) => Outcome::Deferred(format!("not composed: {error}").into()),
             };
             let now = dispatcher.clock.now();
             let jitter = fraction(&*dispatcher.chance);
-            let is_dead = names_a_dead_address(&outcome);
             let settlement = dispatcher.rules.settlement(
                 delivery.kind,
                 delivery.attempt,
@@ -209,7 +223,7 @@ impl Errand for Letters {
                 jitter,
                 outcome,
             );
-            let letter = Letter::of(&delivery, is_dead);
+            let letter = Letter::of(&delivery);
             // That a mail server is down is the relay's to know: each letter is told so by itself.
             ((delivery.id, settlement, letter), true)
         }
@@ -239,19 +253,16 @@ struct Letter {
     edition: Option<EditionId>,
     attempt: Attempt,
     queued: Instant,
-    /// Its address is none.
-    is_dead: bool,
 }
 
 impl Letter {
-    fn of(delivery: &ClaimedDelivery, is_dead: bool) -> Self {
+    fn of(delivery: &ClaimedDelivery) -> Self {
         Self {
             subscriber: delivery.subscriber.id,
             domain: delivery.subscriber.address.domain().to_owned(),
             edition: delivery.edition,
             attempt: delivery.attempt,
             queued: delivery.created_at,
-            is_dead,
         }
     }
 }
@@ -301,33 +312,48 @@ impl Dispatcher {
         keeper
     }
 
-    async fn deliver(&self, delivery: &ClaimedDelivery, turn: Turn) -> Result<Outcome, StoreError> {
+    /// What became of a letter; `None` where it was not tried.
+    async fn deliver(&self, delivery: &ClaimedDelivery, turn: Turn) -> Result<Option<Outcome>, StoreError> {
         if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
-            return Ok(Outcome::Deferred("its claim has ended".into()));
-        }
-        // Read now, not when it was claimed: an address may have bounced a second ago.
-        if self.store.is_suppressed(&delivery.subscriber.address, &self.desk.secret).await? {
-            return Ok(Outcome::Suppressed("the address is on the suppression list".to_owned()));
+            return Ok(None);
         }
         if delivery.was_handed && self.rules.holds(delivery.kind) {
-            return Ok(Outcome::Uncertain("the program ended while this letter was handed over".into()));
+            let why = "the program ended while this letter was handed over";
+            return Ok(Some(Outcome::Uncertain(why.into())));
         }
+        let reader = &delivery.subscriber;
         let letter = match delivery.kind {
-            DeliveryKind::Confirmation => confirmation_letter(&self.store, &self.desk, delivery).await,
-            DeliveryKind::Edition if delivery.subscriber.state == SubscriberState::Active => {
+            DeliveryKind::Confirmation => notice_letter(&self.store, &self.desk, delivery).await,
+            DeliveryKind::Edition if reader.state != SubscriberState::Active => {
+                Err(LetterError::Needless("the reader has left"))
+            }
+            DeliveryKind::Edition => {
+                // Before the letter is opened: what is in it counts as served.
+                if let Some(outcome) = self.refused(&reader.address).await? {
+                    return Ok(Some(outcome));
+                }
                 edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await
             }
-            DeliveryKind::Edition => Err(LetterError::Needless("the reader has left")),
         };
-        Ok(match letter {
-            Ok(written) => self.hand_over(delivery, written, turn).await?,
+        Ok(Some(match letter {
+            Ok(written) => match self.refused(&written.to).await? {
+                Some(outcome) => outcome,
+                None => return self.hand_over(delivery, written, turn).await,
+            },
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
             // Held while a worker had it: it waits parked, and is due again once it is released.
-            Err(LetterError::Held) => Outcome::Deferred("the edition is held".into()),
+            Err(LetterError::Held) => return Ok(None),
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
             Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}").into()),
-        })
+        }))
+    }
+
+    /// Read now, not when the delivery was claimed: an address may have bounced a second ago.
+    async fn refused(&self, to: &EmailAddress) -> Result<Option<Outcome>, StoreError> {
+        let suppressed = self.store.is_suppressed(to, &self.desk.secret).await?;
+        let why = "the address is on the suppression list";
+        Ok(suppressed.then(|| Outcome::Suppressed(why.to_owned())))
     }
 
     async fn hand_over(
@@ -335,25 +361,27 @@ impl Dispatcher {
         delivery: &ClaimedDelivery,
         written: Written,
         turn: Turn,
-    ) -> Result<Outcome, StoreError> {
-        let Written { message, articles } = written;
+    ) -> Result<Option<Outcome>, StoreError> {
+        let Written { message, to, articles } = written;
         if self.rules.holds(delivery.kind)
             && !self.handing.note(&self.store, &self.worker, delivery.id, self.clock.now()).await?
         {
-            return Ok(Outcome::Deferred("its claim has ended".into()));
+            return Ok(None);
         }
         let parcel = Parcel {
-            envelope_from: self.desk.sender.address.clone(),
-            to: delivery.subscriber.address.clone(),
+            envelope_from: self.returns.envelope_from(delivery.id),
+            to,
             delivery: Some(delivery.id),
             message_id: message.message_id,
             bytes: message.bytes,
         };
         let outcome = self.relay.hand_over_in_turn(&parcel, turn).await;
-        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles) {
-            self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await?;
+        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles)
+            && let Err(error) = self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await
+        {
+            tracing::warn!(delivery.id = %delivery.id, %error, "a letter in doubt is not kept, and made anew");
         }
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
     /// Writes down what became of letters, all in one transaction.
@@ -383,8 +411,10 @@ impl Dispatcher {
             }
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
-            if letter.is_dead {
-                self.store.mark_bounced(letter.subscriber, now).await?;
+            if let Settlement::Bounced(reply) = settlement
+                && ours
+            {
+                self.returns.take_refusal(*id, reply, now).await?;
             }
         }
         for edition in refused {
@@ -426,25 +456,4 @@ pub async fn rests(store: &Store, tally: &Tally) -> Result<bool, StoreError> {
         }
     }
     Ok(is_copy)
-}
-
-/// Whether it was refused because the mailbox does not exist.
-fn names_a_dead_address(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(reply) if reply.status.is_some_and(StatusCode::names_a_dead_address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Reply;
-
-    #[test]
-    fn only_a_dead_address_ends_a_reader() {
-        let said = |status: &str| Reply { status: status.parse().ok(), ..Reply::default() };
-        assert!(names_a_dead_address(&Outcome::Refused(said("5.1.1"))));
-        assert!(!names_a_dead_address(&Outcome::Deferred(said("5.1.1"))));
-        for other in ["5.7.1", "5.2.2", ""] {
-            assert!(!names_a_dead_address(&Outcome::Refused(said(other))), "{other}");
-        }
-    }
 }

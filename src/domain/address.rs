@@ -63,6 +63,11 @@ impl EmailAddress {
         &self.domain
     }
 
+    /// Enough of an address for its owner to know it: `n…@example.vn`.
+    pub fn hint(&self) -> String {
+        format!("{}…@{}", self.local.chars().next().unwrap_or('…'), self.domain)
+    }
+
     /// The form in which two spellings of one mailbox are the same. RFC 5321 §2.4 lets a server
     /// tell `An@` from `an@`, but none that people use does.
     pub fn key(&self) -> String {

@@ -32,6 +32,8 @@ pub struct Digest {
     /// How many articles a mail shows; what is beyond is named by its number and a link. Keeps
     /// the HTML below the 100 kB at which Gmail clips a message.
     pub max_articles: usize,
+    /// Whether its editions stand in the public archive.
+    pub archive: bool,
     /// Whether each edition waits for a person before it goes out.
     pub review: bool,
 }
@@ -94,6 +96,7 @@ mod tests {
             feeds: DigestFeeds::Every,
             template: Slug::parse("digest").unwrap(),
             max_articles: 30,
+            archive: true,
             review: false,
         }
     }

@@ -133,6 +133,8 @@ pub enum FeedPlace {
         /// The public feed of the same articles, whose archives it shares.
         public: Option<FeedName>,
     },
+    /// `/editions.rss`: the digests that were mailed.
+    Editions,
 }
 
 impl FeedPlace {
@@ -143,6 +145,7 @@ impl FeedPlace {
             Self::Named(name) => format!("/feeds/{name}.{extension}"),
             Self::Search(words) => format!("/feeds/search.{extension}?q={}", query_value(words)),
             Self::Private { token, .. } => format!("/my/{token}.{extension}"),
+            Self::Editions => format!("/editions.{extension}"),
         }
     }
 
@@ -160,7 +163,7 @@ impl FeedPlace {
         let name = match self {
             Self::Named(name) => name,
             Self::Private { public, .. } => public.as_ref()?,
-            Self::Search(_) => return None,
+            Self::Search(_) | Self::Editions => return None,
         };
         Some(format!("/feeds/{name}/archive/{number}.{}", format.extension()))
     }
@@ -172,6 +175,7 @@ impl FeedPlace {
             Self::Search(words) => format!("/feeds/search?q={}", query_value(words)),
             Self::Private { public: Some(name), .. } => format!("/feeds/{name}"),
             Self::Private { public: None, .. } => "/".to_owned(),
+            Self::Editions => "/editions".to_owned(),
         }
     }
 }

@@ -22,6 +22,7 @@ impl SafeHtml {
         if legal.matches('<').nth(FEW_TAGS).is_some() && bounded_fragment(&legal).is_err() {
             return Self::from_text(&strip_tags(&legal));
         }
+        let legal = links_for_embeds(legal);
         let base = base.cloned();
         let mut builder = Builder::default();
         builder
@@ -113,6 +114,60 @@ const BLOCKS: [&str; 20] = [
     "hr",
 ];
 
+/// Puts a link before each film, recording or page that is set into this one, since those themselves
+/// do not pass: readers' programs would not show them, and they let others watch the reader.
+fn links_for_embeds(html: String) -> String {
+    const EMBEDS: [&str; 4] = ["iframe", "video", "audio", "embed"];
+    if !html.contains('<') || !EMBEDS.iter().any(|name| html.contains(name)) {
+        return html;
+    }
+    let mut linked = String::with_capacity(html.len() + 256);
+    let (mut from, mut open) = (0, None);
+    for (name, opens, range) in tags(&html) {
+        let tag = &html[range.clone()];
+        if opens && EMBEDS.contains(&name.as_str()) {
+            open = Some((range.start, attribute(tag, "title")));
+        }
+        let is_part = name == "source" || EMBEDS.contains(&name.as_str());
+        if opens
+            && is_part
+            && let Some((start, title)) = &open
+            && let Some(source) = attribute(tag, "src").filter(|s| is_of_the_web(s))
+        {
+            let place =
+                source.trim_start_matches("https:").trim_start_matches("http:").trim_start_matches('/');
+            let words = title.filter(|t| !t.trim().is_empty()).unwrap_or(place);
+            linked.push_str(&html[from..*start]);
+            linked.push_str(&format!("<a href=\"{source}\">{words}</a>"));
+            (from, open) = (*start, None);
+        }
+    }
+    linked.push_str(&html[from..]);
+    linked
+}
+
+/// Whether an address is relative, or of the web.
+fn is_of_the_web(address: &str) -> bool {
+    let head = address.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    address.contains('/') && (!head.contains(':') || matches!(head.as_str(), "http:" | "https:"))
+}
+
+/// The value of an attribute as it stands in a tag, its references not undone. None where quotes or
+/// angle brackets in it could end the tag that it is put into.
+fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let lower = tag.to_ascii_lowercase();
+    let at = lower.match_indices(name).find_map(|(at, _)| {
+        let rest = lower[at + name.len()..].trim_start().strip_prefix('=')?;
+        lower[..at].ends_with(|c: char| c.is_ascii_whitespace()).then(|| lower.len() - rest.len())
+    })?;
+    let value = tag[at..].trim_start();
+    let value = match value.chars().next()? {
+        quote @ ('"' | '\'') => value[1..].split(quote).next()?,
+        _ => value.split(|c: char| c.is_ascii_whitespace() || c == '>').next()?,
+    };
+    (!value.contains(['"', '<', '>'])).then_some(value)
+}
+
 /// The tags of a text in order: name in lower case, and whether it opens, with its byte range.
 fn tags(html: &str) -> impl Iterator<Item = (String, bool, std::ops::Range<usize>)> + '_ {
     let mut at = 0;
@@ -176,9 +231,33 @@ mod tests {
 
     #[test]
     fn scripts_and_handlers_go_words_stay() {
-        let html = r#"<p onclick="x()">Một <script>alert(1)</script><b>hai</b></p><style>p{}</style><iframe src="https://x"></iframe>"#;
+        let html = r#"<p onclick="x()">Một <script>alert(1)</script><b>hai</b></p><style>p{}</style><object>x</object>"#;
         assert_eq!(SafeHtml::clean(html, None).as_str(), "<p>Một <b>hai</b></p>");
         assert!(!SafeHtml::clean("<a href='javascript:x()'>a</a>", None).as_str().contains("javascript"));
+    }
+
+    #[test]
+    fn what_is_set_into_a_page_becomes_a_link() {
+        let link =
+            |href: &str, words: &str| format!("<a href=\"{href}\" rel=\"noopener noreferrer\">{words}</a>");
+        for (html, clean) in [
+            (
+                "a<iframe src='https://www.youtube.com/embed/x' title='Vở diễn'>b</iframe>c",
+                format!("a{}c", link("https://www.youtube.com/embed/x", "Vở diễn")),
+            ),
+            (
+                "<video poster=p><source src=/v.mp4 type=video/mp4></video>",
+                link("https://bao.example/v.mp4", "v.mp4"),
+            ),
+            (
+                "<audio src=\"//cdn.example/a.mp3?x=1&amp;y=2\"></audio>",
+                link("https://cdn.example/a.mp3?x=1&amp;y=2", "cdn.example/a.mp3?x=1&amp;y=2"),
+            ),
+            ("<iframe src='javascript:alert(1)//'></iframe>", String::new()),
+            ("<iframe src='about:blank'></iframe>x", "x".to_owned()),
+        ] {
+            assert_eq!(SafeHtml::clean(html, Some(&base())).as_str(), clean, "{html}");
+        }
     }
 
     #[test]

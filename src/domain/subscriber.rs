@@ -74,6 +74,8 @@ pub enum EndedReason {
     Newsroom,
     /// The address bounced.
     Bounced,
+    /// The reader reported our mail as unwanted.
+    Complained,
 }
 
 impl EndedReason {
@@ -84,6 +86,7 @@ impl EndedReason {
             Self::Preferences => "preferences",
             Self::Newsroom => "newsroom",
             Self::Bounced => "bounced",
+            Self::Complained => "complained",
         }
     }
 }

@@ -54,6 +54,8 @@ pub enum TokenPurpose {
     Edition,
     /// Read the feed of what one has by mail; the subject is a subscriber.
     Feed,
+    /// Post the form to subscribe; the instant is when it was shown.
+    Form,
 }
 
 impl TokenPurpose {
@@ -64,6 +66,7 @@ impl TokenPurpose {
             Self::Preferences => "preferences",
             Self::Edition => "edition",
             Self::Feed => "feed",
+            Self::Form => "form",
         }
     }
 }

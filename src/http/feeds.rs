@@ -214,7 +214,7 @@ fn later() -> Response {
 
 /// Sends a person from the raw feed to the page that explains it. Never kept by a cache, so no
 /// feed reader is ever sent there.
-fn to_the_page(app: &AppState, feed: &FeedDefinition) -> Response {
+pub fn to_the_page(app: &AppState, feed: &FeedDefinition) -> Response {
     let location = format!("{}{}", app.root(), feed.place.page_path());
     let headers = [
         (header::LOCATION, HeaderValue::from_str(&location).unwrap_or(HeaderValue::from_static("/"))),

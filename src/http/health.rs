@@ -4,7 +4,7 @@ use super::AppState;
 use super::mail_gauges::MailGauges;
 use super::pace_gauges::PaceGauges;
 use crate::dispatch::Tally;
-use crate::domain::DeliveryState;
+use crate::domain::{BounceClass, DeliveryState};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,11 @@ struct Answer {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
     state: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Class {
+    class: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -117,6 +122,8 @@ pub struct Health {
     deliveries: Family<Kind, Gauge>,
     outcomes: Family<Kind, Gauge>,
     subscribers: Family<Kind, Gauge>,
+    bounces: Family<Class, Gauge>,
+    reports: Family<Class, Gauge>,
     rendered: Gauge,
     lag: Gauge,
     hub: HubGauges,
@@ -138,6 +145,8 @@ impl Health {
             deliveries: Family::default(),
             outcomes: Family::default(),
             subscribers: Family::default(),
+            bounces: Family::default(),
+            reports: Family::default(),
             rendered: Gauge::default(),
             lag: Gauge::default(),
             hub: HubGauges::default(),
@@ -171,6 +180,13 @@ impl Health {
             health.outcomes.clone(),
         );
         registry.register("subscribers", "Subscribers by state", health.subscribers.clone());
+        registry.register("bounces", "What came back of mail, by class", health.bounces.clone());
+        registry.register(
+            "reports",
+            "Messages and notices about mail that came back, by this process since its start: by class, \
+             `unknown` where they speak of no mail of ours, `forged`",
+            health.reports.clone(),
+        );
         registry.register(
             "feeds_rendered",
             "Feed documents rendered since the start",
@@ -271,6 +287,16 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
         for (state, count) in counts {
             health.subscribers.get_or_create(&Kind { state: state.as_str().to_owned() }).set(count);
         }
+    }
+    if let Ok(counts) = app.store.bounce_counts().await {
+        for class in BounceClass::ALL.into_iter().filter(|class| class.matters()) {
+            let count = counts.iter().find(|(known, _)| *known == class).map_or(0, |(_, count)| *count);
+            health.bounces.get_or_create(&Class { class: class.as_str().to_owned() }).set(count);
+        }
+    }
+    for (kind, count) in app.returns.tally.counts() {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        health.reports.get_or_create(&Class { class: kind.to_owned() }).set(count);
     }
     for (outcome, count) in app.tally.counts() {
         let count = i64::try_from(count).unwrap_or(i64::MAX);

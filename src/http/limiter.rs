@@ -9,7 +9,7 @@ use crate::domain::{Chance, Instant};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::hash::{DefaultHasher, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ const TIME: u64 = (1 << TIME_BITS) - 1;
 /// What a client may fetch of all feeds together where a 304 was not the answer: an aggregator's
 /// start with 3,000 feeds, then more than any person reads.
 const ALL_FEEDS: Rate = Rate { burst: 3_000, every: 50 };
+
+/// How many networks may sign up at full speed at once.
+const TOGETHER: u64 = 20;
 
 /// What kind of fetch it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +83,30 @@ impl Limiter {
         if client.is_loopback() {
             return Ok(());
         }
-        // The first millisecond is 1, so that a place with 0 is empty.
-        let now = u64::try_from((now - self.started_at).num_milliseconds()).unwrap_or(0).min(TIME / 2) + 1;
+        let now = self.since_start(now);
         match fetch {
             Fetch::Blind => self.book(self.account(client, path.as_bytes()), one_feed, now),
             Fetch::Other => self.book(self.account(client, b""), ALL_FEEDS, now),
         }
+    }
+
+    /// Books a sign-up on the account of the client's network, and on that of all together: whoever
+    /// has a thousand networks is bounded too. Somebody at this very machine is never refused.
+    pub fn take_sign_up(&self, client: IpAddr, now: Instant) -> Result<(), Wait> {
+        let Some(network) = self.one_feed else { return Ok(()) };
+        let together = Rate { burst: network.burst * TOGETHER, every: (network.every / TOGETHER).max(1) };
+        let client = client.to_canonical();
+        if client.is_loopback() {
+            return Ok(());
+        }
+        let now = self.since_start(now);
+        self.book(self.account(network_of(client), b"sign-up"), network, now)?;
+        self.book(self.account(IpAddr::V4(Ipv4Addr::UNSPECIFIED), b"sign-ups"), together, now)
+    }
+
+    /// The first millisecond is 1, so that a place with 0 is empty.
+    fn since_start(&self, now: Instant) -> u64 {
+        u64::try_from((now - self.started_at).num_milliseconds()).unwrap_or(0).min(TIME / 2) + 1
     }
 
     fn account(&self, client: IpAddr, what: &[u8]) -> u64 {
@@ -121,6 +142,17 @@ impl Limiter {
                 return Ok(());
             }
         }
+    }
+}
+
+/// A /24, or a /64 of IPv6 (which an account has anyway).
+fn network_of(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            Ipv4Addr::new(a, b, c, 0).into()
+        }
+        IpAddr::V6(_) => client,
     }
 }
 
@@ -208,6 +240,20 @@ mod tests {
         let taken = (0..5_000).filter(|_| limiter.take(client(1), "/x", Fetch::Other, at(0)).is_ok());
         assert_eq!(taken.count(), 3_000);
         assert_eq!(limiter.take(client(1), "/x", Fetch::Blind, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn sign_ups_are_bounded_by_network_and_all_together() {
+        let limiter = limiter();
+        let take = |address: &str| limiter.take_sign_up(address.parse().unwrap(), at(0));
+        assert!(["10.0.0.1", "10.0.0.2", "10.0.0.3"].iter().all(|address| take(address).is_ok()));
+        assert_eq!(take("10.0.0.4"), Err(Wait(60)), "the same /24");
+        assert_eq!(take("10.0.1.4"), Ok(()));
+        assert!((1..4).all(|n| take(&format!("2001:db8::{n}")).is_ok()));
+        assert!(take("2001:db8::4").is_err() && take("2001:db8:0:1::4").is_ok());
+        assert!((0..100).all(|_| take("127.0.0.1").is_ok()));
+        let strangers = (0..1_000).filter(|n| limiter.take_sign_up(client(n * 256), at(0)).is_ok()).count();
+        assert_eq!(strangers, 60 - 8, "three times twenty, less those before");
     }
 
     #[test]

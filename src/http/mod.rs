@@ -4,11 +4,14 @@
 //! → maker; every write goes through a workflow.
 
 mod answer;
+mod choosing;
 mod deltas;
+mod editions;
 pub mod express;
 mod feeds;
 mod forms;
 mod health;
+mod leaving;
 mod limiter;
 mod mail_gauges;
 mod mailbox;
@@ -16,11 +19,14 @@ mod moved;
 mod pace_gauges;
 mod pages;
 pub mod pictures;
+mod preferences;
 mod readers;
+mod reports;
 mod sitemaps;
 mod visitor;
 mod websub;
 
+pub use choosing::{VolumeShelf, volume_shelf};
 pub use health::Health;
 pub use limiter::Limiter;
 pub use moved::OWN_PATHS;
@@ -35,7 +41,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::Arc;
 use std::time::{Duration, Instant as StopWatch};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -67,13 +73,22 @@ pub fn router(app: AppState) -> Router {
         .route("/style.css", get(pages::style))
         .route("/subscribe", get(readers::subscribe_form).post(readers::subscribe))
         .route("/confirm/{token}", get(readers::confirm_ask).post(readers::confirm))
-        .route("/unsubscribe/{token}", get(readers::unsubscribe_ask).post(readers::unsubscribe))
-        .route("/preferences/{token}", get(readers::preferences).post(readers::change_preferences))
+        .route("/unsubscribe/{token}", get(leaving::ask).post(leaving::leave))
+        .route("/preferences/{token}", get(preferences::show).post(preferences::change))
+        .route("/editions", get(editions::list))
+        .route("/editions.rss", get(editions::document))
+        .route("/editions.atom", get(editions::document))
+        .route("/editions.json", get(editions::document))
+        .route("/editions/{id}", get(editions::public))
         .route("/editions/{id}/{token}", get(readers::edition))
         .route("/mailbox", get(mailbox::letters))
         .route("/mailbox/{name}", get(mailbox::letter))
         .route("/mailbox/{name}/source", get(mailbox::source))
         .route("/websub", get(websub::explain).post(websub::ask))
+        .route(
+            "/hooks/bounces/{provider}/{key}",
+            post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -82,7 +82,7 @@ pub async fn home(State(app): State<AppState>, visitor: Visitor) -> Response {
         let others = directory.feeds().iter().filter(|feed| feed.key() != Some(FeedKey::All));
         let categories: Vec<FeedLink> = others.map(FeedLink::of).collect();
         let articles = latest(&app, FeedKey::All).await?;
-        let form = subscribe_form_of(&app, &visitor, None);
+        let form = subscribe_form_of(&app, &visitor, None, "", false).await?;
         Ok(page::home(&visitor.desk(&app), &categories, &FeedLink::of(all), &articles, &form)?)
     })
     .await
@@ -111,7 +111,11 @@ pub async fn feed(app: &AppState, name: &str, visitor: &Visitor) -> Response {
                 found.map(|contents| contents.articles).unwrap_or_default().into_iter().take(LATEST).collect()
             }
         };
-        let form = subscribe_form_of(app, visitor, feed.key());
+        let search = match &feed.place {
+            FeedPlace::Search(words) => words.as_str(),
+            _ => "",
+        };
+        let form = subscribe_form_of(app, visitor, feed.key(), search, false).await?;
         Ok(page::feed(&visitor.desk(app), &FeedLink::of(&feed), &articles, &form)?)
     })
     .await

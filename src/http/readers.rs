@@ -1,71 +1,87 @@
-//! The reader's journey: subscribe, confirm, read an edition, change, leave, come back.
+//! The reader's journey: subscribe, confirm, read an edition.
 
 use super::AppState;
 use super::answer::{Problem, personal, uncached};
+use super::choosing::{choosing, keys_of, offered, wishes, zone_of};
 use super::forms::Fields;
 use super::visitor::Visitor;
 use crate::dispatch::edition_page;
 use crate::domain::{
-    Digest, Directory, EditionId, EmailAddress, FeedKey, Frequency, Language, Plan, Slug, SubscriberId,
-    Token, TokenPurpose, Wish,
+    EditionId, EmailAddress, FeedKey, Frequency, Instant, Language, NoticeKind, SubscriberId, Token,
+    TokenPurpose, Wish,
 };
-use crate::page::{self, DeadLink, DigestChoice, FeedChoice, FormFault, Preferences, SubscribeForm};
-use crate::store::{OptIn, OptInRequest, Subscriber};
+use crate::page::{self, DeadLink, FormFault, SubscribeForm};
+use crate::store::{MoveAnswer, OptIn, OptInRequest, Subscriber, Yes};
 use crate::subscribe::{self, SubscribeError};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use chrono_tz::Tz;
+use std::time::Duration;
 
-/// The form as it is first shown; on a feed's own page that feed is ticked.
-pub fn subscribe_form_of(app: &AppState, visitor: &Visitor, ticked: Option<FeedKey>) -> SubscribeForm {
-    let form = SubscribeForm {
-        digests: digest_choices(app, visitor),
-        chosen: None,
-        feeds: feed_choices(app, visitor, |key| Some(key) == ticked),
+/// How long a person takes to fill in the form, at the very least.
+const FILL_TIME: chrono::Duration = chrono::Duration::seconds(2);
+
+/// How long every request to subscribe takes, at the very least: how much is written down depends on
+/// whether an address is known, and the time of the answer shall not tell.
+const EVEN_TIME: Duration = Duration::from_millis(100);
+
+/// The form as it is first shown. On a feed's own page that feed is ticked, and on that of a search
+/// the search; on the form's own page there is everything to choose.
+pub async fn subscribe_form_of(
+    app: &AppState,
+    visitor: &Visitor,
+    ticked: Option<FeedKey>,
+    search: &str,
+    whole: bool,
+) -> Result<SubscribeForm, Problem> {
+    let first = app.desk.digests.first().map(|digest| Frequency::Digest(digest.slug.clone()));
+    let wished: Vec<Wish> =
+        ticked.into_iter().zip(first).map(|(feed, frequency)| Wish { feed, frequency }).collect();
+    let rest = rest(app, visitor, ticked, search);
+    Ok(SubscribeForm {
+        choosing: choosing(app, visitor, &wished, None, whole).await?,
+        whole,
+        rest,
+        search: search.to_owned(),
         address: String::new(),
+        opened: opened_now(app),
         fault: None,
-    };
-    with_one_digest_chosen(form)
+    })
 }
 
-fn with_one_digest_chosen(mut form: SubscribeForm) -> SubscribeForm {
-    form.chosen = form.chosen.or_else(|| form.digests.first().map(|digest| digest.slug.clone()));
-    form
-}
-
-fn digest_choices(app: &AppState, visitor: &Visitor) -> Vec<DigestChoice> {
-    app.desk
-        .digests
-        .iter()
-        .map(|digest| DigestChoice {
-            slug: digest.slug.clone(),
-            title: digest.title.clone(),
-            when: page::when(&visitor.desk(app), &digest.schedule),
-        })
-        .collect()
-}
-
-/// The feeds that digests offer; that of everything first.
-fn feed_choices(app: &AppState, visitor: &Visitor, checked: impl Fn(FeedKey) -> bool) -> Vec<FeedChoice> {
+/// The query of the form's own page, where all that is ticked here is ticked too.
+fn rest(app: &AppState, visitor: &Visitor, ticked: Option<FeedKey>, search: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
     let directory = app.representations.directory();
-    let offered: Vec<FeedKey> =
-        app.desk.digests.iter().flat_map(|digest| subscribe::offered(digest, &directory)).collect();
-    let titles =
-        subscribe::titles(&directory, &offered, &app.publication, &app.templates, visitor.language(app));
-    titles
-        .into_iter()
-        .filter_map(|(key, title)| {
-            let slug = directory.by_key(key)?.slug()?.clone();
-            Some(FeedChoice { slug, title, checked: checked(key) })
-        })
-        .collect()
+    if let Some(slug) = ticked.and_then(|key| directory.by_key(key)?.slug()) {
+        query.append_pair("feed", slug.as_str());
+    }
+    if !search.is_empty() {
+        query.append_pair("search", search);
+    }
+    if let Some(language) = visitor.picked {
+        query.append_pair("lang", language.code());
+    }
+    let query = query.finish();
+    if query.is_empty() { query } else { format!("?{query}") }
 }
 
 /// `GET /subscribe`
 pub async fn subscribe_form(State(app): State<AppState>, visitor: Visitor) -> Response {
-    let form = subscribe_form_of(&app, &visitor, None);
-    personal(&app, &visitor, page::subscribe(&visitor.desk(&app), &form))
+    let made = async {
+        let name = visitor.asked("feed").unwrap_or_default();
+        let ticked = keys_of(&app, std::iter::once(name.as_str())).await?.first().map(|(_, key)| *key);
+        let ticked = ticked.filter(|key| offered(&app, &app.representations.directory()).contains(key));
+        let search = crate::domain::excerpt(&visitor.asked("search").unwrap_or_default(), 200);
+        let form = subscribe_form_of(&app, &visitor, ticked, &search, true).await?;
+        Ok::<_, Problem>(page::subscribe(&visitor.desk(&app), &form)?)
+    };
+    match made.await {
+        Ok(html) => uncached(StatusCode::OK, html),
+        Err(problem) => problem.page(&app, &visitor),
+    }
 }
 
 /// `POST /subscribe`. The answer is the same whether the address is known or not.
@@ -76,18 +92,18 @@ pub async fn subscribe(State(app): State<AppState>, mut visitor: Visitor, body: 
     if fields.get("website").is_some_and(|trap| !trap.is_empty()) {
         return personal(&app, &visitor, page::subscribe_done(&visitor.desk(&app)));
     }
-    let wish = match wish_of(&app, &visitor, &fields) {
-        Ok(wish) => wish,
-        Err(form) => {
-            let html = page::subscribe(&visitor.desk(&app), &form);
-            return match html {
-                Ok(html) => uncached(StatusCode::UNPROCESSABLE_ENTITY, html),
-                Err(fault) => Problem::from(fault).page(&app, &visitor),
-            };
-        }
+    let now = app.clock.now();
+    if let Err(refused) = admitted(&app, &visitor, &fields, now) {
+        return again(&app, &visitor, &fields, refused).await;
+    }
+    let wish = match wish_of(&app, &visitor, &fields).await {
+        Ok(Ok(wish)) => wish,
+        Ok(Err(fault)) => return again(&app, &visitor, &fields, Refusal { fault, wait: None }).await,
+        Err(error) => return failed(error, &app, &visitor, DeadLink::Confirmation),
     };
     let quiet = app.limits.confirmation_quiet;
-    match subscribe::ask(&app.store, &app.desk.secret, wish, quiet, app.clock.now()).await {
+    let asking = subscribe::ask(&app.store, &app.desk.secret, wish, quiet, now);
+    match tokio::join!(asking, tokio::time::sleep(EVEN_TIME)).0 {
         Ok(_) => {
             app.wake.dispatch.notify_one();
             personal(&app, &visitor, page::subscribe_done(&visitor.desk(&app)))
@@ -96,45 +112,86 @@ pub async fn subscribe(State(app): State<AppState>, mut visitor: Visitor, body: 
     }
 }
 
-fn wish_of(app: &AppState, visitor: &Visitor, fields: &Fields) -> Result<OptInRequest, Box<SubscribeForm>> {
-    let directory = app.representations.directory();
-    let asked: Vec<FeedKey> = keys_of(&directory, fields.all("feed"));
-    let digests = &app.desk.digests;
-    let chosen = match fields.get("digest") {
-        None => digests.first(),
-        Some(slug) => digests.iter().find(|digest| digest.slug.as_str() == slug),
-    };
+/// Why a form is shown again.
+struct Refusal {
+    fault: FormFault,
+    /// How many seconds later the same may be tried again.
+    wait: Option<u64>,
+}
+
+/// Whether a form with an address may be taken: not sooner than anybody writes, and not too many
+/// from one network. Somebody at this very machine, a script of the newsroom's among them, is no
+/// stranger.
+fn admitted(app: &AppState, visitor: &Visitor, fields: &Fields, now: Instant) -> Result<(), Refusal> {
+    let refusal = |fault| Refusal { fault, wait: None };
     let typed = fields.get("address").unwrap_or_default();
-    let address = EmailAddress::parse(typed);
-    let fault = match (&address, chosen) {
-        (_, _) if typed.trim().is_empty() => Some(FormFault::AddressMissing),
-        (Err(_), _) => Some(FormFault::AddressMalformed),
-        (_, None) => Some(FormFault::DigestMissing),
-        (_, Some(_)) if asked.is_empty() => Some(FormFault::FeedMissing),
-        _ => None,
+    if typed.trim().is_empty() {
+        return Err(refusal(FormFault::AddressMissing));
+    }
+    EmailAddress::parse(typed).map_err(|_| refusal(FormFault::AddressMalformed))?;
+    if visitor.is_local() {
+        return Ok(());
+    }
+    let opened = Token::open(fields.get("opened").unwrap_or_default(), &app.desk.secret, TokenPurpose::Form);
+    if opened.map_or(true, |opened| now - opened.issued < FILL_TIME) {
+        return Err(refusal(FormFault::TooSoon));
+    }
+    let network = visitor.address(&app.trusted_proxies);
+    app.sign_ups
+        .take_sign_up(network, now)
+        .map_err(|wait| Refusal { fault: FormFault::TooMany, wait: Some(wait.0) })
+}
+
+async fn wish_of(
+    app: &AppState,
+    visitor: &Visitor,
+    fields: &Fields,
+) -> Result<Result<OptInRequest, FormFault>, SubscribeError> {
+    let Ok(address) = EmailAddress::parse(fields.get("address").unwrap_or_default()) else {
+        return Ok(Err(FormFault::AddressMalformed));
     };
-    let offered = chosen.map(|digest| subscribe::offered(digest, &directory)).unwrap_or_default();
-    let feeds: Vec<FeedKey> = asked.iter().copied().filter(|key| offered.contains(key)).collect();
-    let fault = fault.or_else(|| feeds.is_empty().then_some(FormFault::FeedMissing));
-    match (address, chosen, fault) {
-        (Ok(address), Some(digest), None) => Ok(OptInRequest {
-            address,
-            wishes: feeds
-                .into_iter()
-                .map(|feed| Wish { feed, frequency: Frequency::Digest(digest.slug.clone()) })
-                .collect(),
-            time_zone: None,
-            language: visitor.language(app),
-            remote_address: visitor.address(&app.trusted_proxies).to_string(),
-            wording: consent_text(app, visitor.language(app)),
-        }),
-        (_, chosen, fault) => Err(Box::new(with_one_digest_chosen(SubscribeForm {
-            digests: digest_choices(app, visitor),
-            chosen: chosen.map(|digest| digest.slug.clone()),
-            feeds: feed_choices(app, visitor, |key| asked.contains(&key)),
-            address: crate::domain::excerpt(typed, 254),
-            fault,
-        }))),
+    Ok(wishes(app, fields, &[]).await?.map(|wishes| OptInRequest {
+        address,
+        wishes,
+        time_zone: zone_of(fields).flatten(),
+        language: visitor.language(app),
+        remote_address: visitor.address(&app.trusted_proxies).to_string(),
+        wording: consent_text(app, visitor.language(app)),
+    }))
+}
+
+fn opened_now(app: &AppState) -> String {
+    Token { subject: 0, issued: app.clock.now() }.seal(&app.desk.secret, TokenPurpose::Form)
+}
+
+/// The form as it was filled in, with what is wrong.
+async fn again(app: &AppState, visitor: &Visitor, fields: &Fields, refusal: Refusal) -> Response {
+    let made = async {
+        let wished = wishes(app, fields, &[]).await?.unwrap_or_default();
+        let form = SubscribeForm {
+            choosing: choosing(app, visitor, &wished, zone_of(fields).flatten(), true).await?,
+            whole: true,
+            rest: String::new(),
+            search: crate::domain::excerpt(fields.get("search").unwrap_or_default(), 200),
+            address: crate::domain::excerpt(fields.get("address").unwrap_or_default(), 254),
+            opened: opened_now(app),
+            fault: Some(refusal.fault),
+        };
+        Ok::<_, Problem>(page::subscribe(&visitor.desk(app), &form)?)
+    };
+    let status = match refusal.wait {
+        Some(_) => StatusCode::TOO_MANY_REQUESTS,
+        None => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    match made.await {
+        Ok(html) => {
+            let mut answer = uncached(status, html);
+            if let Some(seconds) = refusal.wait {
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            answer
+        }
+        Err(problem) => problem.page(app, visitor),
     }
 }
 
@@ -145,20 +202,19 @@ fn consent_text(app: &AppState, language: Language) -> String {
     format!("{} {}", say("page.form.intro"), say("page.form.promise"))
 }
 
-fn keys_of<'f>(directory: &Directory, slugs: impl Iterator<Item = &'f str>) -> Vec<FeedKey> {
-    // A form may be older than a feed's present name.
-    slugs.filter_map(|slug| directory.lookup(&Slug::parse(slug).ok()?).feed()?.key()).collect()
+/// What is chosen, a line each, in the visitor's language.
+pub async fn choices_of(
+    app: &AppState,
+    visitor: &Visitor,
+    wishes: &[Wish],
+    zone: Option<Tz>,
+) -> Result<Vec<String>, SubscribeError> {
+    let wording = app.desk.wording(visitor.language(app), zone);
+    Ok(wording.wishes(&app.store, &app.representations.directory(), wishes).await?)
 }
 
-fn titles_of(app: &AppState, visitor: &Visitor, keys: &[FeedKey]) -> Vec<String> {
-    let directory = app.representations.directory();
-    subscribe::titles(&directory, keys, &app.publication, &app.templates, visitor.language(app))
-        .into_iter()
-        .map(|(_, title)| title)
-        .collect()
-}
-
-fn failed(error: SubscribeError, app: &AppState, visitor: &Visitor, kind: DeadLink) -> Response {
+/// The page that says what is wrong with a link, or with us.
+pub fn failed(error: SubscribeError, app: &AppState, visitor: &Visitor, kind: DeadLink) -> Response {
     match error {
         SubscribeError::Link => match page::link_dead(&visitor.desk(app), kind) {
             Ok(html) => uncached(StatusCode::NOT_FOUND, html),
@@ -168,55 +224,73 @@ fn failed(error: SubscribeError, app: &AppState, visitor: &Visitor, kind: DeadLi
     }
 }
 
+fn is_move(opt_in: &OptIn) -> bool {
+    matches!(opt_in.kind, NoticeKind::Address | NoticeKind::Moved)
+}
+
 /// `GET /confirm/{token}`: asks. Link scanners open every link of a mail.
 pub async fn confirm_ask(
     State(app): State<AppState>,
     Path(token): Path<String>,
-    visitor: Visitor,
+    mut visitor: Visitor,
 ) -> Response {
-    let read = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await;
-    match read {
-        Ok(opt_in) => {
-            let feeds = titles_of(&app, &visitor, &feeds_of(&opt_in));
-            let digest = digest_of(&app, &visitor, &opt_in).map_or_else(String::new, |digest| digest.title);
-            let action = format!("{}/confirm/{token}", app.root());
-            personal(&app, &visitor, page::confirm_ask(&visitor.desk(&app), &feeds, &digest, &action))
+    let read = async {
+        let now = app.clock.now();
+        let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, now).await?;
+        visitor.is_spoken_to_in(opt_in.language);
+        let choices = choices_of(&app, &visitor, &opt_in.wishes, opt_in.time_zone).await?;
+        Ok::<_, SubscribeError>((opt_in, choices))
+    };
+    let action = format!("{}/confirm/{token}", app.root());
+    match read.await {
+        Ok((opt_in, _)) if is_move(&opt_in) => {
+            let page = page::move_ask(&visitor.desk(&app), &opt_in.address.hint(), &action);
+            personal(&app, &visitor, page)
+        }
+        Ok((_, choices)) => {
+            personal(&app, &visitor, page::confirm_ask(&visitor.desk(&app), &choices, &action))
         }
         Err(error) => failed(error, &app, &visitor, DeadLink::Confirmation),
     }
-}
-
-fn feeds_of(opt_in: &OptIn) -> Vec<FeedKey> {
-    opt_in.wishes.iter().map(|wish| wish.feed).collect()
-}
-
-fn digest_of(app: &AppState, visitor: &Visitor, opt_in: &OptIn) -> Option<Digest> {
-    let plan = Plan::of(opt_in.wishes.first()?.frequency.clone(), opt_in.time_zone);
-    app.desk.digest_of(&plan, visitor.language(app))
 }
 
 /// `POST /confirm/{token}`: acts.
-pub async fn confirm(State(app): State<AppState>, Path(token): Path<String>, visitor: Visitor) -> Response {
-    let now = app.clock.now();
+pub async fn confirm(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    mut visitor: Visitor,
+) -> Response {
     let done = async {
+        let now = app.clock.now();
         let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, now).await?;
-        let reader = subscribe::confirm(&app.store, &opt_in, &app.desk.calendar(), now).await?;
-        Ok::<_, SubscribeError>((opt_in, reader))
+        visitor.is_spoken_to_in(opt_in.language);
+        let from = visitor.address(&app.trusted_proxies).to_string();
+        if is_move(&opt_in) {
+            let answer = subscribe::move_reader(&app.store, &opt_in, &from, now).await?;
+            app.wake.dispatch.notify_one();
+            let hint = opt_in.address.hint();
+            return Ok(page::move_done(&visitor.desk(&app), &hint, answer != MoveAnswer::Taken));
+        }
+        let yes = Yes { from: &from, greet: app.letters.welcome };
+        let reader = subscribe::confirm(&app.store, &opt_in, &app.desk.calendar(), &yes, now).await?;
+        app.wake.digest.notify_one();
+        app.wake.dispatch.notify_one();
+        let choices = choices_of(&app, &visitor, &opt_in.wishes, opt_in.time_zone).await?;
+        let frequencies = opt_in.wishes.iter().map(|wish| &wish.frequency);
+        let next = subscribe::next_mail(&app.desk.calendar(), frequencies, opt_in.time_zone, now);
+        let preferences = app.link(reader, TokenPurpose::Preferences).await;
+        let mut desk = visitor.desk(&app);
+        desk.zone = opt_in.time_zone.unwrap_or(desk.zone);
+        Ok::<_, SubscribeError>(page::confirm_done(&desk, &choices, next, &preferences))
     };
     match done.await {
-        Ok((opt_in, reader)) => {
-            let feeds = titles_of(&app, &visitor, &feeds_of(&opt_in));
-            let digest = digest_of(&app, &visitor, &opt_in).map_or_else(String::new, |digest| digest.title);
-            let next = digest_of(&app, &visitor, &opt_in).and_then(|digest| digest.schedule.next_after(now));
-            let preferences = app.link(reader, TokenPurpose::Preferences).await;
-            let desk = visitor.desk(&app);
-            personal(&app, &visitor, page::confirm_done(&desk, &feeds, &digest, next, &preferences))
-        }
+        Ok(page) => personal(&app, &visitor, page),
         Err(error) => failed(error, &app, &visitor, DeadLink::Confirmation),
     }
 }
 
-async fn reader(
+/// Whose link it is.
+pub async fn reader(
     app: &AppState,
     token: &str,
     purpose: TokenPurpose,
@@ -224,136 +298,6 @@ async fn reader(
     let id = subscribe::reader_of(&app.desk.secret, token, purpose)?;
     let reader = app.store.subscriber(id).await?.ok_or(SubscribeError::Link)?;
     Ok((id, reader))
-}
-
-/// `GET /unsubscribe/{token}`: asks. 489 of 497 unsubscribes by GET were link scanners
-/// (hackwestern#846).
-pub async fn unsubscribe_ask(
-    State(app): State<AppState>,
-    Path(token): Path<String>,
-    visitor: Visitor,
-) -> Response {
-    let found = async {
-        let (id, reader) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
-        let keys: Vec<FeedKey> = app.store.subscriptions(id).await?.iter().map(|s| s.feed).collect();
-        Ok::<_, SubscribeError>((id, reader, keys))
-    };
-    match found.await {
-        Ok((id, reader, keys)) => {
-            let feeds = titles_of(&app, &visitor, &keys);
-            let action = format!("{}/unsubscribe/{token}", app.root());
-            let preferences = app.link(id, TokenPurpose::Preferences).await;
-            let hint = hint(&reader.address);
-            let desk = visitor.desk(&app);
-            personal(&app, &visitor, page::unsubscribe_ask(&desk, &hint, &feeds, &action, &preferences))
-        }
-        Err(error) => failed(error, &app, &visitor, DeadLink::Unsubscription),
-    }
-}
-
-/// Enough of an address for its owner to know it: `n…@example.vn`.
-fn hint(address: &EmailAddress) -> String {
-    let first = address.local().chars().next().unwrap_or('…');
-    format!("{first}…@{}", address.domain())
-}
-
-/// `POST /unsubscribe/{token}`: acts, for the page's form and for the RFC 8058 button alike,
-/// whatever the body says; `undo=1` takes it back. Repeatable for ever.
-pub async fn unsubscribe(
-    State(app): State<AppState>,
-    Path(token): Path<String>,
-    visitor: Visitor,
-    body: Bytes,
-) -> Response {
-    let now = app.clock.now();
-    let undo = Fields::parse(&body).get("undo") == Some("1");
-    let done = async {
-        let (id, _) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
-        if undo {
-            subscribe::undo(&app.store, id, now).await?
-        } else {
-            subscribe::end(&app.store, id, now).await?
-        }
-        Ok::<_, SubscribeError>(id)
-    };
-    match done.await {
-        Ok(id) if undo => {
-            let preferences = app.link(id, TokenPurpose::Preferences).await;
-            personal(&app, &visitor, page::resubscribed(&visitor.desk(&app), &preferences))
-        }
-        Ok(_) => {
-            let action = format!("{}/unsubscribe/{token}", app.root());
-            personal(&app, &visitor, page::unsubscribe_done(&visitor.desk(&app), &action))
-        }
-        Err(error) => failed(error, &app, &visitor, DeadLink::Unsubscription),
-    }
-}
-
-/// `GET /preferences/{token}`
-pub async fn preferences(
-    State(app): State<AppState>,
-    Path(token): Path<String>,
-    visitor: Visitor,
-) -> Response {
-    show_preferences(&app, &token, &visitor, false).await
-}
-
-async fn show_preferences(app: &AppState, token: &str, visitor: &Visitor, saved: bool) -> Response {
-    let found = async {
-        let (id, reader) = reader(app, token, TokenPurpose::Preferences).await?;
-        Ok::<_, SubscribeError>((id, reader, app.store.subscriptions(id).await?))
-    };
-    match found.await {
-        Ok((id, reader, running)) => {
-            let shown = Preferences {
-                address_hint: hint(&reader.address),
-                feeds: feed_choices(app, visitor, |key| running.iter().any(|s| s.feed == key)),
-                digests: digest_choices(app, visitor),
-                chosen: running
-                    .first()
-                    .and_then(|s| Plan::of(s.frequency.clone(), None).digest().cloned())
-                    .or_else(|| app.desk.digests.first().map(|digest| digest.slug.clone())),
-                action: format!("{}/preferences/{token}", app.root()),
-                feed_url: app.link(id, TokenPurpose::Feed).await,
-                unsubscribe_url: app.link(id, TokenPurpose::Unsubscribe).await,
-                saved,
-            };
-            personal(app, visitor, page::preferences(&visitor.desk(app), &shown))
-        }
-        Err(error) => failed(error, app, visitor, DeadLink::Preferences),
-    }
-}
-
-/// `POST /preferences/{token}`
-pub async fn change_preferences(
-    State(app): State<AppState>,
-    Path(token): Path<String>,
-    visitor: Visitor,
-    body: Bytes,
-) -> Response {
-    let fields = Fields::parse(&body);
-    let directory = app.representations.directory();
-    let chosen = fields.get("digest").and_then(|slug| app.desk.digest(&Slug::parse(slug).ok()?));
-    let wanted = keys_of(&directory, fields.all("feed"));
-    let done = async {
-        let (id, _) = reader(&app, &token, TokenPurpose::Preferences).await?;
-        // What the form does not say is not changed: the reader's own digest stays.
-        let own = match chosen {
-            Some(_) => None,
-            None => app.store.subscriptions(id).await?.into_iter().next().map(|s| s.frequency),
-        };
-        let chosen = chosen.or(app.desk.digests.first()).map(|digest| Frequency::Digest(digest.slug.clone()));
-        let frequency = own.or(chosen).ok_or(SubscribeError::Link)?;
-        let wish = subscribe::Preferences {
-            shown: keys_of(&directory, fields.all("shown")),
-            wanted: wanted.iter().map(|feed| Wish { feed: *feed, frequency: frequency.clone() }).collect(),
-        };
-        subscribe::change(&app.store, id, &wish, &app.desk.calendar(), app.clock.now()).await
-    };
-    match done.await {
-        Ok(()) => show_preferences(&app, &token, &visitor, true).await,
-        Err(error) => failed(error, &app, &visitor, DeadLink::Preferences),
-    }
 }
 
 /// `GET /editions/{id}/{token}`: a digest in the browser.

@@ -56,13 +56,20 @@ impl Visitor {
         self.picked.or(self.accepted).unwrap_or_else(|| app.publication.language.spoken())
     }
 
+    /// He came by a link of a letter: he is spoken to as the letter spoke, unless he picked a language.
+    pub fn is_spoken_to_in(&mut self, language: Language) {
+        self.accepted = Some(language);
+    }
+
     /// Where pages for him are made.
     pub fn desk<'a>(&self, app: &'a App) -> Desk<'a> {
         Desk {
             publication: &app.publication,
             templates: &app.templates,
             everything: app.everything.as_ref(),
+            archive: app.desk.digests.iter().any(|digest| digest.archive),
             language: self.language(app),
+            zone: app.publication.time_zone,
             language_picked: self.picked.is_some(),
         }
     }

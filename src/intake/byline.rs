@@ -1,5 +1,5 @@
-use super::rules::rules;
-use crate::domain::clean_line;
+use super::rules::Rules;
+use crate::domain::{WebUrl, clean_line};
 
 /// Who wrote a piece, as the line under it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,15 +8,25 @@ pub struct Byline {
     pub authors: Vec<String>,
     /// Where it was taken from: "Theo TTXVN".
     pub source: Option<String>,
+    /// Its address there.
+    pub url: Option<WebUrl>,
 }
 
 /// A byline is short: two or three names and an agency.
 const LONGEST: usize = 90;
 
 /// Reads a line that is a byline and nothing else.
-pub fn read(line: &str) -> Option<Byline> {
-    let rules = &rules().bylines;
+pub fn read(rules: &Rules, line: &str) -> Option<Byline> {
+    let rules = &rules.bylines;
     let line = clean_line(line);
+    // "Nguồn Báo X: https://…"
+    if let Some(at) = line.find("http://").or_else(|| line.find("https://"))
+        && line.to_lowercase().starts_with("nguồn")
+        && let Some(source) = super::masthead::source(line[..at].get("nguồn".len()..).unwrap_or_default())
+    {
+        let url = WebUrl::parse(line[at..].split(' ').next().unwrap_or_default()).ok();
+        return Some(Byline { source: Some(source.title), url, ..Byline::default() });
+    }
     if line.is_empty() || line.chars().count() > LONGEST || line.ends_with(['!', '?', ':', '…']) {
         return None;
     }
@@ -51,6 +61,9 @@ pub fn read(line: &str) -> Option<Byline> {
         if !rules.name.is_match(name) || !(known || labelled || gathered) {
             return None;
         }
+        if rules.nobody.contains(name) {
+            continue;
+        }
         if rules.agencies.contains(name) || rules.papers.is_match(name) {
             byline.source.get_or_insert_with(|| name.to_owned());
         } else {
@@ -61,16 +74,18 @@ pub fn read(line: &str) -> Option<Byline> {
 }
 
 /// Whether a line under a byline says where its writer works.
-pub fn is_workplace(line: &str) -> bool {
-    rules().bylines.workplaces.is_match(line)
+pub fn is_workplace(rules: &Rules, line: &str) -> bool {
+    rules.bylines.workplaces.is_match(line)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::intake;
     use super::*;
 
     #[test]
     fn every_convention_counted_is_read() {
+        let rules = intake("").rules;
         for (line, authors, source) in [
             ("CHÍ BẢO", &["CHÍ BẢO"][..], None),
             ("Nguyễn Thị Hồng Hạnh", &["Nguyễn Thị Hồng Hạnh"], None),
@@ -94,7 +109,7 @@ mod tests {
             ("Ảnh: Duy Anh", &[], None),
             ("Phóng viên", &[], None),
         ] {
-            let byline = read(line).unwrap_or_else(|| panic!("{line}"));
+            let byline = read(rules, line).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(
                 (byline.authors.as_slice(), byline.source.as_deref()),
                 (authors.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>().as_slice(), source),
@@ -113,7 +128,7 @@ mod tests {
             "",
             "Theo kế hoạch, tháng 5/2024 sẽ khởi công",
         ] {
-            assert_eq!(read(line), None, "{line}");
+            assert_eq!(read(intake("").rules, line), None, "{line}");
         }
     }
 }

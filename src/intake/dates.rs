@@ -1,4 +1,4 @@
-use super::rules::rules;
+use super::rules::Rules;
 use crate::domain::{Instant, from_micros, micros};
 use chrono::{
     DateTime, Datelike as _, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta,
@@ -21,30 +21,31 @@ pub struct PageDate {
 
 /// Reads a line that is a date, with a weekday, labels or a name around it. `None` for a sentence
 /// that merely has a date in it.
-pub fn page_date(line: &str, zone: Tz) -> Option<PageDate> {
+pub fn page_date(rules: &Rules, line: &str, zone: Tz) -> Option<PageDate> {
     if line.chars().count() > 120 {
         return None;
     }
-    let rules = &rules().dates;
-    let found = rules.days.captures(line)?;
+    let rules_of_dates = &rules.dates;
+    let found = rules_of_dates.days.captures(line)?;
     let number = |name: &str| found.name(name).and_then(|m| m.as_str().parse::<u32>().ok());
     let (d, m, y) = (found.name("d")?, found.name("m")?, found.name("y")?);
     let whole = found.get(0)?;
-    let (from, to) = (d.start().min(y.start()), d.end().max(y.end()).max(m.end()));
+    let (from, to) = (d.start().min(y.start()).min(m.start()), d.end().max(y.end()).max(m.end()));
     let year = number("y")?;
     let year = i32::try_from(if y.len() == 2 { 2000 + year } else { year }).ok()?;
-    let day = NaiveDate::from_ymd_opt(year, number("m")?, number("d")?).filter(|d| plausible(*d))?;
+    let month = number("m").or_else(|| rules_of_dates.month(m.as_str()))?;
+    let day = NaiveDate::from_ymd_opt(year, month, number("d")?).filter(|d| plausible(*d))?;
 
-    let head = if whole.as_str().to_lowercase().starts_with("ngày") { whole.start() } else { from };
+    let head = if whole.as_str().to_lowercase().starts_with(['n', 't']) { whole.start() } else { from };
     let mut rest = format!("{} | {}", &line[..head], &line[to..]);
-    let offset = rules.zones.captures(&rest).and_then(|zone| {
+    let offset = rules_of_dates.zones.captures(&rest).and_then(|zone| {
         let hours: i32 = zone.name("zh")?.as_str().parse().ok()?;
         let minutes: i32 = zone.name("zm").map_or(Some(0), |m| m.as_str().parse().ok())?;
         let sign = if zone.name("sign")?.as_str() == "-" { -1 } else { 1 };
         FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60))
     });
-    rest = rules.zones.blank_all(&rest);
-    let time = rules.times.captures(&rest).and_then(|found| {
+    rest = rules_of_dates.zones.blank_all(&rest);
+    let time = rules_of_dates.times.captures(&rest).and_then(|found| {
         let number = |name: &str| found.name(name).map_or(Some(0), |m| m.as_str().parse::<u32>().ok());
         let hour = match (number("h")?, found.name("half").map(|h| h.as_str().to_lowercase()).as_deref()) {
             (12, Some("am" | "sa")) => 0,
@@ -54,9 +55,9 @@ pub fn page_date(line: &str, zone: Tz) -> Option<PageDate> {
         NaiveTime::from_hms_opt(hour, number("min")?, number("s")?)
     });
     if time.is_some() {
-        rest = rules.times.blank_all(&rest);
+        rest = rules_of_dates.times.blank_all(&rest);
     }
-    rest = rules.labels.blank_all(&rest);
+    rest = rules_of_dates.labels.blank_all(&rest);
     let rest = rest
         .split_whitespace()
         .filter(|word| word.chars().any(char::is_alphanumeric))
@@ -64,7 +65,7 @@ pub fn page_date(line: &str, zone: Tz) -> Option<PageDate> {
         .join(" ");
     let rest =
         rest.trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')' && c != '(').to_owned();
-    if !(rest.is_empty() || super::byline::read(&rest).is_some()) {
+    if !(rest.is_empty() || super::byline::read(rules, &rest).is_some()) {
         return None;
     }
     let at = day.and_time(time.unwrap_or_default());
@@ -77,7 +78,7 @@ pub fn page_date(line: &str, zone: Tz) -> Option<PageDate> {
 
 /// A time that a machine wrote: RFC 3339, RFC 822, or ISO 8601 without a zone, which is then the
 /// publication's. The flag says whether the zone had to be assumed.
-pub fn machine_date(text: &str, zone: Tz) -> Option<(Instant, bool)> {
+pub fn machine_date(rules: &Rules, text: &str, zone: Tz) -> Option<(Instant, bool)> {
     let text = text.trim();
     if text.len() > 64 {
         return None;
@@ -106,7 +107,7 @@ pub fn machine_date(text: &str, zone: Tz) -> Option<(Instant, bool)> {
             Some((in_zone(at, zone), true))
         };
     }
-    page_date(text, zone).filter(|d| d.rest.is_empty()).map(|d| (d.instant, true))
+    page_date(rules, text, zone).filter(|d| d.rest.is_empty()).map(|d| (d.instant, true))
 }
 
 /// RFC 822 with what feeds make of it: a wrong or foreign weekday, "GMT+7", one-digit hours.
@@ -143,13 +144,14 @@ fn whole_micros(instant: Instant) -> Option<Instant> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::intake;
     use super::*;
     use proptest::prelude::*;
 
     const ZONE: Tz = chrono_tz::Asia::Ho_Chi_Minh;
 
     fn read(line: &str) -> String {
-        page_date(line, ZONE).map_or_else(String::new, |d| {
+        page_date(intake("").rules, line, ZONE).map_or_else(String::new, |d| {
             d.instant.with_timezone(&ZONE).format("%Y-%m-%d %H:%M:%S").to_string()
         })
     }
@@ -186,6 +188,10 @@ mod tests {
             ("Thứ 5, 15/07/2018", "2018-07-15 00:00:00"),
             ("04/04/2024 04:30 UTC +00:00", "2024-04-04 11:30:00"),
             ("date 2025-09-28", "2025-09-28 00:00:00"),
+            ("Tháng Ba 8, 2023 by admin", "2023-03-08 00:00:00"),
+            ("Thứ Hai, 24 Tháng Mười Một 2025 09:30", "2025-11-24 09:30:00"),
+            ("Posted on March 8, 2023", "2023-03-08 00:00:00"),
+            ("8 Dec 2021 10:15", "2021-12-08 10:15:00"),
         ] {
             assert_eq!(read(line), instant, "{line}");
         }
@@ -208,7 +214,9 @@ mod tests {
 
     #[test]
     fn machines_write_many_forms() {
-        let micros_of = |text: &str| machine_date(text, ZONE).map(|(i, assumed)| (i.to_rfc3339(), assumed));
+        let micros_of = |text: &str| {
+            machine_date(intake("").rules, text, ZONE).map(|(i, assumed)| (i.to_rfc3339(), assumed))
+        };
         for (text, instant, assumed) in [
             ("2024-04-04T04:30:00+07:00", "2024-04-03T21:30:00+00:00", false),
             ("2024-04-04T04:30+07:00", "2024-04-03T21:30:00+00:00", false),
@@ -231,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_is_a_panic(line in "[0-9/:.\\-' ngàythánăm|GMT+]{0,60}") {
-            let _ = (page_date(&line, ZONE), machine_date(&line, ZONE));
+            let _ = (page_date(intake("").rules, &line, ZONE), machine_date(intake("").rules, &line, ZONE));
         }
     }
 }

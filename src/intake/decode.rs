@@ -1,4 +1,4 @@
-use super::{Fault, Warning};
+use super::{Fault, Warning, legacy};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, WINDOWS_1258};
 use std::borrow::Cow;
 
@@ -32,6 +32,11 @@ pub fn decode(bytes: &[u8], warnings: &mut Vec<Warning>) -> Result<String, Fault
     match declared.and_then(|label| Encoding::for_label(label.as_bytes())) {
         Some(encoding) if ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding) => {
             // Vietnamese pages that say "iso-8859-1" mean the code page of Vietnamese Windows.
+            // Or TCVN3 and VNI, which have no name to be declared by.
+            let latin = WINDOWS_1252.decode_without_bom_handling(bytes).0;
+            if encoding == WINDOWS_1252 && legacy::mended(&latin).is_some() {
+                return finish(latin, false, encoding, warnings);
+            }
             let encoding = if encoding == WINDOWS_1252 { WINDOWS_1258 } else { encoding };
             let (text, damaged) = encoding.decode_without_bom_handling(bytes);
             finish(text, damaged, encoding, warnings)
@@ -43,6 +48,11 @@ pub fn decode(bytes: &[u8], warnings: &mut Vec<Warning>) -> Result<String, Fault
             // A few broken bytes are damage; many mean that this was never UTF-8.
             if broken * 50 <= lossy.chars().count() {
                 return finish(lossy, true, UTF_8, warnings);
+            }
+            // TCVN3 and VNI are told from the Latin letters that their bytes stand for.
+            let latin = WINDOWS_1252.decode_without_bom_handling(bytes).0;
+            if legacy::mended(&latin).is_some() {
+                return finish(latin, false, WINDOWS_1252, warnings);
             }
             warnings.push(Warning::new(
                 None,
@@ -78,7 +88,16 @@ fn finish(
             ),
         ));
     }
-    Ok(text.into_owned())
+    match legacy::mended(&text) {
+        Some((mended, name)) => {
+            warnings.push(Warning::new(
+                None,
+                format!("the text is {name}, shown as other letters; it was mended"),
+            ));
+            Ok(mended)
+        }
+        None => Ok(text.into_owned()),
+    }
 }
 
 fn not_text() -> Fault {

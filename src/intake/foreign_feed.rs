@@ -139,6 +139,7 @@ fn article(intake: &Intake<'_>, home: &Home, item: Item, keys: Vec<IdentityKey>)
     } else {
         draft.summary = (!lead.is_empty()).then(|| {
             super::blocks::without_prefix(
+                intake.rules,
                 &lead.replace("\n\n", "\n"),
                 item.link.as_ref().map_or("", WebUrl::as_str),
             )
@@ -147,7 +148,7 @@ fn article(intake: &Intake<'_>, home: &Home, item: Item, keys: Vec<IdentityKey>)
     }
     let mut instant = |text: &Option<String>, what: &str| {
         let text = text.as_deref().map(clean_line).filter(|text| !text.is_empty())?;
-        let found = dates::machine_date(&text, intake.zone);
+        let found = dates::machine_date(intake.rules, &text, intake.zone);
         match found {
             None => warnings.push(Warning::new(
                 item.line,
@@ -185,7 +186,7 @@ fn article(intake: &Intake<'_>, home: &Home, item: Item, keys: Vec<IdentityKey>)
             "the item has neither text nor description; it comes in as a headline",
         ));
     }
-    Ok(Arrival { draft, warnings })
+    Ok(Arrival { draft, warnings, guesses: Vec::new() })
 }
 
 /// Whether a description is the text itself: several paragraphs, or longer than any lead seen.
@@ -195,7 +196,7 @@ fn is_full_text(html: &SafeHtml, text: &str) -> bool {
 }
 
 /// The first picture of cleaned HTML.
-fn first_image(html: &SafeHtml) -> Option<Image> {
+pub fn first_image(html: &SafeHtml) -> Option<Image> {
     let tag = html.as_str().split("<img ").nth(1)?.split('>').next()?;
     let value = |name: &str| {
         let value = tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?;

@@ -1,15 +1,16 @@
 //! What a page says of itself for machines: JSON-LD, OpenGraph, `article:*`, microdata.
 
 use super::html_tree::{all, first, text_size, words};
-use super::{dates, foreign_feed, plain_line, push_new};
+use super::{Intake, Rules, dates, foreign_feed, plain_line, push_new};
 use crate::domain::{Image, Instant, WebUrl, fold};
-use chrono_tz::Tz;
 use scraper::Html;
 use serde_json::Value;
 
 /// What a page says of itself.
 #[derive(Default)]
 pub struct Metadata {
+    /// Whether it says that it is an article.
+    pub is_article: bool,
     /// Its headline.
     pub title: Option<String>,
     /// Its description.
@@ -31,19 +32,30 @@ pub struct Metadata {
 }
 
 /// Reads it, JSON-LD first, since it alone tells a writer from a paper.
-pub fn read(html: &Html, base: Option<&WebUrl>, zone: Tz) -> Metadata {
-    let page = Page { html, base };
+pub fn read(html: &Html, base: Option<&WebUrl>, intake: &Intake<'_>) -> Metadata {
+    let (rules, zone) = (intake.rules, intake.zone);
+    let page = Page { html, base, rules };
     let linked = linked_data(html);
-    let article = linked
-        .iter()
-        .find(|v| is_type(v, &["NewsArticle", "ReportageNewsArticle", "Article", "BlogPosting"]));
+    let article = linked.iter().find(|v| {
+        is_type(
+            v,
+            &[
+                "NewsArticle",
+                "ReportageNewsArticle",
+                "AnalysisNewsArticle",
+                "OpinionNewsArticle",
+                "Article",
+                "BlogPosting",
+            ],
+        )
+    });
     let said = |name: &str| article.and_then(|a| a.get(name));
     let text = |name: &str| said(name).and_then(Value::as_str).map(plain_line).filter(|t| !t.is_empty());
     let date = |name: &str, others: &[&str]| {
         let own = said(name).and_then(Value::as_str).map(str::to_owned);
         own.into_iter()
             .chain(others.iter().filter_map(|css| page.content(css)))
-            .find_map(|t| dates::machine_date(&t, zone))
+            .find_map(|t| dates::machine_date(rules, &t, zone))
     };
     let paper: Vec<String> = said("publisher")
         .map(names)
@@ -54,6 +66,7 @@ pub fn read(html: &Html, base: Option<&WebUrl>, zone: Tz) -> Metadata {
         .collect();
 
     let mut found = Metadata {
+        is_article: article.is_some(),
         title: text("headline").filter(|t| !is_cut(t)),
         description: text("description"),
         url: page.address(),
@@ -64,7 +77,6 @@ pub fn read(html: &Html, base: Option<&WebUrl>, zone: Tz) -> Metadata {
                 r#"meta[itemprop="datePublished"]"#,
                 r#"[itemprop="datePublished"]"#,
                 r#"meta[name="pubdate"]"#,
-                "time[datetime]",
             ],
         ),
         updated: date(
@@ -95,7 +107,11 @@ pub fn read(html: &Html, base: Option<&WebUrl>, zone: Tz) -> Metadata {
         let folded = fold(&author);
         let is_paper = paper.contains(&folded)
             || company.iter().any(|c| folded == *c || folded.starts_with(&format!("{c} ")));
-        if !is_paper && !author.contains("://") && author.chars().count() <= 80 {
+        if !is_paper
+            && !rules.bylines.nobody.contains(&author)
+            && !author.contains("://")
+            && author.chars().count() <= 80
+        {
             push_new(&mut found.authors, author);
         }
     }
@@ -125,6 +141,7 @@ pub fn is_cut(text: &str) -> bool {
 struct Page<'h> {
     html: &'h Html,
     base: Option<&'h WebUrl>,
+    rules: &'h Rules,
 }
 
 impl Page<'_> {
@@ -197,7 +214,7 @@ impl Page<'_> {
                 .collect(),
             None => all(self.html, "[class*=breadcrumb] a").into_iter().take(8).map(words).collect(),
         };
-        let home = &super::rules::rules().header.home;
+        let home = &self.rules.header.home;
         let mut sections =
             steps.into_iter().map(|s| plain_line(&s)).filter(|s| !s.is_empty() && !home.contains(s));
         sections.rfind(|s| s.split(' ').count() <= 6)

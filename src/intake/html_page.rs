@@ -2,26 +2,36 @@
 
 use super::blocks::{self, After, Block, Kind};
 use super::byline::Byline;
-use super::html_metadata::{self, is_cut};
+use super::html_body::container;
+use super::html_metadata::{self, Metadata, is_cut};
 use super::html_parts::{Part, collect, figure, is_bold};
+use super::html_title::title;
 use super::html_tree::{self, all, first, text_size, words};
-use super::rules::rules;
+use super::masthead::Masthead;
+use super::page_lines::Line;
 use super::{
-    Arrival, Fault, Intake, Warning, dates, decode, foreign_feed, identity, mend_eth, plain_line, push_new,
+    Arrival, Fault, Guess, Intake, Rules, Warning, captured_text, dates, decode, foreign_feed, identity,
+    listing, mend_eth, push_new,
 };
 use crate::domain::{CategoryName, Draft, LanguageTag, SafeHtml, Source, fold};
 use scraper::{ElementRef, Html};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     html_tree::within_size(bytes.len())?;
+    let rules = intake.rules;
     let mut warnings = Vec::new();
     let text = mend_eth(&decode::decode(bytes, &mut warnings)?);
     let html = html_tree::parse(&text)?;
     let base =
         first(&html, "base[href]").and_then(|b| foreign_feed::resolve(b.attr("href")?, intake.base.as_ref()));
     let base = base.or_else(|| intake.base.clone());
-    let said = html_metadata::read(&html, base.as_ref(), intake.zone);
+    let said = html_metadata::read(&html, base.as_ref(), intake);
+    let lines = html_tree::lines(rules, &html);
+    if !said.is_article {
+        listing::refuse(lines.iter().map(|(line, link)| (line.text.as_str(), *link)), intake)?;
+    }
+    let lines: Vec<Line> = lines.into_iter().map(|(line, _)| line).collect();
     let missing = |what: &str| {
         Fault::new(
             None,
@@ -30,142 +40,153 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
             ),
         )
     };
-    let title = title(&html, said.title.as_deref()).ok_or_else(|| missing("title"))?;
+    let (title, guess) = title(&html, &lines, &said, intake).ok_or_else(|| missing("title"))?;
     let mut draft = Draft::titled(&title).ok_or_else(|| missing("title"))?;
+    let mut guesses = vec![guess];
 
     let mut parts = article(&html, &title, intake);
-    let byline = signed(&mut parts);
-    let lead = lead(&html, &mut parts, said.description.as_deref(), &text);
+    let masthead = masthead(&lines, &title, &parts, intake);
+    let byline = signed(rules, &mut parts);
+    let lead = lead(&html, &mut parts, said.description.as_deref(), &masthead.between, &text, rules);
     if parts.is_empty() {
         return Err(missing("paragraph of text"));
     }
-    tell_kinds(&mut parts);
+    tell_kinds(rules, &mut parts);
+    let blocks: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
+    guesses.push(captured_text::body_guess(intake, &blocks));
     let base = said.url.as_ref().or(base.as_ref());
     draft.body = SafeHtml::clean(&parts.iter().map(|p| p.html.as_str()).collect::<Vec<_>>().join("\n"), base);
     draft.summary = lead;
-    draft.published = match said.published {
-        Some((instant, assumed)) => {
-            if assumed {
-                warnings.push(Warning::new(
-                    None,
-                    format!("the page's date has no zone; it was read in {}", intake.zone),
-                ));
-            }
-            Some(instant)
-        }
-        None => shown_date(&html, intake),
-    };
-    if draft.published.is_none() {
-        warnings.push(Warning::new(
-            None,
-            "no date was found on the page; the article gets the instant at which it comes in",
-        ));
-    }
+    draft.published = published(&html, &said, &masthead, intake, &mut warnings, &mut guesses);
     draft.updated =
         said.updated.filter(|updated| draft.published.is_some_and(|published| published < *updated));
     draft.authors = said.authors;
     if draft.authors.is_empty() {
-        byline.authors.into_iter().for_each(|a| push_new(&mut draft.authors, a));
+        let names = byline.authors.into_iter().chain(masthead.bylines.iter().flat_map(|b| b.authors.clone()));
+        names.for_each(|name| push_new(&mut draft.authors, name));
+        if !draft.authors.is_empty() {
+            guesses.push(Guess::new("authors", "the line that signs the text or stands below the title", 75));
+        }
     }
-    draft.source = byline.source.map(|title| Source { title, url: None });
+    draft.source =
+        byline.source.map(|title| Source { title, url: byline.url }).or_else(|| masthead.source.clone());
     draft.categories = said.sections.into_iter().map(CategoryName).collect();
     if draft.categories.is_empty() {
-        draft.categories.extend(intake.category.clone());
+        match masthead.category() {
+            Some((name, guess)) => {
+                draft.categories.push(name);
+                guesses.push(guess);
+            }
+            None => draft.categories.extend(intake.category.clone()),
+        }
     }
     draft.tags = said.tags;
-    draft.image = said.image;
+    draft.image = said.image.or_else(|| foreign_feed::first_image(&draft.body));
     draft.language = first(&html, "html[lang]").and_then(|h| LanguageTag::parse(h.attr("lang")?));
     draft.url = said.url;
     draft.keys = identity(&draft, None);
-    Ok(Arrival { draft, warnings })
+    Ok(Arrival { draft, warnings, guesses })
 }
 
-/// The headline: as JSON-LD has it, as it stands over the article, or as the window's title
-/// without the paper's name behind it.
-fn title(html: &Html, said: Option<&str>) -> Option<String> {
-    let shown = || {
-        let heads = all(html, "h1")
-            .into_iter()
-            .filter(|h| text_size(*h) <= 2000)
-            .take(20)
-            .map(|h| plain_line(&words(h)));
-        heads.filter(|t| t.split(' ').count() >= 3).max_by_key(|t| t.chars().count().min(200))
+/// What stands above the text, found by where the title and the first words of the text are.
+fn masthead(lines: &[Line], title: &str, parts: &[Part], intake: &Intake<'_>) -> Masthead {
+    let begins = |line: &Line, words: &str| {
+        let length = words.len().min(line.text.len()).min(120);
+        length > 0 && line.text.as_bytes()[..length] == words.as_bytes()[..length]
     };
-    let meta = |css: &str| first(html, css).and_then(|m| m.attr("content")).map(plain_line);
-    let window = || first(html, "title").map(|t| plain_line(&words(t)));
-    let paper = meta(r#"meta[property="og:site_name"]"#).map(|name| fold(&name));
-    let without_paper = |text: String| {
-        let Some((head, tail)) = text.rsplit_once(['|', '-', '–']).filter(|(head, _)| head.ends_with(' '))
-        else {
-            return text;
-        };
-        let tail = fold(tail);
-        let is_paper = paper.as_ref() == Some(&tail)
-            || tail.starts_with("bao ")
-            || tail.ends_with(" vn")
-            || tail.contains("online");
-        if is_paper { head.trim().to_owned() } else { text }
-    };
-    said.map(str::to_owned)
-        .or_else(shown)
-        .or_else(|| meta(r#"meta[property="og:title"]"#).filter(|t| !is_cut(t)).map(without_paper))
-        .or_else(|| first(html, "h1").map(|h| plain_line(&words(h))).filter(|t| !t.is_empty()))
-        .or_else(|| window().map(without_paper))
-        .filter(|t| !t.is_empty())
+    let opening = parts.iter().map(|p| p.block.text.as_str()).find(|t| t.chars().count() >= 20);
+    let body_at = opening.and_then(|opening| lines.iter().position(|line| begins(line, opening)));
+    let folded = fold(title);
+    let titles: Vec<usize> = (0..lines.len()).filter(|at| fold(&lines[*at].text) == folded).collect();
+    let body_at = body_at.unwrap_or_else(|| titles.last().map_or(0, |at| (at + 1).min(lines.len())));
+    let title_at = titles.iter().rev().find(|at| **at < body_at).or(titles.first()).copied();
+    Masthead::read(lines, title_at.unwrap_or(body_at), body_at, intake)
 }
 
-/// The element that the text stands in: one that papers name so, else the one with most running
-/// text directly below it.
-fn container(html: &Html) -> Option<ElementRef<'_>> {
-    const ENOUGH: usize = 200;
-    for css in &rules().html.containers {
-        let found =
-            all(html, css).into_iter().take(40).map(|e| (text_size(e), e)).max_by_key(|(size, _)| *size);
-        if let Some((_, element)) = found.filter(|(size, _)| *size >= ENOUGH) {
-            return Some(element);
+/// When it was published: as the page says it to machines, else as it shows it.
+fn published(
+    html: &Html,
+    said: &Metadata,
+    masthead: &Masthead,
+    intake: &Intake<'_>,
+    warnings: &mut Vec<Warning>,
+    guesses: &mut Vec<Guess>,
+) -> Option<crate::domain::Instant> {
+    if let Some((instant, assumed)) = said.published {
+        if assumed {
+            warnings.push(Warning::new(
+                None,
+                format!("the page's date has no zone; it was read in {}", intake.zone),
+            ));
+        }
+        return Some(instant);
+    }
+    let shown = masthead.published(None);
+    let marked = first(html, "time[datetime]")
+        .and_then(|time| dates::machine_date(intake.rules, time.attr("datetime")?, intake.zone));
+    // The element says the zone; the line says which of several dates is the article's.
+    let marked = marked.filter(|(marked, _)| {
+        shown.as_ref().is_none_or(|(shown, _)| (*marked - *shown).abs() < chrono::Duration::days(1))
+    });
+    if let Some((instant, _)) = marked {
+        guesses.push(Guess::new("published", "the first time element", 75));
+        return Some(instant);
+    }
+    match shown {
+        Some((instant, guess)) => {
+            guesses.push(guess);
+            Some(instant)
+        }
+        None => {
+            warnings.push(Warning::new(
+                None,
+                "no date was found on the page; the article gets the instant at which it comes in",
+            ));
+            None
         }
     }
-    let mut best: Option<(usize, ElementRef<'_>)> = None;
-    let mut scores = HashMap::new();
-    for paragraph in all(html, "p, div, td, section, main, body") {
-        let own: usize = match paragraph.value().name() {
-            "p" => text_size(paragraph),
-            // Papers that break lines instead of writing paragraphs.
-            _ => paragraph.children().filter_map(|c| c.value().as_text().map(|t| t.trim().len())).sum(),
-        };
-        let holder = if paragraph.value().name() == "p" {
-            paragraph.parent().and_then(ElementRef::wrap)
-        } else {
-            Some(paragraph)
-        };
-        let Some(holder) = holder.filter(|_| own >= 50) else { continue };
-        let score = scores.entry(holder.id()).or_insert(0);
-        *score += own;
-        if best.as_ref().is_none_or(|(most, _)| *score > *most) {
-            best = Some((*score, holder));
-        }
-    }
-    best.filter(|(score, _)| *score >= 100).map(|(_, element)| element)
+}
+
+/// The words of a lead, less what style sheets set apart in it.
+fn lead_words(rules: &Rules, element: ElementRef<'_>) -> String {
+    let html = html_tree::markup(rules, element, text_size(element).max(1));
+    let html = scraper::Html::parse_fragment(&html);
+    words(html.root_element())
 }
 
 /// The paragraphs of the article, without what stands around them.
 fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
-    let Some(container) = container(html) else { return Vec::new() };
+    let rules = intake.rules;
+    let Some(container) = container(html, rules) else { return Vec::new() };
     let mut parts = Vec::new();
-    collect(container, text_size(container), &mut Vec::new(), &mut parts);
+    collect(rules, container, text_size(container), &mut Vec::new(), &mut parts);
     let mut kept: Vec<Part> = Vec::new();
     let mut rest = VecDeque::from(parts);
     let mut before_text = true;
     while let Some(part) = rest.pop_front() {
         let text = &part.block.text;
-        match blocks::after_body(text) {
+        match blocks::after_body(rules, text) {
+            Some(After::End)
+                if kept.len() <= 2
+                    && blocks::goes_on(
+                        rules,
+                        rest.iter().map(|p| if p.links { "" } else { p.block.text.as_str() }),
+                        true,
+                    ) =>
+            {
+                continue;
+            }
             Some(After::End) => break,
             Some(After::Related) => {
                 // A box in the middle of the text ends where running text goes on.
-                if !blocks::goes_on(rest.iter().map(|p| if p.links { "" } else { p.block.text.as_str() })) {
+                if !blocks::goes_on(
+                    rules,
+                    rest.iter().map(|p| if p.links { "" } else { p.block.text.as_str() }),
+                    false,
+                ) {
                     break;
                 }
-                while rest.front().is_some_and(|p| p.links || !blocks::continues(&p.block.text)) {
+                while rest.front().is_some_and(|p| p.links || !blocks::continues(rules, &p.block.text)) {
                     rest.pop_front();
                 }
                 continue;
@@ -173,41 +194,59 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
             Some(After::Line) => continue,
             None => {}
         }
-        before_text = before_text && !kept.last().is_some_and(|p| blocks::is_prose(&p.block.text));
+        before_text = before_text && !kept.last().is_some_and(|p| blocks::is_prose(rules, &p.block.text));
         let of_header = before_text
             && !part.pictured
-            && (rules().header.noise.is_match(text) || dates::page_date(text, intake.zone).is_some());
+            && (rules.header.noise.is_match(text) || dates::page_date(rules, text, intake.zone).is_some());
+        // "Kinh tế", "Chia sẻ", a counter: nothing that a text begins with.
+        let of_header = of_header
+            || (before_text
+                && !part.pictured
+                && part.block.kind == Kind::Paragraph
+                && text.split(' ').count() <= 6
+                && !text.ends_with(['.', '!', '?', ':', '…', '”']));
         if part.links
             || of_header
-            || (before_text && blocks::same_words(text, title))
+            || (before_text && blocks::same_words(rules, text, title))
             || part.html.starts_with("<h1")
         {
             continue;
         }
-        let twice =
-            kept.iter().rev().take(3).any(|k| blocks::same_words(&k.block.text, text)) && !text.is_empty();
+        let twice = kept.iter().rev().take(3).any(|k| blocks::same_words(rules, &k.block.text, text))
+            && !text.is_empty();
         if !twice || part.pictured {
             kept.push(part);
         }
     }
+    let blocks: Vec<Block> = kept.iter().map(|p| p.block.clone()).collect();
+    kept.truncate(blocks::end_of_article(rules, &blocks));
     kept
 }
 
 /// Takes the byline off the end.
-fn signed(parts: &mut Vec<Part>) -> Byline {
+fn signed(rules: &Rules, parts: &mut Vec<Part>) -> Byline {
     let mut texts: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
     let pictured_from = parts.iter().rposition(|p| p.pictured).map_or(0, |at| at + 1);
-    let byline = blocks::take_bylines(&mut texts);
+    let byline = blocks::take_bylines(rules, &mut texts);
     parts.truncate(texts.len().max(pictured_from));
     byline
 }
 
-/// The lead: an element named so, else the page's description where it is whole, else the first
-/// paragraph. It opens the text too, without the paper's "STO - ".
-fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str) -> Option<String> {
-    let named = ".sapo, .lead, .article-lead, .article__sapo, .detail-sapo, .singular-sapo, h2.description, p.description, .chapeau, .article-summary";
-    let named = all(html, named).into_iter().take(5).map(words).find(|t| t.chars().count() >= 40);
-    let note = &rules().lead.note;
+/// The lead: an element named so, else the page's description where it is whole, else what stands
+/// between title and text, else the first paragraph. It opens the text too, without the paper's "STO - ".
+fn lead(
+    html: &Html,
+    parts: &mut Vec<Part>,
+    described: Option<&str>,
+    between: &[Block],
+    page: &str,
+    rules: &Rules,
+) -> Option<String> {
+    let named = rules.html.leads.iter().flat_map(|css| all(html, css).into_iter().take(3));
+    let named = named.map(|e| lead_words(rules, e)).find(|t| t.chars().count() >= 40);
+    let note = &rules.lead.note;
+    let between = between.iter().find(|b| blocks::is_prose(rules, &b.text) && !note.is_match(&b.text));
+    let named = named.or_else(|| between.map(|b| b.text.clone()));
     let at = parts.iter().position(|p| {
         p.block.kind == Kind::Paragraph && !p.block.text.is_empty() && !note.is_match(&p.block.text)
     });
@@ -216,14 +255,14 @@ fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str)
     let found = named.clone().or_else(|| {
         // A description that begins as the first paragraph does is that paragraph, cut.
         let opens = |d: &String| {
-            opening.as_ref().is_some_and(|o| fold(o).starts_with(&fold(d)) || blocks::same_words(o, d))
+            opening.as_ref().is_some_and(|o| fold(o).starts_with(&fold(d)) || blocks::same_words(rules, o, d))
         };
         whole.filter(|d| !opens(d)).or_else(|| opening.clone())
     })?;
-    let found = blocks::without_stroke(&rules().lead.month.cut(&found));
-    let lead = blocks::without_prefix(&found, page);
+    let found = blocks::without_stroke(rules, &rules.lead.month.cut(&found));
+    let lead = blocks::without_prefix(rules, &found, page);
     if let (Some(at), Some(opening)) = (at, &opening) {
-        let bare = blocks::without_prefix(opening, page);
+        let bare = blocks::without_prefix(rules, opening, page);
         let prefix = &opening[..opening.len() - bare.len()];
         if !prefix.is_empty() {
             // The prefix may be bold, so it is looked for in the markup as well as in the text.
@@ -241,7 +280,7 @@ fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str)
             parts[at].block.text = bare;
         }
     }
-    let stands = parts.iter().take(4).any(|p| blocks::same_words(&p.block.text, &found));
+    let stands = parts.iter().take(4).any(|p| blocks::same_words(rules, &p.block.text, &found));
     if named.is_some() && !stands {
         let block = Block { kind: Kind::Paragraph, text: lead.clone(), gap: 0 };
         parts.insert(
@@ -253,14 +292,14 @@ fn lead(html: &Html, parts: &mut Vec<Part>, described: Option<&str>, page: &str)
 }
 
 /// Paragraphs that are captions go to their pictures, bold lines become sub-headings.
-fn tell_kinds(parts: &mut Vec<Part>) {
+fn tell_kinds(rules: &Rules, parts: &mut Vec<Part>) {
     let mut kept: Vec<Part> = Vec::with_capacity(parts.len());
     let mut rest = parts.drain(..).peekable();
     while let Some(mut part) = rest.next() {
         let text = &part.block.text;
         if part.block.kind == Kind::Paragraph && !part.pictured {
             let bare_picture = kept.last_mut().filter(|k| k.pictured && k.block.text.is_empty());
-            if blocks::is_caption(text) {
+            if blocks::is_caption(rules, text) {
                 if let Some(picture) = bare_picture {
                     let pictures = picture.html.replace("<figure>", "").replace("</figure>", "");
                     picture.html = figure(&pictures, text);
@@ -271,26 +310,12 @@ fn tell_kinds(parts: &mut Vec<Part>) {
             } else if is_bold(&part.html) && blocks::looks_like_heading(text) && rest.peek().is_some() {
                 part.html = format!("<h2>{}</h2>", blocks::escape(text));
             } else if text.ends_with("./.") {
-                part.html = part.html.replacen("./.", ".", 1);
+                let ended = blocks::without_stroke(rules, text).ends_with('.') && text.ends_with("../.");
+                part.html = part.html.replacen("./.", if ended { "" } else { "." }, 1);
             }
         }
         kept.push(part);
     }
     drop(rest);
     *parts = kept;
-}
-
-/// The date as a reader sees it: the first one below the headline.
-fn shown_date(html: &Html, intake: &Intake<'_>) -> Option<crate::domain::Instant> {
-    let head = first(html, "h1")?;
-    let mut after = html.tree.nodes().skip_while(|n| n.id() != head.id());
-    let mut seen = 0;
-    after.find_map(|node| {
-        let text = node.value().as_text().filter(|t| !t.trim().is_empty() && seen < 200)?;
-        seen += 1;
-        let parent = node.parent().and_then(ElementRef::wrap).filter(|p| text_size(*p) <= 240);
-        let around = parent.map(words);
-        let dated = around.and_then(|w| dates::page_date(&w, intake.zone));
-        dated.or_else(|| dates::page_date(&plain_line(text), intake.zone)).map(|d| d.instant)
-    })
 }

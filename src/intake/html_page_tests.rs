@@ -8,7 +8,7 @@ fn an_article_page_comes_in_without_what_stands_around_it() {
     let mut intake = intake("bai.html");
     intake.base = Some(WebUrl::parse("https://baomau.example/bai?utm_source=x").unwrap());
     let page = include_bytes!("../../tests/corpus/article.html");
-    let Arrival { draft, warnings } = read(&intake, page).remove(0).unwrap();
+    let Arrival { draft, warnings, .. } = read(&intake, page).remove(0).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(draft.title, "Trần Đề đưa chi bộ về gần dân");
     let url = draft.url.as_ref().unwrap();
@@ -83,7 +83,7 @@ fn microdata_and_meta_do_where_there_is_no_json_ld() {
 <meta property='article:section' content='Kinh tế'><meta name='author' content='Hoàng Lan'><meta property='og:url' content='https://b.example/1.html'></head>
 <body><h2 class='sapo'>(PLO) - Phần sa-pô đứng riêng phía trên bài viết và nói đủ ý chính của bài.</h2><article itemprop='articleBody'><p>{PARAGRAPH}</p><p>{PARAGRAPH} Hết.</p></article></body></html>"
     );
-    let Arrival { draft, warnings } = one("-", page.as_bytes());
+    let Arrival { draft, warnings, .. } = one("-", page.as_bytes());
     assert_eq!(draft.title, "Tiêu đề của bài báo này");
     assert_eq!(draft.published, instant("2024-04-04T04:30:00+07:00"));
     assert!(warnings[0].message.contains("no zone"));

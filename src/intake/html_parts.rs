@@ -2,7 +2,7 @@
 
 use super::blocks::{self, Block, Kind};
 use super::html_tree::{self, is_foreign, is_inline, markup, text_size, words};
-use super::rules::rules;
+use super::rules::Rules;
 use scraper::{ElementRef, Node};
 
 /// A paragraph with its markup.
@@ -19,6 +19,7 @@ pub struct Part {
 
 /// Takes an element apart into paragraphs. What is neither block nor in one becomes a paragraph.
 pub fn collect(
+    rules: &Rules,
     element: ElementRef<'_>,
     whole: usize,
     line: &mut Vec<(String, String)>,
@@ -35,10 +36,15 @@ pub fn collect(
             }
             continue;
         };
-        if is_foreign(inner, whole) {
+        let name = inner.value().name();
+        if let Some(part) = embed(inner) {
+            flush(rules, line, parts);
+            parts.push(part);
             continue;
         }
-        let name = inner.value().name();
+        if is_foreign(rules, inner, whole) {
+            continue;
+        }
         let holds_blocks = || {
             inner.descendants().filter_map(ElementRef::wrap).any(|e| {
                 matches!(e.value().name(), "p" | "div" | "h2" | "h3" | "figure" | "table" | "ul" | "ol")
@@ -48,55 +54,61 @@ pub fn collect(
             "br" => {
                 breaks += 1;
                 if breaks > 1 {
-                    flush(line, parts);
+                    flush(rules, line, parts);
                 } else {
                     line.push(("<br>".to_owned(), " ".to_owned()));
                 }
                 continue;
             }
             "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "blockquote" | "ul" | "ol" | "dl" | "table"
-            | "figure" | "pre" | "img" | "picture"
+            | "figure" | "pre" | "img" | "amp-img" | "picture"
                 if name != "table" || text_size(inner) * 10 < whole * 6 =>
             {
-                flush(line, parts);
-                parts.extend(part(inner, whole));
+                flush(rules, line, parts);
+                parts.extend(part(rules, inner, whole));
             }
-            _ if is_inline(name) && !holds_blocks() => line.push((markup(inner, whole), words(inner))),
+            _ if is_inline(name) && !holds_blocks() => line.push((markup(rules, inner, whole), words(inner))),
             _ => {
-                flush(line, parts);
-                collect(inner, whole, line, parts);
-                flush(line, parts);
+                flush(rules, line, parts);
+                collect(rules, inner, whole, line, parts);
+                flush(rules, line, parts);
             }
         }
         breaks = 0;
     }
     if !is_inline(element.value().name()) {
-        flush(line, parts);
+        flush(rules, line, parts);
     }
 }
 
 /// Ends a paragraph made of what stands between blocks.
-fn flush(line: &mut Vec<(String, String)>, parts: &mut Vec<Part>) {
+fn flush(rules: &Rules, line: &mut Vec<(String, String)>, parts: &mut Vec<Part>) {
     while line.last().is_some_and(|(html, text)| html == "<br>" || text.trim().is_empty()) {
         line.pop();
     }
     let text = line.iter().map(|(_, text)| text.as_str()).collect::<String>();
     let html: String = line.drain(..).map(|(html, _)| html).collect();
-    let text = blocks::without_residue(&text);
+    let text = blocks::without_residue(rules, &text);
     if !text.is_empty() {
-        let html = format!("<p>{}</p>", html.trim().trim_start_matches("<br>"));
+        let html = html.trim().trim_start_matches("<br>");
+        // A paragraph that is one link leads to another article.
+        let is_link = text.len() > 20
+            && html.starts_with("<a ")
+            && html.ends_with("</a>")
+            && html.matches("<a ").count() == 1;
+        let html = format!("<p>{html}</p>");
         parts.push(Part {
             block: Block { kind: Kind::Paragraph, text, gap: 0 },
             html,
             pictured: false,
-            links: false,
+            links: is_link,
         });
     }
 }
 
 /// A block element as a paragraph.
-fn part(element: ElementRef<'_>, whole: usize) -> Option<Part> {
-    let text = blocks::without_residue(&words(element));
+fn part(rules: &Rules, element: ElementRef<'_>, whole: usize) -> Option<Part> {
+    let text = blocks::without_residue(rules, &words(element));
     let inside = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         element
@@ -106,26 +118,27 @@ fn part(element: ElementRef<'_>, whole: usize) -> Option<Part> {
             .collect::<Vec<_>>()
     };
     let images: Vec<ElementRef<'_>> =
-        inside(&["img"]).into_iter().filter(|i| html_tree::image_source(*i).is_some()).collect();
+        inside(&["img", "amp-img"]).into_iter().filter(|i| html_tree::image_source(*i).is_some()).collect();
     if text.is_empty() && images.is_empty() {
         return None;
     }
     let name = element.value().name();
     let linked: usize = inside(&["a"]).into_iter().map(|a| words(a).len()).sum();
     let is_list = matches!(name, "ul" | "ol" | "table" | "dl");
-    let links = is_list && images.is_empty() && linked * 10 > text.len() * 7 && text.len() > 20;
+    let share = if is_list { 7 } else { 9 };
+    let links = images.is_empty() && linked * 10 > text.len() * share && text.len() > 20;
     let pictured = !images.is_empty();
-    let short = text.chars().count() <= rules().captions.longest;
+    let short = text.chars().count() <= rules.captions.longest;
     // Many papers set a picture and its caption as a table.
     let html = if pictured
         && short
         && !matches!(name, "ul" | "ol" | "blockquote")
-        && (name != "p" || text.is_empty() || blocks::is_caption(&text))
+        && (name != "p" || text.is_empty() || blocks::is_caption(rules, &text))
     {
-        let pictures: String = images.iter().map(|i| markup(*i, whole)).collect();
+        let pictures: String = images.iter().map(|i| markup(rules, *i, whole)).collect();
         figure(&pictures, &text)
     } else {
-        markup(element, whole)
+        markup(rules, element, whole)
     };
     let kind = match name {
         "h2" | "h3" | "h4" | "h5" | "h6" => Kind::Heading,
@@ -133,6 +146,29 @@ fn part(element: ElementRef<'_>, whole: usize) -> Option<Part> {
         _ => Kind::Paragraph,
     };
     Some(Part { block: Block { kind, text, gap: 0 }, html, pictured, links })
+}
+
+/// A film or another page set into this one: what is clean has a link in its place.
+fn embed(element: ElementRef<'_>) -> Option<Part> {
+    let name = element.value().name();
+    if !matches!(name, "iframe" | "video" | "audio" | "amp-youtube" | "amp-video") {
+        return None;
+    }
+    let sources = element.descendants().filter_map(ElementRef::wrap);
+    let source = sources.filter_map(|e| e.attr("src").or_else(|| e.attr("data-src"))).find(|s| !s.is_empty());
+    let source = match element.attr("data-videoid") {
+        Some(id) => format!("https://www.youtube.com/watch?v={id}"),
+        None => source?.to_owned(),
+    };
+    let title = element.attr("title").unwrap_or_default();
+    let tag = if name == "audio" { "audio" } else { "iframe" };
+    let html = format!(
+        "<p><{tag} src=\"{}\" title=\"{}\"></{tag}></p>",
+        blocks::escape(&source),
+        blocks::escape(title)
+    );
+    let block = Block { kind: Kind::Paragraph, text: String::new(), gap: 0 };
+    Some(Part { block, html, pictured: true, links: false })
 }
 
 /// A picture and the words under it.

@@ -1,8 +1,10 @@
 //! HTML into a tree, within bounds, and back into markup.
 
+use super::blocks;
 use super::blocks::escape;
+use super::page_lines::{Line, MOST_LINES};
 use super::position::position;
-use super::rules::rules;
+use super::rules::Rules;
 use super::{Fault, MAX_PAGE_BYTES};
 use crate::domain::{bounded_document, clean_line};
 use scraper::{ElementRef, Html, Node, Selector};
@@ -57,6 +59,74 @@ pub fn words(element: ElementRef<'_>) -> String {
     clean_line(&text)
 }
 
+/// The lines of a page as a browser shows them, and whether each is a link and nothing else.
+pub fn lines(rules: &Rules, html: &Html) -> Vec<(Line, bool)> {
+    let mut page = Lines { rules, lines: Vec::new(), raw: String::new(), linked: 0 };
+    if let Some(body) = first(html, "body") {
+        page.walk(body, false);
+        page.end();
+    }
+    page.lines
+}
+
+struct Lines<'r> {
+    rules: &'r Rules,
+    lines: Vec<(Line, bool)>,
+    raw: String,
+    linked: usize,
+}
+
+impl Lines<'_> {
+    // The tree's depth is bounded, and so is this recursion.
+    fn walk(&mut self, element: ElementRef<'_>, linked: bool) {
+        for child in element.children() {
+            match child.value() {
+                Node::Text(text) => {
+                    let text = text.replace(['\n', '\r', '\t'], " ");
+                    self.linked += if linked { text.trim().len() } else { 0 };
+                    self.raw.push_str(&text);
+                }
+                Node::Element(value) => {
+                    let Some(inner) = ElementRef::wrap(child) else { continue };
+                    let name = value.name();
+                    if matches!(
+                        name,
+                        "script" | "style" | "noscript" | "template" | "textarea" | "select" | "svg" | "head"
+                    ) {
+                        continue;
+                    }
+                    let ends = name == "br" || !is_inline(name);
+                    if ends {
+                        self.end();
+                    } else if matches!(name, "a" | "span" | "label")
+                        && !self.raw.ends_with(char::is_alphanumeric)
+                    {
+                        // Steps of a breadcrumb that only style sheets keep apart.
+                        self.raw.push_str("   ");
+                    }
+                    self.walk(inner, linked || name == "a");
+                    if ends {
+                        self.end();
+                    } else if name == "a" {
+                        self.raw.push_str("   ");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let raw = std::mem::take(&mut self.raw);
+        let linked = std::mem::take(&mut self.linked);
+        let text = blocks::without_residue(self.rules, &raw);
+        if text.chars().any(char::is_alphanumeric) && self.lines.len() < MOST_LINES {
+            let is_link = linked * 10 > text.len() * 8;
+            self.lines.push((Line { number: self.lines.len() + 1, raw, text, gap: 0 }, is_link));
+        }
+    }
+}
+
 /// How many bytes of text there are in an element: cheap, for comparing parts of a page.
 pub fn text_size(element: ElementRef<'_>) -> usize {
     element.descendants().filter_map(|n| n.value().as_text().map(|t| t.trim().len())).sum()
@@ -109,7 +179,7 @@ pub fn is_inline(name: &str) -> bool {
 
 /// Whether an element of a page is no part of an article, by its name, class or id. A part that
 /// holds much of the text is the article, whatever it is called.
-pub fn is_foreign(element: ElementRef<'_>, whole: usize) -> bool {
+pub fn is_foreign(rules: &Rules, element: ElementRef<'_>, whole: usize) -> bool {
     let value = element.value();
     if matches!(
         value.name(),
@@ -117,7 +187,6 @@ pub fn is_foreign(element: ElementRef<'_>, whole: usize) -> bool {
             | "style"
             | "nav"
             | "aside"
-            | "form"
             | "footer"
             | "iframe"
             | "button"
@@ -139,25 +208,29 @@ pub fn is_foreign(element: ElementRef<'_>, whole: usize) -> bool {
     let named = [value.attr("class"), value.attr("id")]
         .into_iter()
         .flatten()
-        .any(|n| rules().html.not_article.is_match(n));
+        .any(|n| rules.html.not_article.is_match(n));
     let hidden = value.attr("style").is_some_and(|s| s.replace(' ', "").contains("display:none"))
         || value.attr("hidden").is_some();
-    (named || hidden) && text_size(element) * 5 < whole * 2
+    // Old pages stand in one form as a whole.
+    (named || hidden || value.name() == "form") && text_size(element) * 5 < whole * 2
 }
 
 /// The markup of an element and all in it, less foreign parts; pictures that scripts would load
 /// get their address.
-pub fn markup(element: ElementRef<'_>, whole: usize) -> String {
+pub fn markup(rules: &Rules, element: ElementRef<'_>, whole: usize) -> String {
     let mut html = String::new();
-    write(element, whole, &mut html);
+    write(rules, element, whole, &mut html);
     html
 }
 
-fn write(element: ElementRef<'_>, whole: usize, html: &mut String) {
-    if is_foreign(element, whole) {
+fn write(rules: &Rules, element: ElementRef<'_>, whole: usize, html: &mut String) {
+    if is_foreign(rules, element, whole) {
         return;
     }
-    let name = element.value().name();
+    let name = match element.value().name() {
+        "amp-img" => "img",
+        name => name,
+    };
     html.push('<');
     html.push_str(name);
     for (attribute, value) in element.value().attrs() {
@@ -194,7 +267,7 @@ fn write(element: ElementRef<'_>, whole: usize, html: &mut String) {
             Node::Text(text) => html.push_str(&escape(text)),
             // The tree's depth is bounded, and so is this recursion.
             Node::Element(_) => {
-                ElementRef::wrap(child).into_iter().for_each(|child| write(child, whole, html))
+                ElementRef::wrap(child).into_iter().for_each(|child| write(rules, child, whole, html))
             }
             _ => {}
         }
@@ -213,6 +286,7 @@ pub fn image_source(image: ElementRef<'_>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::intake;
     use super::*;
     #[test]
     fn bombs_are_one_fault() {
@@ -225,7 +299,10 @@ mod tests {
     fn markup_comes_back_without_foreign_parts() {
         let html = parse("<div id=x><p onclick=y>Một &lt; <b>hai</b><img src='data:x' data-src='/a.jpg'></p><div class='box share-top'>Chia sẻ</div></div>").unwrap();
         let element = first(&html, "#x").unwrap();
-        assert_eq!(markup(element, 100), "<div><p>Một &lt; <b>hai</b><img src=\"/a.jpg\"></p></div>");
+        assert_eq!(
+            markup(intake("").rules, element, 100),
+            "<div><p>Một &lt; <b>hai</b><img src=\"/a.jpg\"></p></div>"
+        );
         assert_eq!(words(element), "Một < hai Chia sẻ");
     }
 }

@@ -184,7 +184,7 @@ fn read_item(
     let fields = serde_json::from_str(text).map_err(|error| {
         let (line, column) = in_file(first, place_of(&error, text));
         let message = format!("this is not JSON: {}", without_place(&error));
-        Fault { line: Some(line), column: Some(column), field: None, message }
+        Fault { line: Some(line), column: Some(column), message, ..Fault::default() }
     })?;
     Item { intake, text, fields, first, warnings }.article()
 }
@@ -259,7 +259,7 @@ impl<'j> Item<'j, '_> {
         };
         let external = external.map(|id| clean_line(&id)).filter(|id| !id.is_empty());
         draft.keys = identity(&draft, external.map(|id| IdentityKey::external("api", &id)));
-        Ok(Arrival { draft, warnings: self.warnings })
+        Ok(Arrival { draft, warnings: self.warnings, guesses: Vec::new() })
     }
 
     /// One warning for all of them: an object may have any number.
@@ -294,6 +294,7 @@ impl<'j> Item<'j, '_> {
             column: place.map(|p| p.1),
             field: Some(field.to_owned()),
             message: message.to_owned(),
+            ..Fault::default()
         }
     }
 
@@ -359,7 +360,7 @@ impl<'j> Item<'j, '_> {
 
     fn instant(&mut self, name: &str) -> Result<Option<Instant>, Fault> {
         let Some(text) = self.text_field(name)? else { return Ok(None) };
-        let Some((instant, assumed)) = dates::machine_date(&text, self.intake.zone) else {
+        let Some((instant, assumed)) = dates::machine_date(self.intake.rules, &text, self.intake.zone) else {
             let said = excerpt(&text, 60);
             return Err(
                 self.fault(name, &format!("`{said}` is no date; write it like 2024-04-04T04:30:00+07:00"))

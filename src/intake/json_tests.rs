@@ -11,7 +11,7 @@ const WHOLE: &str = r#"{"external_id": 17, "url": "https://bao.example/đảng.h
 
 #[test]
 fn the_contracts_object_is_read_whole() {
-    let Arrival { draft, warnings } = one("a.json", WHOLE.as_bytes());
+    let Arrival { draft, warnings, .. } = one("a.json", WHOLE.as_bytes());
     assert_eq!(draft.title, "Tin \"nóng\" Đảng");
     assert_eq!(draft.summary.as_deref(), Some("Tóm tắt."));
     assert!(draft.body.as_str().contains("href=\"https://bao.example/x\""));

@@ -10,14 +10,26 @@ mod captured_text;
 mod dates;
 mod decode;
 mod foreign_feed;
+mod front_matter;
+mod ghost;
+mod html_body;
 mod html_metadata;
 mod html_page;
 mod html_parts;
+mod html_title;
 mod html_tree;
 mod json;
 mod json_feed;
+mod legacy;
+mod listing;
+mod markdown;
+mod masthead;
+mod page_lines;
 mod position;
 mod rules;
+mod shortcodes;
+mod sitemap;
+pub mod wordpress;
 mod xml_feed;
 mod xml_tree;
 
@@ -25,6 +37,8 @@ use crate::domain::{CategoryName, Draft, IdentityKey, SafeHtml, WebUrl, clean_li
 use std::{fmt, str::FromStr};
 
 pub use json::read_json_line;
+pub use rules::{Rules, RulesError};
+pub use sitemap::{Sitemap, article_links};
 
 /// What a source of bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,11 +53,29 @@ pub enum InputFormat {
     JsonLines,
     /// RSS, Atom or JSON Feed.
     Feed,
+    /// Markdown with front matter: Hugo, Zola, Jekyll.
+    Markdown,
+    /// A WordPress export (WXR).
+    WordPress,
+    /// A Ghost export.
+    Ghost,
+    /// A sitemap: addresses of pages, none itself.
+    Sitemap,
 }
 
 impl InputFormat {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::CapturedText, Self::Html, Self::Json, Self::JsonLines, Self::Feed];
+    pub const ALL: [Self; 9] = [
+        Self::CapturedText,
+        Self::Html,
+        Self::Json,
+        Self::JsonLines,
+        Self::Feed,
+        Self::Markdown,
+        Self::WordPress,
+        Self::Ghost,
+        Self::Sitemap,
+    ];
 
     /// The word for it on the command line.
     pub fn as_str(self) -> &'static str {
@@ -53,6 +85,10 @@ impl InputFormat {
             Self::Json => "json",
             Self::JsonLines => "jsonl",
             Self::Feed => "feed",
+            Self::Markdown => "markdown",
+            Self::WordPress => "wxr",
+            Self::Ghost => "ghost",
+            Self::Sitemap => "sitemap",
         }
     }
 }
@@ -65,7 +101,7 @@ impl fmt::Display for InputFormat {
 
 /// A word that names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no input format; write text, html, json, jsonl or feed")]
+#[error("`{0}` is no input format; write text, html, markdown, json, jsonl, feed, wxr, ghost or sitemap")]
 pub struct UnknownFormat(String);
 
 impl FromStr for InputFormat {
@@ -89,6 +125,8 @@ pub struct Intake<'a> {
     pub zone: chrono_tz::Tz,
     /// The section of articles that name none.
     pub category: Option<CategoryName>,
+    /// What is known of pages.
+    pub rules: &'a Rules,
 }
 
 /// An article that came in.
@@ -98,6 +136,33 @@ pub struct Arrival {
     pub draft: Draft,
     /// What was odd about it.
     pub warnings: Vec<Warning>,
+    /// What of it was guessed, and how surely. What its source states in so many words is not here.
+    pub guesses: Vec<Guess>,
+}
+
+/// A field that a page does not state, and by what it was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// The field, as JSON names it.
+    pub field: &'static str,
+    /// By what it was told.
+    pub rule: &'static str,
+    /// How surely, of 100.
+    pub confidence: u8,
+}
+
+impl Guess {
+    /// What is less sure than this is for a person to decide.
+    pub const SURE: u8 = 50;
+
+    fn new(field: &'static str, rule: &'static str, confidence: u8) -> Self {
+        Self { field, rule, confidence }
+    }
+
+    /// Whether a person should look at it.
+    pub fn is_doubtful(&self) -> bool {
+        self.confidence < Self::SURE
+    }
 }
 
 /// Something odd that did not keep an article out.
@@ -133,6 +198,8 @@ pub struct Fault {
     pub column: Option<usize>,
     /// The field of a JSON object.
     pub field: Option<String>,
+    /// Whether it is a page that lists articles.
+    pub is_listing: bool,
     /// What is wrong and how to mend it.
     pub message: String,
 }
@@ -162,13 +229,34 @@ impl std::error::Error for Fault {}
 /// The largest HTML page that is read, in bytes: many times an article with all its markup.
 const MAX_PAGE_BYTES: usize = 5 * 1024 * 1024;
 
+/// The bytes of an answer as UTF-8, by the character set that its server names; the document's own
+/// word is for those that name none.
+pub fn in_charset(bytes: Vec<u8>, label: &str) -> Vec<u8> {
+    match encoding_rs::Encoding::for_label(label.trim_matches(['"', '\'', ' ']).as_bytes()) {
+        Some(encoding) if encoding != encoding_rs::UTF_8 && std::str::from_utf8(&bytes).is_err() => {
+            encoding.decode(&bytes).0.into_owned().into_bytes()
+        }
+        _ => bytes,
+    }
+}
+
 /// Tells the format of an input by its first bytes, and by its name where they leave it open.
 pub fn detect(name: &str, bytes: &[u8]) -> InputFormat {
     let head = decode::peek(bytes, 4096);
     let head = head.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     let ending = name.rsplit(['.', '/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+    if matches!(ending.as_str(), "md" | "markdown" | "mdx") {
+        return InputFormat::Markdown;
+    }
+    if head.starts_with("+++\n")
+        || (head.starts_with("---\n") && head.contains("\n---\n") && head.contains("title:"))
+    {
+        return InputFormat::Markdown;
+    }
     if head.starts_with(['{', '[']) {
-        return if head.contains("https://jsonfeed.org/version/") {
+        return if ghost::is_export(head) {
+            InputFormat::Ghost
+        } else if head.contains("https://jsonfeed.org/version/") {
             InputFormat::Feed
         } else if matches!(ending.as_str(), "jsonl" | "ndjson") || json::is_json_lines(bytes) {
             InputFormat::JsonLines
@@ -179,6 +267,12 @@ pub fn detect(name: &str, bytes: &[u8]) -> InputFormat {
     let lower = head.to_ascii_lowercase();
     // A browser's XML view saves a sentence of its own before the root.
     let first_of = |names: &[&str]| names.iter().filter_map(|name| lower.find(name)).min();
+    if first_of(&["wordpress.org/export/", "<wp:wxr_version"]).is_some() && lower.contains("<rss") {
+        return InputFormat::WordPress;
+    }
+    if first_of(&["<urlset", "<sitemapindex"]).is_some() {
+        return InputFormat::Sitemap;
+    }
     let feed = first_of(&["<rss", "<feed", "<rdf:rdf", "<atom:feed"]);
     let html = first_of(&["<!doctype html", "<html", "<head", "<body", "<article", "<div", "<meta", "<p>"]);
     match (feed, html) {
@@ -202,6 +296,17 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Vec<Result<Arrival, Fault>> {
         InputFormat::Json => json::read(intake, bytes),
         InputFormat::JsonLines => json::read_lines(intake, bytes),
         InputFormat::Feed => foreign_feed::read(intake, bytes),
+        InputFormat::Markdown => vec![markdown::read(intake, bytes)],
+        InputFormat::WordPress => {
+            let found: Vec<_> = wordpress::Export::new(bytes, intake, wordpress::pictures(bytes)).collect();
+            if found.is_empty() {
+                vec![Err(Fault::new(1, "the export has no published post in it"))]
+            } else {
+                found
+            }
+        }
+        InputFormat::Ghost => ghost::read(intake, bytes),
+        InputFormat::Sitemap => vec![Err(sitemap::refusal(bytes))],
     }
 }
 
@@ -269,6 +374,10 @@ fn push_new(list: &mut Vec<String>, text: String) {
 
 #[cfg(test)]
 mod captured_text_tests;
+#[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
+mod differential_tests;
 #[cfg(test)]
 mod foreign_feed_tests;
 #[cfg(test)]

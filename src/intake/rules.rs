@@ -2,43 +2,79 @@ use crate::domain::fold;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
 /// What is known of Vietnamese newspaper pages: `rules.toml`, compiled.
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    pub dates: Dates,
-    pub header: Header,
-    pub categories: Categories,
-    pub lead: Lead,
-    pub captions: Captions,
-    pub bylines: Bylines,
-    pub after: After,
-    pub html: Html,
+    pub(super) dates: Dates,
+    pub(super) header: Header,
+    pub(super) categories: Categories,
+    pub(super) lead: Lead,
+    pub(super) captions: Captions,
+    pub(super) bylines: Bylines,
+    pub(super) after: After,
+    pub(super) html: Html,
 }
 
-/// The rules: a constant of the program, parsed at its first use. Without it pages would be read
-/// as bare paragraphs; a test holds that it can be read.
-pub fn rules() -> &'static Rules {
-    static RULES: LazyLock<Rules> = LazyLock::new(|| parse().unwrap_or_default());
-    &RULES
+const BUILT_IN: &str = include_str!("rules.toml");
+
+/// Why rules of an operator's own cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RulesError(String);
+
+impl Rules {
+    /// The rules that the program brings. A test holds that they can be read.
+    pub fn built_in() -> Self {
+        toml::from_str(BUILT_IN).unwrap_or_default()
+    }
+
+    /// These and an operator's own, written like them: his lists go before the built-in ones, and
+    /// what is no list takes their place.
+    pub fn with_own(own: &str) -> Result<Self, RulesError> {
+        let wrong = |error: toml::de::Error| RulesError(error.to_string());
+        let mut all: toml::Table = toml::from_str(BUILT_IN).map_err(wrong)?;
+        merge(&mut all, toml::from_str(own).map_err(wrong)?);
+        all.try_into().map_err(wrong)
+    }
 }
 
-fn parse() -> Result<Rules, toml::de::Error> {
-    toml::from_str(include_str!("rules.toml"))
+fn merge(all: &mut toml::Table, own: toml::Table) {
+    for (name, value) in own {
+        match (all.get_mut(&name), value) {
+            (Some(toml::Value::Table(there)), toml::Value::Table(own)) => merge(there, own),
+            (Some(toml::Value::Array(there)), toml::Value::Array(mut own)) => {
+                own.append(there);
+                *there = own;
+            }
+            (_, value) => {
+                all.insert(name, value);
+            }
+        }
+    }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dates {
     pub days: Patterns,
     pub times: Patterns,
     pub zones: Patterns,
     pub labels: Patterns,
+    pub months: Vec<Vec<String>>,
 }
 
-#[derive(Default, Deserialize)]
+impl Dates {
+    /// The number of a month by its word.
+    pub fn month(&self, word: &str) -> Option<u32> {
+        let word = word.to_lowercase();
+        let at = self.months.iter().position(|names| names.contains(&word))?;
+        u32::try_from(at + 1).ok()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     pub noise: Patterns,
@@ -46,16 +82,17 @@ pub struct Header {
     pub bullets: Pattern,
     pub chain: Pattern,
     pub home: Words,
+    pub media: Words,
     pub again: Pattern,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Categories {
     pub words: Words,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lead {
     pub prefixes: Patterns,
@@ -63,16 +100,17 @@ pub struct Lead {
     pub note: Pattern,
     pub stroke: Pattern,
     pub month: Pattern,
+    pub place: Pattern,
 }
 
 /// A lead prefix without a dash, and the site that must be named on the page.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Glued {
     pub site: String,
     pub prefix: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Captions {
     pub patterns: Patterns,
@@ -80,7 +118,7 @@ pub struct Captions {
     pub longest: usize,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bylines {
     pub writer: Pattern,
@@ -91,29 +129,32 @@ pub struct Bylines {
     pub source: Patterns,
     pub papers: Pattern,
     pub agencies: Words,
+    pub nobody: Words,
     pub dropped: Patterns,
     pub roles: Patterns,
     pub workplaces: Patterns,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct After {
     pub words: Words,
     pub patterns: Patterns,
     pub related_words: Words,
     pub related_patterns: Patterns,
+    pub pagers: Words,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Html {
     pub not_article: Pattern,
     pub containers: Vec<String>,
+    pub leads: Vec<String>,
 }
 
 /// A regular expression; the default one matches nothing.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Pattern(Option<Regex>);
 
 impl Pattern {
@@ -143,7 +184,7 @@ impl<'de> Deserialize<'de> for Pattern {
 }
 
 /// Several of them.
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Patterns(Vec<Pattern>);
 
@@ -170,7 +211,7 @@ impl Patterns {
 }
 
 /// Phrases, compared without diacritics, case and punctuation.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Words(HashSet<String>);
 
 impl Words {
@@ -192,12 +233,24 @@ mod tests {
 
     #[test]
     fn the_built_in_rules_can_be_read() {
-        parse().map(|_| ()).unwrap();
-        assert!(rules().categories.words.contains("XÂY DỰNG ĐẢNG"));
+        assert!(Rules::with_own("").unwrap().categories.words.contains("XÂY DỰNG ĐẢNG"));
+    }
+
+    #[test]
+    fn an_operators_rules_are_added_and_their_faults_told() {
+        let own = "[after]\nwords = ['Quay về đầu trang']\n[lead]\nstroke = '#$'";
+        let rules = Rules::with_own(own).unwrap();
+        assert!(rules.after.words.contains("quay về đầu trang") && rules.after.words.contains("Bình luận"));
+        assert_eq!(rules.lead.stroke.cut("hết#"), "hết");
+        for (wrong, part) in [("[lead]\nstroke = '('", "regex"), ("[lede]", "lede"), ("x", "TOML")] {
+            let told = Rules::with_own(wrong).unwrap_err().to_string();
+            assert!(told.contains(part), "{told}");
+        }
     }
 
     #[test]
     fn every_lead_prefix_is_cut_and_no_more() {
+        let rules = Rules::built_in();
         for (line, rest) in [
             ("STO - Nhiệm kỳ", "Nhiệm kỳ"),
             ("(HGO) - Sáng", "Sáng"),
@@ -218,7 +271,7 @@ mod tests {
             ("ANTT.VN – Sáng", "Sáng"),
             ("- Sáng", "Sáng"),
         ] {
-            assert_eq!(rules().lead.prefixes.cut_one(line).as_deref(), Some(rest), "{line}");
+            assert_eq!(rules.lead.prefixes.cut_one(line).as_deref(), Some(rest), "{line}");
         }
         for line in [
             "TT- Huế: mưa lớn",
@@ -227,7 +280,7 @@ mod tests {
             "Lâm Văn Mẫn - Bí thư",
             "(trái) đang phát biểu",
         ] {
-            assert_eq!(rules().lead.prefixes.cut_one(line), None, "{line}");
+            assert_eq!(rules.lead.prefixes.cut_one(line), None, "{line}");
         }
     }
 }

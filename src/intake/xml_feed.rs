@@ -5,6 +5,7 @@ use super::json::media_type;
 use super::xml_tree::{self, Element};
 use super::{Fault, Intake, plain_line, push_new};
 use crate::domain::{Enclosure, Image, LanguageTag, SafeHtml, Source, WebUrl, clean_line, is_allowed_char};
+use base64::Engine as _;
 
 /// What a browser's XML view saves before the root, and characters that XML forbids.
 fn repaired(text: &str) -> String {
@@ -96,7 +97,12 @@ fn item(item: &Element, home: Option<&WebUrl>) -> Item {
     let mut found = Item {
         line: Some(item.line),
         id,
-        title: plain(item, "title").map(title_text).unwrap_or_default(),
+        title: plain(item, "title")
+            .or_else(|| {
+                item.elements().find(|e| e.name == "title" && matches!(e.prefix.as_str(), "dc" | "media"))
+            })
+            .map(title_text)
+            .unwrap_or_default(),
         summary: plain(item, "description").or_else(|| plain(item, "summary")).map(markup),
         content: content.filter(|c| !c.trim().is_empty()),
         published: first(&["pubDate", "published", "issued", "created"])
@@ -193,7 +199,16 @@ fn links(element: &Element, base: Option<&WebUrl>) -> Option<WebUrl> {
 /// A title is plain text; marks of emphasis in it are left out.
 fn title_text(title: &Element) -> String {
     let markup = matches!(title.attribute("type"), Some("html" | "xhtml" | "text/html"));
-    let text = if markup { SafeHtml::clean(&title.html(), None).text() } else { title.text() };
+    // Atom 0.3 §3.1.2.
+    let coded = (title.attribute("mode") == Some("base64"))
+        .then(|| base64::engine::general_purpose::STANDARD.decode(title.text().trim()).ok())
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = match coded {
+        Some(coded) => SafeHtml::clean(&coded, None).text(),
+        None if markup => SafeHtml::clean(&title.html(), None).text(),
+        None => title.text(),
+    };
     let has_tag =
         ["<b>", "<i>", "<em>", "<strong>", "<br", "<span", "<font", "</"].iter().any(|t| text.contains(t));
     plain_line(&if has_tag { SafeHtml::clean(&text, None).text() } else { text })

@@ -5,7 +5,7 @@
 //! signatures: RSA in PKCS #1 v1.5 and Ed25519 draw no random number that shows.
 
 use crate::domain::Instant;
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
@@ -336,38 +336,38 @@ fn relaxed_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// RFC 6376 §3.4.4: blanks run together, none at the ends of lines, no empty lines at the end.
 fn hash_of_body(body: &[u8]) -> Vec<u8> {
-    let mut context = Context::new(&SHA256);
-    let mut empty = 0_usize;
-    let mut line = Vec::new();
-    let mut rest = body;
-    while !rest.is_empty() {
-        let end = rest.windows(2).position(|e| e == b"\r\n");
-        let (this, after) = end.map_or((rest, &[][..]), |at| (&rest[..at], &rest[at + 2..]));
-        rest = after;
-        line.clear();
-        let mut blank = false;
-        for byte in this {
-            if matches!(byte, b' ' | b'\t') {
-                blank = true;
-                continue;
-            }
-            if blank {
-                line.push(b' ');
-            }
-            blank = false;
-            line.push(*byte);
-        }
-        if line.is_empty() {
-            empty += 1;
+    let mut relaxed = Vec::with_capacity(body.len() + 2);
+    let mut begin = 0;
+    let last = (!body.ends_with(b"\r\n")).then_some(body.len());
+    for end in memchr::memmem::find_iter(body, b"\r\n").chain(last) {
+        relaxed_line(&mut relaxed, &body[begin..end]);
+        relaxed.extend_from_slice(b"\r\n");
+        begin = end + 2;
+    }
+    while relaxed.ends_with(b"\r\n\r\n") {
+        relaxed.truncate(relaxed.len() - 2);
+    }
+    let relaxed = if relaxed == b"\r\n" { &[] } else { &relaxed[..] };
+    digest(&SHA256, relaxed).as_ref().to_vec()
+}
+
+fn relaxed_line(out: &mut Vec<u8>, line: &[u8]) {
+    // Base64 has no blank.
+    if memchr::memchr2(b' ', b'\t', line).is_none() {
+        return out.extend_from_slice(line);
+    }
+    let mut blank = false;
+    for byte in line {
+        if matches!(byte, b' ' | b'\t') {
+            blank = true;
             continue;
         }
-        for _ in 0..std::mem::take(&mut empty) {
-            context.update(b"\r\n");
+        if blank {
+            out.push(b' ');
         }
-        line.extend_from_slice(b"\r\n");
-        context.update(&line);
+        blank = false;
+        out.push(*byte);
     }
-    context.finish().as_ref().to_vec()
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub struct EditionLetter<'a> {
     pub sections: Vec<Section<'a>>,
     /// How many articles are due to this reader, also those that are not in `sections`.
     pub total: usize,
+    /// How many slots it stands for: more than one where the program was down at the others.
+    pub slots: u32,
 }
 
 /// A heading and what stands below it.
@@ -73,6 +75,7 @@ struct EditionView<'a> {
     lead_language: Option<String>,
     sections: Vec<SectionView>,
     total: usize,
+    slots: u32,
     shown: usize,
     /// How many are due and not shown.
     more: usize,
@@ -118,7 +121,7 @@ impl<'a> Draft<'a> {
         if count == 0 {
             return Err(ComposeError::Empty);
         }
-        let frame = Frame::new(head, to.language, &to.address.to_string());
+        let frame = Frame::new(head, to.language, to.zone, &to.address.to_string());
         let mut draft =
             Self { head, letter, links: &to.links, language: to.language, frame, sections, count };
         draft.frame.subject = draft.subject()?;
@@ -177,6 +180,7 @@ impl<'a> Draft<'a> {
             lead_language: foreign(&self.head.publication.language, self.language),
             sections,
             total,
+            slots: self.letter.slots,
             shown,
             more: total - shown,
             more_url,
@@ -225,6 +229,24 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// A letter's three texts.
+pub(super) struct Texts {
+    pub(super) subject: String,
+    pub(super) text: String,
+    pub(super) html: String,
+}
+
+pub(super) fn texts(
+    head: &Letterhead<'_>,
+    to: &Recipient<'_>,
+    letter: &EditionLetter<'_>,
+) -> Result<Texts, ComposeError> {
+    let draft = Draft::new(head, to, letter)?;
+    let (html, fit) = draft.fitted()?;
+    let text = draft.render("body.txt", fit, "")?;
+    Ok(Texts { subject: draft.frame.subject, text, html })
+}
+
 /// The whole message for one reader.
 pub fn compose_edition(
     head: &Letterhead<'_>,
@@ -233,13 +255,11 @@ pub fn compose_edition(
     edition: EditionId,
     subscriber: SubscriberId,
 ) -> Result<Message, ComposeError> {
-    let draft = Draft::new(head, to, letter)?;
-    let (html, fit) = draft.fitted()?;
-    let text = draft.render("body.txt", fit, "")?;
+    let Texts { subject, text, html } = texts(head, to, letter)?;
     let domain = head.from.address.domain();
     let envelope = envelope::Envelope {
         to: to.address,
-        subject: draft.frame.subject.clone(),
+        subject,
         date: letter.composed_at,
         message_id: headers::message_id(head.secret, "edition", edition.0, subscriber.0, domain),
         lines: headers::of_edition(head, to, letter, edition),

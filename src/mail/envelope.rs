@@ -4,9 +4,14 @@ use super::dkim;
 use super::headers::{self, Line};
 use super::{ComposeError, Letterhead, Message};
 use crate::domain::{EmailAddress, Instant};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use std::time::SystemTime;
+
+/// Bytes of a text in one line of base64: RFC 2045 §6.8 allows 76 characters.
+const LINE_BYTES: usize = 57;
 
 /// What is the same for all kinds of mail.
 pub(super) struct Envelope<'a> {
@@ -65,9 +70,23 @@ fn mailbox(address: &EmailAddress) -> Result<lettre::Address, ComposeError> {
 }
 
 /// Base64 whatever the text: Vietnamese costs × 1.35 in it and × 1.91 in quoted-printable, and no
-/// relay has a reason to touch it, which keeps signatures whole (reference/mail.md R8).
+/// relay has a reason to touch it, which keeps signatures whole (reference/mail.md R8). Encoded here:
+/// lettre first looks three times through the text for what would suit it.
 fn part(content_type: ContentType, text: &str) -> SinglePart {
-    SinglePart::builder().header(content_type).header(ContentTransferEncoding::Base64).body(crlf(text))
+    let body =
+        Body::dangerous_pre_encoded(base64_lines(crlf(text).as_bytes()), ContentTransferEncoding::Base64);
+    SinglePart::builder().header(content_type).header(ContentTransferEncoding::Base64).body(body)
+}
+
+fn base64_lines(text: &[u8]) -> Vec<u8> {
+    let mut lines = String::with_capacity(text.len() * 4 / 3 + text.len() / 28 + 4);
+    for line in text.chunks(LINE_BYTES) {
+        if !lines.is_empty() {
+            lines.push_str("\r\n");
+        }
+        STANDARD.encode_string(line, &mut lines);
+    }
+    lines.into_bytes()
 }
 
 /// RFC 2046 §4.1.1: a text's lines end in CRLF. Done here in one pass: lettre moves the whole

@@ -1,7 +1,7 @@
 //! Whole mails against files; `BLESS=1 cargo test mail::golden` writes them anew.
 
 use super::{ComposeError, Message, Sample, samples, try_templates};
-use crate::domain::Slug;
+use crate::domain::{NoticeKind, Slug};
 use crate::wording::Templates;
 use mail_parser::{MessageParser, MimeHeaders};
 use std::collections::BTreeMap;
@@ -21,6 +21,14 @@ fn sample(name: &str) -> Sample {
 
 fn edition(sample: &Sample) -> Message {
     sample.edition(&templates(), &digest()).unwrap()
+}
+
+fn notice(sample: &Sample, kind: NoticeKind) -> Message {
+    sample.notice(&templates(), kind).unwrap()
+}
+
+fn every_letter(sample: &Sample) -> Vec<Message> {
+    std::iter::once(edition(sample)).chain(NoticeKind::ALL.map(|kind| notice(sample, kind))).collect()
 }
 
 /// The header lines, unfolded.
@@ -55,6 +63,34 @@ fn compare(file: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn a_letter_of_a_set_edition_is_the_one_that_is_composed() {
+    for sample in samples() {
+        let sample = Sample { browser: true, ..sample };
+        let printed = sample.printed(&templates(), &digest()).unwrap();
+        assert!(printed.is_some_and(|printed| printed == edition(&sample)), "{}", sample.name);
+    }
+}
+
+#[test]
+fn a_template_that_looks_at_what_is_a_readers_own_is_not_set() {
+    let sample = samples().into_iter().find(|sample| sample.browser).unwrap();
+    let path = "mail/digest/body.txt".to_owned();
+    for (body, is_set) in [
+        ("{{ address }}", true),
+        ("{{ address|upper }}", false),
+        ("{{ address|length }}", false),
+        ("{% if address|length > 30 %}long{% endif %}", false),
+        ("{{ links.browser|replace(\"/\", \"-\") }}", false),
+    ] {
+        let templates = Templates::new(&BTreeMap::from([(path.clone(), body.to_owned())]));
+        let printed = sample.printed(&templates.unwrap(), &digest()).unwrap();
+        assert_eq!(printed.is_some(), is_set, "{body}");
+    }
+    let subject = BTreeMap::from([("mail/digest/subject.txt".to_owned(), "To {{ address }}".to_owned())]);
+    assert!(sample.printed(&Templates::new(&subject).unwrap(), &digest()).unwrap().is_none());
+}
+
+#[test]
 fn mails_are_what_they_were() {
     // 130 kB a file would teach nobody anything.
     for sample in samples().into_iter().filter(|s| s.name != "crowded") {
@@ -63,10 +99,12 @@ fn mails_are_what_they_were() {
         compare(&format!("digest-{}.eml", sample.name), &message.bytes);
         compare(&format!("digest-{}.html", sample.name), html.as_bytes());
         if matches!(sample.name, "vi" | "en" | "hostile") {
-            let message = sample.confirmation(&templates()).unwrap();
-            let (_, html) = bodies(&message);
-            compare(&format!("confirmation-{}.eml", sample.name), &message.bytes);
-            compare(&format!("confirmation-{}.html", sample.name), html.as_bytes());
+            for kind in NoticeKind::ALL {
+                let message = notice(&sample, kind);
+                let (_, html) = bodies(&message);
+                compare(&format!("{}-{}.eml", kind.as_str(), sample.name), &message.bytes);
+                compare(&format!("{}-{}.html", kind.as_str(), sample.name), html.as_bytes());
+            }
         }
     }
 }
@@ -75,8 +113,9 @@ fn mails_are_what_they_were() {
 fn the_same_letter_gives_the_same_bytes() {
     for sample in samples() {
         assert_eq!(edition(&sample), edition(&sample));
-        let confirmation = || sample.confirmation(&templates()).unwrap();
-        assert_eq!(confirmation(), confirmation());
+        for kind in NoticeKind::ALL {
+            assert_eq!(notice(&sample, kind), notice(&sample, kind));
+        }
     }
 }
 
@@ -133,7 +172,7 @@ fn a_foreign_parser_reads_all_of_it() {
 #[test]
 fn every_line_is_short_ascii_and_ends_in_crlf() {
     for sample in samples() {
-        for message in [edition(&sample), sample.confirmation(&templates()).unwrap()] {
+        for message in every_letter(&sample) {
             let text = String::from_utf8(message.bytes).unwrap();
             assert!(text.is_ascii() && text.ends_with("\r\n"));
             for line in text.split_terminator("\r\n") {
@@ -167,7 +206,7 @@ fn no_text_becomes_a_header() {
         "MIME-Version",
         "Content-Type",
     ];
-    for message in [edition(&sample("hostile")), sample("hostile").confirmation(&templates()).unwrap()] {
+    for message in every_letter(&sample("hostile")) {
         for line in headers(&message) {
             let (name, _) = line.split_once(": ").unwrap();
             assert!(KNOWN.contains(&name), "{line}");
@@ -194,7 +233,7 @@ fn one_click_is_there_and_on_one_line() {
         ("Auto-Submitted", "auto-generated"),
         ("Precedence", "bulk"),
         ("Feedback-ID", "e12:sang:all:bantin5f0c9a1e"),
-        ("List-Archive", "<https://tin.mienhau.example/feeds/all>"),
+        ("List-Archive", "<https://tin.mienhau.example/editions>"),
         ("List-Owner", "<mailto:toasoan@mienhau.example>"),
         ("Date", "Mon, 23 Nov 2026 06:30:02 +0700"),
         ("MIME-Version", "1.0"),
@@ -205,14 +244,45 @@ fn one_click_is_there_and_on_one_line() {
 }
 
 #[test]
-fn a_confirmation_is_no_list_mail() {
-    let message = sample("vi").confirmation(&templates()).unwrap();
-    let names = headers(&message);
-    assert!(!names.iter().any(|line| line.starts_with("List-") || line.starts_with("Precedence")));
-    assert_eq!(header(&message, "Auto-Submitted").as_deref(), Some("auto-generated"));
-    let (text, html) = bodies(&message);
-    let link = "https://tin.mienhau.example/confirm/";
-    assert!(text.contains(link) && html.contains(link) && !html.contains("unsubscribe"));
+fn only_who_is_on_a_list_is_told_how_to_leave_it() {
+    for kind in NoticeKind::ALL {
+        let message = notice(&sample("vi"), kind);
+        let names = headers(&message);
+        let lists = names.iter().filter(|line| line.starts_with("List-") || line.starts_with("Precedence"));
+        assert_eq!(lists.count(), if kind == NoticeKind::Welcome { 2 } else { 0 }, "{kind:?}");
+        assert_eq!(header(&message, "Auto-Submitted").as_deref(), Some("auto-generated"));
+        let (text, html) = bodies(&message);
+        let link = match kind {
+            NoticeKind::Welcome | NoticeKind::Goodbye => "https://tin.mienhau.example/unsubscribe/",
+            _ => "https://tin.mienhau.example/confirm/",
+        };
+        assert!(text.contains(link) && html.contains(link), "{kind:?}");
+        assert_eq!(html.contains("unsubscribe"), link.contains("unsubscribe"), "{kind:?}");
+    }
+}
+
+#[test]
+fn both_parts_of_a_notice_say_the_same() {
+    for kind in NoticeKind::ALL {
+        let (text, html) = bodies(&notice(&sample("vi"), kind));
+        let html = html.replace("</p>", "\n").replace("</li>", "\n").replace("</h1>", "\n");
+        let words = scraper::Html::parse_document(&html).root_element().text().collect::<String>();
+        for line in text.lines().map(|line| line.trim().trim_start_matches("* ")).filter(|l| l.len() > 12) {
+            let line = line.split_once(": https").map_or(line, |(label, _)| label);
+            let asks = line.contains("mở liên kết dưới đây");
+            assert!(asks || line.starts_with('-') || words.contains(line), "{kind:?}: {line}\n{words}");
+        }
+    }
+}
+
+#[test]
+fn a_digest_of_several_slots_says_so() {
+    let mut late = sample("vi");
+    late.slots = 3;
+    let (text, html) = bodies(&edition(&late));
+    assert!(text.contains("Bản tin gộp 3 kỳ") && html.contains("Bản tin gộp 3 kỳ"));
+    let (text, html) = bodies(&edition(&sample("vi")));
+    assert!(!text.contains("Bản tin gộp") && !html.contains("Bản tin gộp"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The lines above the body: every text that came from outside is encoded here, and nowhere else.
 
-use super::{EditionLetter, Letterhead, Recipient};
+use super::{EditionLetter, Letterhead, Links, Recipient};
 use crate::domain::{
     DigestFeeds, EditionId, EmailAddress, Instant, Publication, Secret, clean_line, excerpt,
 };
@@ -80,6 +80,7 @@ pub(super) fn of_edition(
     let publication = head.publication;
     let digest = letter.digest;
     let archive = match &digest.feeds {
+        _ if digest.archive => publication.url("/editions"),
         DigestFeeds::These(feeds) if feeds.len() == 1 => publication.url(&format!("/feeds/{}", feeds[0])),
         _ => publication.url("/feeds/all"),
     };
@@ -92,18 +93,25 @@ pub(super) fn of_edition(
             "List-Id",
             named("List-Id", &digest.title, &list_id(digest.slug.as_str(), publication.base_url.host())),
         ),
-        // On one line whatever its length: folded ones broke signatures (nodemailer#1654).
-        ("List-Unsubscribe", format!("<{}>", to.links.unsubscribe)),
-        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
         ("List-Archive", format!("<{archive}>")),
         ("List-Help", format!("<{}>", publication.base_url)),
     ];
+    lines.extend(one_click(&to.links));
     if let Some(contact) = &publication.contact {
         lines.push(("List-Owner", format!("<{}>", mailto(contact))));
     }
     lines.push(("Precedence", "bulk".to_owned()));
     lines.push(("Feedback-ID", format!("e{edition}:{}:{category}:{}", digest.slug, sender_id(publication))));
     lines
+}
+
+/// The mail program's own button to leave (RFC 8058 §3.1). The link stands on one line whatever its
+/// length: folded ones broke signatures (nodemailer#1654).
+pub(super) fn one_click(links: &Links) -> Vec<Line> {
+    vec![
+        ("List-Unsubscribe", format!("<{}>", links.unsubscribe)),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
+    ]
 }
 
 /// What every mail of this program carries: no machine shall answer it (RFC 3834 §5; Exchange

@@ -4,7 +4,6 @@
 //! bytes, so a retry after a crash repeats the very same message under the same Message-ID.
 //! Words come from `templates/messages/`, layout from `templates/mail/<template>/`.
 
-mod confirmation;
 pub mod dkim;
 mod edition;
 mod envelope;
@@ -12,16 +11,21 @@ mod fitting;
 #[cfg(test)]
 mod golden;
 mod headers;
+mod notice;
+pub mod report;
 mod samples;
+mod typeset;
 mod views;
 
-pub use confirmation::{ConfirmationLetter, compose_confirmation};
 pub use edition::{EditionLetter, Section, compose_edition, edition_html, edition_in_full};
 pub use headers::message_id;
+pub use notice::{NoticeLetter, compose_notice};
 pub use samples::{Sample, samples, try_templates};
+pub use typeset::Typeset;
 
 use crate::domain::{EmailAddress, Language, Publication, Secret, WebUrl};
 use crate::wording::{TemplateFault, Templates};
+use chrono_tz::Tz;
 use dkim::{DkimError, Seal};
 
 /// A complete message (RFC 5322, lines ended by CRLF) and its name.
@@ -66,6 +70,8 @@ pub struct Recipient<'a> {
     pub address: &'a EmailAddress,
     /// In which language we speak.
     pub language: Language,
+    /// In which zone dates are written for him.
+    pub zone: Tz,
     /// The links that are this reader's alone.
     pub links: Links,
 }

@@ -1,15 +1,14 @@
 //! Made-up letters with which every template can be filled in: by the tests, and by
 //! `bantin check` for the newsroom's own templates.
 
-use super::confirmation::TEMPLATE as CONFIRMATION;
 use super::{
-    ComposeError, ConfirmationLetter, EditionLetter, Letterhead, Links, Message, Recipient, Section, Sender,
-    compose_confirmation, compose_edition, edition_in_full,
+    ComposeError, EditionLetter, Letterhead, Links, Message, NoticeLetter, Recipient, Section, Sender,
+    compose_edition, compose_notice, edition_in_full,
 };
 use crate::domain::{
     Article, ArticleId, ArticleState, Digest, DigestFeeds, EditionId, EmailAddress, Image, Instant, Language,
-    LanguageTag, Lead, OptInId, Publication, SafeHtml, Schedule, Secret, Slot, Slug, Source, SubscriberId,
-    WebUrl, from_micros,
+    LanguageTag, Lead, NoticeKind, OptInId, Publication, SafeHtml, Schedule, Secret, Slot, Slug, Source,
+    SubscriberId, WebUrl, from_micros,
 };
 use crate::wording::{TemplateFault, Templates};
 use chrono::Duration;
@@ -38,8 +37,12 @@ pub struct Sample {
     pub sections: Vec<(String, Slug, Vec<Article>)>,
     /// How many articles are due.
     pub total: usize,
+    /// How many slots it stands for.
+    pub slots: u32,
     /// Whether there is a web view to link to.
     pub browser: bool,
+    /// Another address of the reader, as he is shown it.
+    pub other: &'static str,
 }
 
 impl Sample {
@@ -57,13 +60,8 @@ impl Sample {
         let to = Recipient {
             address: &self.address,
             language: self.language,
-            links: Links {
-                unsubscribe: url("/unsubscribe/AAAAAAAAACoABf0tYq-WAGv0t6Y3Yh8E0lYpWqJ4S5M"),
-                preferences: url("/preferences/AAAAAAAAACoABf0tYq-WAC8yQd4nM1s0cVQ2b1hJfXo"),
-                browser: self
-                    .browser
-                    .then(|| url("/editions/12/AAAAAAAAACoABf0tYq-WAJk3Zl9wT0aXrN5uD2mYc8E")),
-            },
+            zone: self.publication.time_zone,
+            links: self.links(),
         };
         let digest = Digest { template: template.clone(), ..self.digest.clone() };
         let letter = EditionLetter {
@@ -82,6 +80,7 @@ impl Sample {
                 })
                 .collect(),
             total: self.total,
+            slots: self.slots,
         };
         with(&head, &to, &letter)
     }
@@ -93,28 +92,60 @@ impl Sample {
         })
     }
 
+    /// The edition in a template, set for all and filled in for this reader.
+    #[cfg(test)]
+    pub(super) fn printed(
+        &self,
+        templates: &Templates,
+        template: &Slug,
+    ) -> Result<Option<Message>, ComposeError> {
+        self.lend(templates, template, |head, to, letter| {
+            let set = super::Typeset::set(head, (to.language, to.zone), letter, EditionId(12))?;
+            set.map(|set| set.letter(head, to, SubscriberId(42))).transpose()
+        })
+    }
+
     /// The edition's web view in a template.
     pub fn in_full(&self, templates: &Templates, template: &Slug) -> Result<String, ComposeError> {
         self.lend(templates, template, edition_in_full)
     }
 
-    /// The question whether it was the reader who asked.
-    pub fn confirmation(&self, templates: &Templates) -> Result<Message, ComposeError> {
-        let letter = ConfirmationLetter {
-            confirm_url: self.publication.url("/confirm/AAAAAAAAAAcABf0tYq-WAGv0t6Y3Yh8E0lYpWqJ4S5M"),
-            feeds: self.sections.iter().map(|(title, ..)| title.clone()).collect(),
-            digest_title: self.digest.title.clone(),
-            requested_at: at(-600),
+    fn links(&self) -> Links {
+        let url = |path: &str| self.publication.url(path);
+        Links {
+            unsubscribe: url("/unsubscribe/AAAAAAAAACoABf0tYq-WAGv0t6Y3Yh8E0lYpWqJ4S5M"),
+            preferences: url("/preferences/AAAAAAAAACoABf0tYq-WAC8yQd4nM1s0cVQ2b1hJfXo"),
+            browser: self.browser.then(|| url("/editions/12/AAAAAAAAACoABf0tYq-WAJk3Zl9wT0aXrN5uD2mYc8E")),
+        }
+    }
+
+    /// A letter about the subscription.
+    pub fn notice(&self, templates: &Templates, kind: NoticeKind) -> Result<Message, ComposeError> {
+        let own = kind == NoticeKind::Welcome;
+        let door = if kind == NoticeKind::Goodbye { "unsubscribe" } else { "confirm" };
+        let action = self.publication.url(&format!("/{door}/AAAAAAAAAAcABf0tYq-WAGv0t6Y3Yh8E0lYpWqJ4S5M"));
+        let letter = NoticeLetter {
+            kind,
+            action_url: (!own).then_some(action),
+            choices: self
+                .sections
+                .iter()
+                .map(|(title, ..)| format!("{title} – {}", self.digest.title))
+                .collect(),
+            at: at(-600),
+            next: own.then(|| at(86_400)),
+            other: self.other.to_owned(),
+            links: own.then(|| self.links()),
         };
         let secret = Secret::new([42; 32]);
         let head =
             Letterhead { publication: &self.publication, from: &self.sender, secret: &secret, templates };
-        compose_confirmation(&head, &self.address, self.language, &letter, OptInId(7))
+        compose_notice(&head, &self.address, (self.language, self.publication.time_zone), &letter, OptInId(7))
     }
 }
 
 /// Fills in every mail template of a set with every sample, in every language. A folder below
-/// `mail/` is a digest's, but for `confirmation`; it needs all three files. Each fault comes once.
+/// `mail/` is a digest's, but for those of [`NoticeKind`]; it needs all three files. Each fault comes once.
 pub fn try_templates(templates: &Templates) -> Vec<TemplateFault> {
     let names = templates.names();
     let mut faults: Vec<TemplateFault> = Vec::new();
@@ -153,10 +184,14 @@ pub fn try_templates(templates: &Templates) -> Vec<TemplateFault> {
             }
         };
         for sample in &samples {
-            let results = if folder == CONFIRMATION {
-                vec![sample.confirmation(templates).err()]
-            } else {
-                vec![sample.edition(templates, &template).err(), sample.in_full(templates, &template).err()]
+            let results = match NoticeKind::parse(folder) {
+                Some(kind) => vec![sample.notice(templates, kind).err()],
+                None => {
+                    vec![
+                        sample.edition(templates, &template).err(),
+                        sample.in_full(templates, &template).err(),
+                    ]
+                }
             };
             for error in results.into_iter().flatten() {
                 report(match error {
@@ -179,6 +214,7 @@ pub fn samples() -> Vec<Sample> {
     let ordinary = ordinary();
     let english = Sample {
         name: "en",
+        slots: 3,
         language: Language::En,
         digest: Digest { title: "Morning briefing".to_owned(), ..ordinary.digest.clone() },
         ..ordinary.clone()
@@ -276,6 +312,7 @@ fn ordinary() -> Sample {
             feeds: DigestFeeds::Every,
             template: slug("digest"),
             max_articles: 30,
+            archive: true,
             review: false,
         },
         lead: None,
@@ -286,6 +323,8 @@ fn ordinary() -> Sample {
         ],
         total: 6,
         browser: true,
+        slots: 1,
+        other: "b…@example.org",
     }
 }
 
@@ -331,6 +370,7 @@ fn hostile(ordinary: &Sample) -> Sample {
             (script.to_owned(), slug("b"), vec![dotted]),
         ],
         total: 0,
+        other: "</p><script>alert(2)</script>@x",
         ..ordinary.clone()
     }
 }

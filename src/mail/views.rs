@@ -4,6 +4,7 @@ use super::{Letterhead, Section};
 use crate::domain::{
     Article, Image, Instant, Language, LanguageTag, Publication, WebUrl, clean_line, excerpt, micros,
 };
+use chrono_tz::Tz;
 use serde::Serialize;
 
 const TITLE_CHARS: usize = 300;
@@ -53,11 +54,11 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(head: &Letterhead<'_>, language: Language, address: &str) -> Self {
+    pub(super) fn new(head: &Letterhead<'_>, language: Language, zone: Tz, address: &str) -> Self {
         let publication = head.publication;
         Self {
             lang: language.code(),
-            zone: publication.time_zone.name(),
+            zone: zone.name(),
             publication: PublicationView {
                 title: excerpt(&publication.title, 120),
                 url: publication.url("/"),

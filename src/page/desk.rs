@@ -1,6 +1,7 @@
 use super::FeedLink;
 use crate::domain::{Language, Publication};
 use crate::wording::{BUILT_IN, TemplateFault, Templates};
+use chrono_tz::Tz;
 use minijinja::context;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
@@ -14,8 +15,12 @@ pub struct Desk<'a> {
     pub templates: &'a Templates,
     /// The feed of everything, which every page leads to.
     pub everything: Option<&'a FeedLink>,
+    /// Whether there is a public archive of editions.
+    pub archive: bool,
     /// The language in which the reader is spoken to.
     pub language: Language,
+    /// On whose clock times are told: the reader's where he is known, else the newspaper's.
+    pub zone: Tz,
     /// Whether the reader picked the language himself (`?lang=` stood in the address). Links to
     /// other pages then carry it on, so that no cookie is needed.
     pub language_picked: bool,
@@ -37,8 +42,9 @@ impl Desk<'_> {
         };
         let sheet = context! {
             everything => Serde(self.everything.map(|feed| feed.listed(self))),
+            archive => self.archive,
             lang => self.language.code(),
-            zone => self.publication.time_zone.name(),
+            zone => self.zone.name(),
             root => self.root(),
             carry,
             publication,

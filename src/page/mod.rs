@@ -5,7 +5,9 @@
 //! Layout stands in `templates/page/`, words in `templates/messages/`.
 
 mod article;
+mod choosing;
 mod desk;
+mod editions;
 mod feed;
 mod forms;
 mod journey;
@@ -14,20 +16,20 @@ mod problem;
 mod samples;
 #[cfg(test)]
 mod tests;
-mod when;
 
 pub use article::article;
+pub use choosing::{Choosing, FeedChoice, Region, Way, Zone, zones};
 pub use desk::{Desk, style_sheet};
+pub use editions::{EditionLink, EditionSection, edition, editions};
 pub use feed::{FeedLink, feed, home};
-pub use forms::{DigestChoice, FeedChoice, FormFault, SubscribeForm};
+pub use forms::{FormFault, SubscribeForm};
 pub use journey::{
-    Preferences, confirm_ask, confirm_done, preferences, resubscribed, subscribe, subscribe_done,
-    unsubscribe_ask, unsubscribe_done,
+    Done, Leaving, Part, Preferences, confirm_ask, confirm_done, move_ask, move_done, preferences,
+    resubscribed, subscribe, subscribe_done, unsubscribe_ask, unsubscribe_done,
 };
 pub use mailbox::{Letter, LetterHead, letter, letter_frame, mailbox};
 pub use problem::{DeadLink, link_dead, problem};
 pub use samples::try_templates;
-pub use when::when;
 
 /// The Content-Security-Policy under which these pages work. `form-action` lets a form go to this
 /// origin alone; Chromium holds the redirect after it to the same rule.

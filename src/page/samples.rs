@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::domain::{
-    Article, ArticleId, ArticleState, Category, CategoryId, EmailAddress, Enclosure, FeedPlace, Format,
-    Image, Instant, Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
+    Article, ArticleId, ArticleState, Category, CategoryId, EditionId, EmailAddress, Enclosure, FeedPlace,
+    Format, Image, Instant, Language, LanguageTag, Publication, SafeHtml, Slug, Source, WebUrl, from_micros,
 };
 use crate::wording::{TemplateFault, Templates};
 use uuid::Uuid;
@@ -37,25 +37,42 @@ impl Samples {
         let titles = ["Xây dựng Đảng", "Kinh tế", "Văn hoá – Thể thao – Du lịch", "Giáo dục", "Bạn đọc"];
         let categories: Vec<Category> =
             (1..).zip(titles).filter_map(|(n, title)| category(n, title)).collect();
-        let digest = |slug: &str, title: &str, when: &str| {
-            Some(DigestChoice { slug: Slug::parse(slug).ok()?, title: title.into(), when: when.into() })
+        let way = |value: &str, title: &str, when: &str| Way {
+            value: value.into(),
+            title: title.into(),
+            when: when.into(),
+            volume: "khoảng 6 thư một tuần".into(),
+            checked: value == "digest:tuan",
+        };
+        let feed = |c: &Category| FeedChoice {
+            name: c.slug.to_string(),
+            title: c.title.clone(),
+            volume: "khoảng 12 bài một tuần".into(),
+            checked: c.title.len() > 12,
+            ..FeedChoice::default()
+        };
+        let choosing = Choosing {
+            feeds: categories.iter().map(feed).collect(),
+            ways: vec![
+                way("digest:sang", "Bản tin sáng", "06:30 hằng ngày"),
+                way("digest:tuan", "Bản tin tuần", "08:00 thứ Bảy hằng tuần"),
+                way("at-once", "Ngay khi có bài", ""),
+                way("daily", "Hằng ngày", ""),
+                way("weekly", "Hằng tuần", ""),
+            ],
+            day: "sat".into(),
+            time: "06:30".into(),
+            times: vec!["06:00".into(), "06:30".into()],
+            zone: String::new(),
+            home_zone: "Ho Chi Minh".into(),
+            zones: few_zones(),
         };
         let form = SubscribeForm {
-            digests: vec![
-                digest("sang", "Bản tin sáng", "06:30 hằng ngày")?,
-                digest("tuan", "Bản tin tuần", "08:00 thứ Bảy hằng tuần")?,
-            ],
-            chosen: None,
-            feeds: categories
-                .iter()
-                .map(|c| FeedChoice {
-                    slug: c.slug.clone(),
-                    title: c.title.clone(),
-                    checked: c.title.len() > 12,
-                })
-                .collect(),
-            address: String::new(),
-            fault: None,
+            choosing,
+            whole: true,
+            rest: "?feed=kinh-te".into(),
+            opened: "dG9rZW4".into(),
+            ..SubscribeForm::default()
         };
         let about = |title: &str| match title {
             "Bạn đọc" => String::new(),
@@ -104,8 +121,13 @@ impl Samples {
             feed.title = HOSTILE.into();
             feed.description = HOSTILE.into();
         }
-        samples.form.digests.iter_mut().for_each(|d| (d.title, d.when) = (HOSTILE.into(), HOSTILE.into()));
-        samples.form.feeds.iter_mut().for_each(|f| f.title = HOSTILE.into());
+        samples.form.search = HOSTILE.into();
+        for way in &mut samples.form.choosing.ways {
+            (way.title, way.when, way.volume) = (HOSTILE.into(), HOSTILE.into(), HOSTILE.into());
+        }
+        for feed in &mut samples.form.choosing.feeds {
+            (feed.title, feed.volume) = (HOSTILE.into(), HOSTILE.into());
+        }
         for article in &mut samples.articles {
             article.title = HOSTILE.into();
             article.summary = Some(HOSTILE.into());
@@ -146,25 +168,40 @@ impl Samples {
             publication: &self.publication,
             templates,
             everything: Some(&self.all),
+            archive: !self.articles.is_empty(),
             language,
+            zone: self.publication.time_zone,
             language_picked: true,
         };
-        let feeds: Vec<String> = self.form.feeds.iter().take(3).map(|f| f.title.clone()).collect();
-        let (digest, action) = (self.text("Bản tin sáng"), self.text("/unsubscribe/dG9rZW4"));
+        let feeds = &self.form.choosing.feeds;
+        let choices: Vec<String> = feeds.iter().take(3).map(|f| f.title.clone()).collect();
+        let action = self.text("/unsubscribe/dG9rZW4");
         let hint = self.text("m…@example.vn");
+        let compact = SubscribeForm { whole: false, ..self.form.clone() };
         let mut pages = vec![
-            ("home", home(&desk, &self.categories, &self.all, &self.articles, &self.form)),
-            ("feed", feed(&desk, self.categories.first().unwrap_or(&self.all), &self.articles, &self.form)),
+            ("home", home(&desk, &self.categories, &self.all, &self.articles, &compact)),
+            ("feed", feed(&desk, self.categories.first().unwrap_or(&self.all), &self.articles, &compact)),
             ("subscribe", subscribe(&desk, &self.form)),
+            ("subscribe-apart", subscribe(&desk, &self.apart())),
             ("subscribe-done", subscribe_done(&desk)),
-            ("confirm", confirm_ask(&desk, &feeds, &digest, &action)),
-            ("confirm-done", confirm_done(&desk, &feeds, &digest, Some(from_micros(AT)), &action)),
-            ("confirm-done-unscheduled", confirm_done(&desk, &[], &digest, None, &action)),
-            ("unsubscribe", unsubscribe_ask(&desk, &hint, &feeds, &action, &action)),
-            ("unsubscribe-done", unsubscribe_done(&desk, &action)),
+            ("confirm", confirm_ask(&desk, &choices, &action)),
+            ("confirm-done", confirm_done(&desk, &choices, Some(from_micros(AT)), &action)),
+            ("confirm-done-unscheduled", confirm_done(&desk, &[], None, &action)),
+            ("move", move_ask(&desk, &hint, &action)),
+            ("move-done", move_done(&desk, &hint, true)),
+            ("move-refused", move_done(&desk, &hint, false)),
+            ("unsubscribe", unsubscribe_ask(&desk, &self.leaving(None))),
+            ("unsubscribe-part", unsubscribe_ask(&desk, &self.leaving(Some("Bản tin sáng")))),
+            ("unsubscribe-done", unsubscribe_done(&desk, &[], &action, &action)),
+            ("unsubscribe-part-done", unsubscribe_done(&desk, &choices, &action, &action)),
             ("resubscribed", resubscribed(&desk, &action)),
-            ("preferences", preferences(&desk, &self.preferences(false))),
-            ("preferences-saved", preferences(&desk, &self.preferences(true))),
+            ("preferences", preferences(&desk, &self.preferences(None))),
+            ("preferences-saved", preferences(&desk, &self.preferences(Some(Done::Saved)))),
+            ("preferences-asked", preferences(&desk, &self.preferences(Some(Done::Asked)))),
+            ("preferences-wrong", preferences(&desk, &self.preferences(Some(Done::AddressMalformed)))),
+            ("editions", editions(&desk, &self.editions(), Some(EditionId(7)))),
+            ("editions-empty", editions(&desk, &[], None)),
+            ("edition", self.edition(&desk)),
             ("mailbox", mailbox(&desk, &self.letters())),
             ("mailbox-empty", mailbox(&desk, &[])),
             ("letter", letter(&desk, "/mailbox", &self.letter(true))),
@@ -178,11 +215,11 @@ impl Samples {
             let form = SubscribeForm { fault: Some(fault), address: self.text("mai@"), ..self.form.clone() };
             named.push((format!("subscribe-{fault:?}"), subscribe(&desk, &form)));
         }
-        let one = SubscribeForm {
-            digests: self.form.digests.iter().take(1).cloned().collect(),
-            ..self.form.clone()
-        };
+        let mut one = compact.clone();
+        one.choosing.ways.truncate(1);
         named.push(("subscribe-one-digest".to_owned(), subscribe(&desk, &one)));
+        let search = SubscribeForm { search: self.text("xâm nhập mặn"), ..compact };
+        named.push(("subscribe-search".to_owned(), subscribe(&desk, &search)));
         for kind in DeadLink::ALL {
             named.push((format!("link-dead-{kind:?}"), link_dead(&desk, kind)));
         }
@@ -193,17 +230,70 @@ impl Samples {
         named
     }
 
-    fn preferences(&self, saved: bool) -> Preferences {
+    /// With a feed that comes otherwise than the rest.
+    fn apart(&self) -> SubscribeForm {
+        let mut form = self.form.clone();
+        for feed in form.choosing.feeds.iter_mut().take(1) {
+            (feed.how, feed.time) = ("mon".into(), "06:00".into());
+        }
+        form
+    }
+
+    fn leaving(&self, this: Option<&str>) -> Leaving {
+        let part = |title: &str| Part { name: "digest:sang".into(), title: self.text(title) };
+        Leaving {
+            address_hint: self.text("m…@example.vn"),
+            choices: self.form.choosing.feeds.iter().map(|feed| feed.title.clone()).collect(),
+            this: this.map(part),
+            parts: self.form.choosing.feeds.iter().map(|feed| part(&feed.title)).collect(),
+            action: self.text("/unsubscribe/dG9rZW4"),
+            preferences_url: self.text("/preferences/dG9rZW4"),
+        }
+    }
+
+    fn preferences(&self, done: Option<Done>) -> Preferences {
+        let paused = done == Some(Done::Saved);
         Preferences {
             address_hint: self.text("m…@example.vn"),
-            feeds: self.form.feeds.clone(),
-            digests: self.form.digests.clone(),
-            chosen: self.form.digests.last().map(|d| d.slug.clone()),
+            choosing: self.apart().choosing,
+            spoken: "vi".into(),
+            daily_cap: 3,
+            pause: if paused { "2026-03-20".into() } else { String::new() },
+            paused_until: paused.then_some(AT + 864_000_000_000),
+            tomorrow: "2026-03-10".into(),
+            next: (!paused).then_some(AT),
             action: self.text("/preferences/dG9rZW4"),
             feed_url: self.text("/my/dG9rZW4.rss"),
             unsubscribe_url: self.text("/unsubscribe/dG9rZW4"),
-            saved,
+            done,
         }
+    }
+
+    fn editions(&self) -> Vec<EditionLink> {
+        let link = |n: i64| EditionLink {
+            id: EditionId(n),
+            title: self.text("Bản tin sáng"),
+            slot: from_micros(AT - n * 86_400_000_000),
+            articles: n.unsigned_abs(),
+        };
+        (1..5).map(link).collect()
+    }
+
+    fn edition(&self, desk: &Desk<'_>) -> Result<String, TemplateFault> {
+        let (first, second) = self.articles.split_at(self.articles.len().min(2));
+        let sections = [("Kinh tế", first), ("Đời sống", second)].map(|(title, articles)| EditionSection {
+            title: self.text(title),
+            page_url: self.publication.url("/feeds/kinh-te"),
+            articles: articles.iter().collect(),
+        });
+        let link = EditionLink {
+            id: EditionId(3),
+            title: self.text("Bản tin sáng"),
+            slot: from_micros(AT),
+            articles: self.articles.len() as u64,
+        };
+        let lead = self.text("Chào buổi sáng! Hôm nay có nhiều tin vui.");
+        edition(desk, &link, &[&lead], &sections)
     }
 
     fn letters(&self) -> Vec<LetterHead> {
@@ -226,6 +316,14 @@ impl Samples {
             source_href: html.then(|| self.text("/mailbox/1/source")),
         }
     }
+}
+
+/// All four hundred would teach nobody more.
+fn few_zones() -> Vec<Region> {
+    let mut regions = zones();
+    regions.truncate(3);
+    regions.iter_mut().for_each(|region| region.zones.truncate(3));
+    regions
 }
 
 fn category(n: u128, title: &str) -> Option<Category> {
@@ -307,12 +405,15 @@ fn articles(categories: &[Category]) -> Option<Vec<Article>> {
 #[cfg(test)]
 pub(super) fn crowded(templates: &Templates) -> Option<String> {
     let mut samples = Samples::ordinary()?;
+    samples.form.whole = false;
     samples.articles = samples.articles.iter().cycle().take(500).cloned().collect();
     let desk = Desk {
         publication: &samples.publication,
         templates,
         everything: Some(&samples.all),
+        archive: true,
         language: Language::Vi,
+        zone: samples.publication.time_zone,
         language_picked: false,
     };
     home(&desk, &samples.categories, &samples.all, &samples.articles, &samples.form).ok()

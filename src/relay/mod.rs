@@ -4,16 +4,21 @@
 //! promise: [`Outcome::Uncertain`] exactly where the server may have taken the text and we did
 //! not hear it, so that every other failed try can be repeated without mailing anybody twice.
 
+mod answer;
 mod circuit;
 mod direct;
+mod envelope;
 mod exchanges;
+mod fault;
+mod offers;
 mod outbox;
+mod partner;
 mod pool;
 mod rehearsal;
-mod reply;
 mod session;
 mod set;
 mod smtp;
+mod text;
 mod tls;
 mod url;
 mod wire;

@@ -1,53 +1,166 @@
-use super::session::Session;
+use super::{
+    envelope::{Commands, Envelope},
+    offers::Offers,
+    session::Session,
+};
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
-/// Connections to one mail server, never more than the cap.
+/// Connections to one mail server, never more than the cap, and those who wait for one.
 ///
-/// Whoever uses one holds a permit, and lays it to rest before the permit goes. A new one is
-/// opened only by a holder who found none at rest. So there are never more than permits.
+/// Whoever uses one has a [`Seat`], and opens a new one only where he found none at rest; so seats
+/// taken and connections at rest are together never more than seats. A seat goes from hand to hand:
+/// who is done gives it, with its connection, to whoever has waited longest.
 pub(super) struct Pool {
-    permits: Semaphore,
-    resting: Mutex<Vec<(Session, Instant)>>,
+    board: Mutex<Board>,
+    seats: usize,
+}
+
+struct Board {
+    taken: usize,
+    resting: Vec<(Session, Instant)>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// Somebody who waits for a seat, and what is known of his parcel.
+pub(super) struct Waiting {
+    envelope: Envelope,
+    seat: oneshot::Sender<Seat>,
+}
+
+/// The right to one connection. When it is dropped a connection in good order is laid to rest.
+pub(super) struct Seat {
+    pool: Arc<Pool>,
+    session: Option<Session>,
+    is_given: bool,
 }
 
 impl Pool {
-    pub(super) fn new(cap: usize) -> Self {
-        Self { permits: Semaphore::new(cap.clamp(1, Semaphore::MAX_PERMITS)), resting: Mutex::default() }
+    pub(super) fn new(seats: usize) -> Arc<Self> {
+        let board = Board { taken: 0, resting: Vec::new(), waiting: VecDeque::new() };
+        Arc::new(Self { board: Mutex::new(board), seats: seats.max(1) })
     }
 
-    /// Waits for the right to use a connection. `None` never comes: the semaphore is not closed.
-    pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.permits.acquire().await.ok()
+    /// Waits for a seat.
+    pub(super) async fn seat(self: &Arc<Self>, envelope: &Envelope) -> Seat {
+        loop {
+            let turn = {
+                let mut board = self.board();
+                if board.taken < self.seats {
+                    board.taken += 1;
+                    return self.seat_with(None);
+                }
+                let (seat, turn) = oneshot::channel();
+                board.waiting.push_back(Waiting { envelope: envelope.clone(), seat });
+                turn
+            };
+            if let Ok(seat) = turn.await {
+                return seat;
+            }
+            // Who had announced our parcel with his own was given up half-way; no text of ours went.
+        }
     }
 
-    /// The connection that has rested least, for whoever holds a permit.
-    pub(super) fn wake(&self, _permit: &SemaphorePermit<'_>) -> Option<(Session, Duration)> {
-        let (session, since) = self.resting().pop()?;
+    fn seat_with(self: &Arc<Self>, session: Option<Session>) -> Seat {
+        Seat { pool: Arc::clone(self), session, is_given: false }
+    }
+
+    /// Takes out who has waited longest, if what he would say can be said to this server.
+    pub(super) fn next(&self, offers: &Offers) -> Option<(Waiting, Commands)> {
+        let mut board = self.board();
+        while let Some(waiting) = board.waiting.pop_front() {
+            if waiting.seat.is_closed() {
+                continue;
+            }
+            match waiting.envelope.commands(offers) {
+                Ok(commands) => return Some((waiting, commands)),
+                // He finds out by himself.
+                Err(_) => {
+                    board.waiting.push_front(waiting);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives a seat up: to whoever waits, or the connection to rest.
+    fn pass(self: &Arc<Self>, mut session: Option<Session>) {
+        loop {
+            let waiting = {
+                let mut board = self.board();
+                match board.waiting.pop_front() {
+                    Some(waiting) => waiting,
+                    None => {
+                        board.taken -= 1;
+                        board.resting.extend(session.map(|session| (session, Instant::now())));
+                        return;
+                    }
+                }
+            };
+            match waiting.seat.send(self.seat_with(session.take())) {
+                Ok(()) => return,
+                Err(mut seat) => {
+                    seat.is_given = true;
+                    session = seat.session.take();
+                }
+            }
+        }
+    }
+
+    /// Takes out one connection that has rested for at least this long, and a seat for the time that
+    /// it takes to close it.
+    pub(super) fn retire(self: &Arc<Self>, rested: Duration) -> Option<(Session, Seat)> {
+        let mut board = self.board();
+        if board.taken >= self.seats {
+            return None;
+        }
+        let old = board.resting.iter().position(|(_, since)| since.elapsed() >= rested)?;
+        board.taken += 1;
+        let (session, _) = board.resting.remove(old);
+        drop(board);
+        Some((session, self.seat_with(None)))
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// The connection that came with the seat, or the one that has rested least, and for how long.
+    pub(super) fn wake(&mut self) -> Option<(Session, Duration)> {
+        if let Some(session) = self.session.take() {
+            return Some((session, Duration::ZERO));
+        }
+        let (session, since) = self.pool.board().resting.pop()?;
         Some((session, since.elapsed()))
     }
 
-    /// Lays a connection to rest while its permit is still held.
-    pub(super) fn rest(&self, session: Session, _permit: &SemaphorePermit<'_>) {
-        self.resting().push((session, Instant::now()));
+    /// Puts a connection back that is ready for anybody.
+    pub(super) fn rest(&mut self, session: Session) {
+        self.session = session.is_ready().then_some(session);
     }
 
-    /// Takes out one connection that has rested for at least this long, and a permit for the time
-    /// that it takes to close it.
-    pub(super) fn retire(&self, rested: Duration) -> Option<(Session, SemaphorePermit<'_>)> {
-        let permit = self.permits.try_acquire().ok()?;
-        let mut resting = self.resting();
-        let old = resting.iter().position(|(_, since)| since.elapsed() >= rested)?;
-        Some((resting.remove(old).0, permit))
+    /// Gives the seat to somebody whose parcel was announced; where that failed, without connection.
+    pub(super) fn give(mut self, waiting: Waiting, session: Session) {
+        self.is_given = true;
+        let session = session.is_begun().then_some(session);
+        if let Err(mut seat) = waiting.seat.send(self.pool.seat_with(session)) {
+            // Nobody will send the text that was announced.
+            seat.session = None;
+        }
     }
+}
 
-    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<(Session, Instant)>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.is_given {
+            self.pool.pass(self.session.take().filter(Session::is_ready));
+        }
     }
 }

@@ -30,6 +30,11 @@ pub(super) enum Act {
     Deaf,
 }
 
+impl Act {
+    /// Nothing, half a line, and nothing more.
+    pub(super) const HALF: Self = Self::Say("25");
+}
+
 /// Step and number of the connection, from 1. `None`: as is right.
 type Script = dyn Fn(&str, usize) -> Option<Act> + Send + Sync;
 
@@ -43,6 +48,8 @@ pub(super) struct Log {
     pub(super) messages: Vec<Vec<u8>>,
     /// A CR or LF came without its other half.
     pub(super) lone_line_end: bool,
+    /// How often the server had to wait for more from its guests.
+    pub(super) waits: usize,
 }
 
 #[derive(Clone)]
@@ -135,6 +142,10 @@ impl Server {
         self.log.lock().unwrap().commands.clone()
     }
 
+    pub(super) fn waits(&self) -> usize {
+        self.log.lock().unwrap().waits
+    }
+
     pub(super) fn messages(&self) -> Vec<Vec<u8>> {
         self.log.lock().unwrap().messages.clone()
     }
@@ -147,6 +158,7 @@ impl Guest {
             return None;
         }
         let mut read = Vec::new();
+        let (mut has_sender, mut has_reader) = (false, false);
         loop {
             let line = self.take_until(&mut stream, &mut read, b"\r\n").await?;
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
@@ -156,7 +168,14 @@ impl Guest {
                 "EHLO" if self.tls.is_some() => "250-test\r\n250-   \r\n250 STARTTLS\r\n",
                 "EHLO" => "250-test\r\n250-   \r\n250-PIPELINING\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n",
                 "AUTH" if line == "AUTH PLAIN AGFuAHMzY3JldA==" => "235 2.7.0 welcome\r\n",
+                // "Username:", "Password:"
+                "AUTH" if line == "AUTH LOGIN" => "334 VXNlcm5hbWU6\r\n",
+                "YW4=" => "334 UGFzc3dvcmQ6\r\n",
+                "CZNJCMV0" => "235 2.7.0 welcome\r\n",
                 "AUTH" => "535 5.7.8 no\r\n",
+                "MAIL" if has_sender => "503 5.5.1 nested MAIL\r\n",
+                "RCPT" if !has_sender => "503 5.5.1 MAIL first\r\n",
+                "DATA" if !has_reader => "554 5.5.1 no valid recipients\r\n",
                 "DATA" => "354 go on\r\n",
                 "RCPT" => "250 2.1.5 <an@doc.vn> ok\r\n",
                 "QUIT" => "221 bye\r\n",
@@ -172,14 +191,25 @@ impl Guest {
                 _ => reply,
             };
             match verb.as_str() {
-                "STARTTLS" => return Some(stream),
+                "STARTTLS" if said.starts_with('2') => return Some(stream),
                 "QUIT" => return None,
-                "DATA" if !said.starts_with("354") => {}
-                "DATA" => {
+                "MAIL" => has_sender |= said.starts_with('2'),
+                "RCPT" => has_reader |= said.starts_with('2'),
+                "RSET" => (has_sender, has_reader) = (false, false),
+                "DATA" if said.starts_with("354") => {
+                    // The dot may come at once, behind the line of DATA.
+                    read.splice(0..0, *b"\r\n");
+                    // What is said in the middle of a text is said instead of the dot's answer.
+                    let early = (self.script)("TEXT", self.number);
+                    if early.is_some() && !self.act(&mut stream, early, "").await {
+                        return None;
+                    }
                     let text = self.take_until(&mut stream, &mut read, b"\r\n.\r\n").await?;
-                    let text = &text[..text.len() - 3];
-                    self.note(text);
-                    if !self.answer(&mut stream, "DOT", "250 2.0.0 queued as 1 for <an@doc.vn>\r\n").await {
+                    self.note(&text[2..text.len() - 3]);
+                    (has_sender, has_reader) = (false, false);
+                    if early.is_none()
+                        && !self.answer(&mut stream, "DOT", "250 2.0.0 queued as 1 for <an@doc.vn>\r\n").await
+                    {
                         return None;
                     }
                 }
@@ -240,7 +270,10 @@ impl Guest {
             let mut room = vec![0; 16 * 1024];
             match stream.read(&mut room).await {
                 Ok(0) | Err(_) => return None,
-                Ok(n) => read.extend(&room[..n]),
+                Ok(n) => {
+                    self.log.lock().unwrap().waits += 1;
+                    read.extend(&room[..n]);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 use super::super::{
     Rehearsal,
-    reply::{Fault, Step},
+    answer::Answer,
+    fault::{Fault, Step},
 };
 use super::*;
 use crate::domain::{Clock, StatusCode};
@@ -242,9 +243,9 @@ async fn who_asks_for_less_gets_less_and_only_he() {
 
 #[test]
 fn where_a_server_spoke_of_the_reader_is_read_from_its_reply() {
-    let fault = Fault::Said { code: 451, words: "4.7.28 slow down".into() };
-    assert!(speaks_of_the_reader(&fault.reply(Step::Rcpt)));
-    assert!(!speaks_of_the_reader(&fault.reply(Step::Mail)));
-    let farewell = Fault::Said { code: 421, words: "bye".into() };
-    assert!(!speaks_of_the_reader(&farewell.reply(Step::Rcpt)));
+    let fault = Fault::Said(Answer::ours(451, "4.7.28 slow down"));
+    assert!(speaks_of_the_reader(&fault.told(Step::Rcpt)));
+    assert!(!speaks_of_the_reader(&fault.told(Step::Mail)));
+    let farewell = Fault::Said(Answer::ours(421, "bye"));
+    assert!(!speaks_of_the_reader(&farewell.told(Step::Rcpt)));
 }

@@ -1,17 +1,16 @@
 use super::{
     Handing, Parcel, Relay, RelayError, SmtpUrl, TlsPolicy,
-    pool::Pool,
-    reply::{Fault, Step},
-    session::{Partner, Session},
+    envelope::Envelope,
+    fault::{Fault, Step},
+    offers::Offers,
+    partner::Partner,
+    pool::{Pool, Seat},
+    session::{Session, Settled},
+    text::Text,
     tls,
-    wire::lines_ended,
 };
 use crate::domain::Outcome;
-use lettre::transport::smtp::{
-    authentication::Mechanism,
-    extension::{ClientId, Extension},
-};
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// How a relay speaks with its mail server.
 #[derive(Clone, Debug)]
@@ -80,7 +79,7 @@ impl Default for Timeouts {
 /// The next mail server, spoken with by SMTP (RFC 5321).
 pub struct SmtpRelay {
     partner: Partner,
-    pool: Pool,
+    pool: Arc<Pool>,
     rest: Duration,
 }
 
@@ -88,7 +87,7 @@ impl SmtpRelay {
     /// Sets the relay up; nothing is connected yet.
     pub fn new(url: SmtpUrl, options: SmtpOptions) -> Result<Self, RelayError> {
         let hello = match options.hello_name {
-            None => ClientId::default(),
+            None => own_name(),
             Some(name) => hello_name(name)?,
         };
         let tls = tls::connector(&url)?;
@@ -100,37 +99,59 @@ impl SmtpRelay {
     }
 
     async fn deliver(&self, parcel: &Parcel) -> Outcome {
-        let text = lines_ended(&parcel.bytes);
-        let Some(permit) = self.pool.permit().await else {
-            return Outcome::Deferred("the relay is closed".into());
-        };
-        let timeouts = &self.partner.timeouts;
-        if let Some(mut session) = self.rested_session(&permit).await {
-            let settled = session.transact(parcel, &text, timeouts).await;
-            if settled.usable {
-                self.pool.rest(session, &permit);
-            }
-            if !settled.was_dead {
-                return settled.outcome;
-            }
+        let mut text = Text::of(&parcel.bytes);
+        let envelope = Envelope::of(parcel, &text);
+        let mut seat = self.pool.seat(&envelope).await;
+        if let Some(session) = self.rested_session(&mut seat).await {
+            let (settled, again) = self.transact(seat, session, &envelope, &mut text).await;
+            seat = match again {
+                Some(seat) if settled.was_dead => seat,
+                _ => return settled.outcome,
+            };
             tracing::debug!(relay.host = %self.partner.url.host, "the mail server closed a resting connection");
         }
-        let mut session = match self.partner.open().await {
+        let session = match self.partner.open().await {
             Ok(session) => session,
             // The parcel was not spoken of.
-            Err((step, fault)) => return Outcome::Untried(fault.reply(step)),
+            Err((step, fault)) => return Outcome::Untried(fault.told(step)),
         };
-        tracing::debug!(relay.host = %self.partner.url.host, relay.encrypted = session.offers().1, "connected to the mail server");
-        let settled = session.transact(parcel, &text, timeouts).await;
-        if settled.usable {
-            self.pool.rest(session, &permit);
-        }
-        settled.outcome
+        tracing::debug!(relay.host = %self.partner.url.host, relay.encrypted = session.is_encrypted(), "connected to the mail server");
+        self.transact(seat, session, &envelope, &mut text).await.0.outcome
     }
 
-    async fn rested_session(&self, permit: &tokio::sync::SemaphorePermit<'_>) -> Option<Session> {
-        while let Some((session, rested)) = self.pool.wake(permit) {
-            if rested < self.rest {
+    /// Hands over by this connection, and the connection on to whose parcel was announced with this
+    /// one. The seat comes back where there was none.
+    async fn transact(
+        &self,
+        mut seat: Seat,
+        mut session: Session,
+        envelope: &Envelope,
+        text: &mut Text,
+    ) -> (Settled, Option<Seat>) {
+        let timeouts = &self.partner.timeouts;
+        let mut waiting = None;
+        let mut next = |offers: &Offers| {
+            let (who, commands) = self.pool.next(offers)?;
+            waiting = Some(who);
+            Some(commands)
+        };
+        let settled = session.transact(envelope, text, &mut next, timeouts).await;
+        session.tidy(next, timeouts).await;
+        match waiting {
+            Some(waiting) => {
+                seat.give(waiting, session);
+                (settled, None)
+            }
+            None => {
+                seat.rest(session);
+                (settled, Some(seat))
+            }
+        }
+    }
+
+    async fn rested_session(&self, seat: &mut Seat) -> Option<Session> {
+        while let Some((session, rested)) = seat.wake() {
+            if rested < self.rest || session.is_begun() {
                 return Some(session);
             }
             session.quit().await;
@@ -141,40 +162,26 @@ impl SmtpRelay {
     /// Opens a conversation and ends it; tells what the server offers, or what is wrong.
     pub async fn check(&self) -> Result<String, String> {
         let session = self.partner.open().await.map_err(|(step, fault)| self.mend(step, &fault))?;
-        let (server, encrypted) = session.offers();
-        let mut offers = Vec::new();
-        for (extension, name) in [
-            (Extension::StartTls, "STARTTLS"),
-            (Extension::EightBitMime, "8BITMIME"),
-            (Extension::SmtpUtfEight, "SMTPUTF8"),
-            (Extension::Authentication(Mechanism::Plain), "AUTH PLAIN"),
-            (Extension::Authentication(Mechanism::Login), "AUTH LOGIN"),
-        ] {
-            if server.supports_feature(extension) {
-                offers.push(name);
-            }
-        }
-        let line = match (encrypted, self.partner.url.tls) {
+        let offers = session.offers();
+        let line = match (session.is_encrypted(), self.partner.url.tls) {
             (true, TlsPolicy::Required | TlsPolicy::Implicit) => "encrypted, certificate valid",
             (true, _) => "encrypted, certificate not looked at",
             (false, _) => "not encrypted",
         };
         let signed_in = if self.partner.url.credentials.is_some() { ", signed in" } else { "" };
-        let offers = if offers.is_empty() { "no extensions".to_owned() } else { offers.join(", ") };
-        let name: String = server.name().chars().take(255).collect();
-        let found =
-            format!("`{}` answers as `{name}`: {line}{signed_in}; offers {offers}", self.partner.name());
+        let (server, name, told) = (self.partner.name(), &offers.name, offers.told());
+        let found = format!("`{server}` answers as `{name}`: {line}{signed_in}; offers {told}");
         session.quit().await;
         Ok(found)
     }
 
     fn mend(&self, step: Step, fault: &Fault) -> String {
         let server = self.partner.name();
-        let told = fault.told(step);
+        let told = fault.told(step).words;
         let mend = match (step, fault) {
             (_, Fault::Unmet(_)) => return told,
-            (Step::Auth, Fault::Said { .. }) => "are user name and password in `mail.url` right?",
-            (Step::Greeting | Step::Hello, Fault::Said { .. }) => {
+            (Step::Auth, Fault::Said(_)) => "are user name and password in `mail.url` right?",
+            (Step::Greeting | Step::Hello, Fault::Said(_)) => {
                 "let the mail server accept this machine, and the name in EHLO"
             }
             (_, Fault::Silent(_) | Fault::Garbled(_) | Fault::Lost(_)) => {
@@ -186,15 +193,21 @@ impl SmtpRelay {
     }
 }
 
-fn hello_name(name: String) -> Result<ClientId, RelayError> {
+/// The name of this machine, or the address that RFC 5321 §4.1.3 has for a machine without one.
+fn own_name() -> String {
+    let name = hostname::get().ok().and_then(|name| name.into_string().ok());
+    name.and_then(|name| hello_name(name).ok()).unwrap_or_else(|| "[127.0.0.1]".to_owned())
+}
+
+fn hello_name(name: String) -> Result<String, RelayError> {
     if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
         return Ok(match ip {
-            std::net::IpAddr::V4(ip) => ClientId::Ipv4(ip),
-            std::net::IpAddr::V6(ip) => ClientId::Ipv6(ip),
+            IpAddr::V4(ip) => format!("[{ip}]"),
+            IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
         });
     }
     match ::url::Host::parse(&name) {
-        Ok(::url::Host::Domain(domain)) if domain.len() <= 255 => Ok(ClientId::Domain(domain)),
+        Ok(::url::Host::Domain(domain)) if domain.len() <= 255 => Ok(domain),
         _ => Err(RelayError::HelloName(name)),
     }
 }
@@ -210,7 +223,7 @@ impl Relay for SmtpRelay {
 
     fn part(&self, rested: Duration) -> Handing<'_, ()> {
         Box::pin(async move {
-            while let Some((session, _permit)) = self.pool.retire(rested) {
+            while let Some((session, _seat)) = self.pool.retire(rested) {
                 session.quit().await;
             }
         })
@@ -226,3 +239,11 @@ impl std::fmt::Debug for SmtpRelay {
 #[cfg(test)]
 #[path = "smtp_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod fault_tests;
+
+#[cfg(test)]
+#[path = "pipelining_tests.rs"]
+mod pipelining_tests;

@@ -75,14 +75,23 @@ pub(super) async fn hold(
 }
 
 /// A sign of life: everything that this worker holds is held until a later instant. Returns how many
-/// rows that are.
+/// rows that are. On PostgreSQL it passes over what is just being settled: waiting for it, in another
+/// order than that of numbers, ended in a deadlock, and the settlement was lost.
 pub(super) async fn extend(
     connection: &mut AnyConnection,
     claimed: Claimed,
     worker: &str,
     until: Instant,
 ) -> Result<u64, StoreError> {
-    let text = format!("UPDATE {} SET due_at = $2 WHERE {} claimed_by = $1", claimed.table(), claimed.held());
+    let (table, held) = (claimed.table(), claimed.held());
+    let text = if connection.backend_name() == "SQLite" {
+        format!("UPDATE {table} SET due_at = $2 WHERE {held} claimed_by = $1")
+    } else {
+        format!(
+            "UPDATE {table} SET due_at = $2 WHERE n IN \
+             (SELECT n FROM {table} WHERE {held} claimed_by = $1 FOR UPDATE SKIP LOCKED)"
+        )
+    };
     let statement = sqlx::query(AssertSqlSafe(text)).bind(worker.to_owned()).bind(micros(until));
     Ok(statement.execute(connection).await?.rows_affected())
 }

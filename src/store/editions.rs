@@ -242,23 +242,31 @@ const WAITING_AT_ONCE: &str = "
         SELECT 1 FROM subscriptions s WHERE s.plan = $2 AND s.feed = f.n AND s.ended_at IS NULL)
     ORDER BY e.sequence LIMIT $3";
 
+/// Whether a reader still has, by some subscription, an article `l` of the ledger.
+macro_rules! still_wanted {
+    () => {
+        "(EXISTS (SELECT 1 FROM subscriptions s JOIN entries e ON e.feed = s.feed AND e.article = l.article
+                  WHERE s.subscriber = l.subscriber AND s.ended_at IS NULL)
+          OR NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.subscriber = l.subscriber AND (
+                             s.ended_at >= (SELECT d.cut_at FROM editions d WHERE d.n = l.edition)
+                             OR s.ended_at IS NOT NULL AND EXISTS (
+                                 SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.article = l.article))))"
+    };
+}
+pub(super) use still_wanted;
+
 /// Left out is what the reader gets by nothing any more and has left: its section, or, where the
 /// newsroom has put it into another section since, anything at all since the cut.
 ///
 /// CROSS JOIN keeps SQLite at this order; left to itself it walks over all visible articles.
-const IN_EDITION: &str = "
-    SELECT a.n, x.revision FROM ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
-    WHERE l.edition = $1 AND l.subscriber = $2
-      AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND a.state = 'visible'
-      AND x.left_out = 0
-      AND ($3 = 0
-        OR EXISTS (SELECT 1 FROM subscriptions s JOIN entries e ON e.feed = s.feed AND e.article = l.article
-                   WHERE s.subscriber = l.subscriber AND s.ended_at IS NULL)
-        OR NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.subscriber = l.subscriber AND (
-                           s.ended_at >= (SELECT d.cut_at FROM editions d WHERE d.n = l.edition)
-                           OR s.ended_at IS NOT NULL AND EXISTS (
-                               SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.article = l.article))))
-    ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC";
+const IN_EDITION: &str = concat!(
+    "SELECT a.n, x.revision FROM ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
+     WHERE l.edition = $1 AND l.subscriber = $2
+       AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND a.state = 'visible'
+       AND x.left_out = 0 AND ($3 = 0 OR ",
+    still_wanted!(),
+    ") ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC"
+);
 
 impl Store {
     /// Cuts an edition: freezes its articles, queues one delivery for each reader who may have mail
@@ -299,6 +307,17 @@ impl Store {
         edition(&mut snapshot, id).await
     }
 
+    /// The same without its counts: for who writes letter after letter of it, since counting looks at
+    /// every delivery.
+    pub async fn edition_to_mail(&self, id: EditionId) -> Result<Option<Edition>, StoreError> {
+        // Its lead and the places of its articles change only while it is held.
+        let mut connection = self.readers().acquire().await?;
+        match edition_row(&mut connection, id).await? {
+            Some(row) => Ok(Some(uncounted(&mut connection, row).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// The newest editions, the newest first.
     pub async fn editions(&self, limit: usize) -> Result<Vec<Edition>, StoreError> {
         let mut snapshot = self.snapshot().await?;
@@ -325,7 +344,8 @@ impl Store {
         still_subscribed: bool,
     ) -> Result<Vec<Article>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        Ok(articles_in_edition(&mut snapshot, edition, subscriber, still_subscribed).await?.1)
+        let rows = rows_in_edition(&mut snapshot, edition, subscriber, still_subscribed).await?;
+        with_leads(&mut snapshot, &rows).await
     }
 
     /// What a subscriber would get if a plan were cut now, the newest first. Writes nothing.
@@ -580,24 +600,36 @@ pub(super) async fn edition(
     connection: &mut AnyConnection,
     id: EditionId,
 ) -> Result<Option<Edition>, StoreError> {
-    let row = sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " WHERE e.n = $1"))
-        .bind(id.0)
-        .fetch_optional(&mut *connection)
-        .await?;
-    match row {
+    match edition_row(connection, id).await? {
         Some(row) => Ok(Some(edition_of(connection, row).await?)),
         None => Ok(None),
     }
 }
 
+async fn edition_row(
+    connection: &mut AnyConnection,
+    id: EditionId,
+) -> Result<Option<EditionRow>, StoreError> {
+    let row = sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " WHERE e.n = $1"));
+    Ok(row.bind(id.0).fetch_optional(connection).await?)
+}
+
 async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
-    let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, lead, articles) = row;
     let counts = sqlx::query_as::<_, (String, i64)>(
         "SELECT state, count(*) FROM deliveries WHERE edition = $1 GROUP BY state ORDER BY state",
     )
-    .bind(n)
+    .bind(row.0)
     .fetch_all(&mut *connection)
     .await?;
+    let counts = counts
+        .into_iter()
+        .map(|(state, count)| Ok((state_of(&state)?, count.unsigned_abs())))
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Edition { counts, ..uncounted(connection, row).await? })
+}
+
+async fn uncounted(connection: &mut AnyConnection, row: EditionRow) -> Result<Edition, StoreError> {
+    let (n, plan, slot, slots, cut_at, completed_at, held_at, held_reason, released_at, lead, articles) = row;
     Ok(Edition {
         id: EditionId(n),
         plan: plan.parse().map_err(|_| damaged("digests", n, plan))?,
@@ -610,32 +642,29 @@ async fn edition_of(connection: &mut AnyConnection, row: EditionRow) -> Result<E
         lead: lead.map(|lead| lead_of(n, &lead)).transpose()?,
         placed: places(connection, EditionId(n)).await?,
         articles: articles.unsigned_abs(),
-        counts: counts
-            .into_iter()
-            .map(|(state, count)| Ok((state_of(&state)?, count.unsigned_abs())))
-            .collect::<Result<_, StoreError>>()?,
+        counts: Vec::new(),
     })
 }
 
-/// The articles of [`Store::edition_articles`] with their rows.
-pub(super) async fn articles_in_edition(
+/// The articles of [`Store::edition_articles`] by their rows, each with its frozen revision.
+pub(super) async fn rows_in_edition(
     connection: &mut AnyConnection,
     edition: EditionId,
     subscriber: SubscriberId,
     still_subscribed: bool,
-) -> Result<(Vec<i64>, Vec<Article>), StoreError> {
+) -> Result<Vec<(i64, i64)>, StoreError> {
     let rows = sqlx::query_as::<_, (i64, i64)>(IN_EDITION)
         .bind(edition.0)
         .bind(subscriber.0)
-        .bind(i64::from(still_subscribed))
-        .fetch_all(&mut *connection)
-        .await?;
-    let articles = with_leads(connection, &rows).await?;
-    Ok((rows.into_iter().map(|(n, _)| n).collect(), articles))
+        .bind(i64::from(still_subscribed));
+    Ok(rows.fetch_all(connection).await?)
 }
 
 /// Full texts are most of an article's bytes; they are read only where the lead is taken from them.
-async fn with_leads(connection: &mut AnyConnection, rows: &[(i64, i64)]) -> Result<Vec<Article>, StoreError> {
+pub(super) async fn with_leads(
+    connection: &mut AnyConnection,
+    rows: &[(i64, i64)],
+) -> Result<Vec<Article>, StoreError> {
     let mut articles = articles_at_revision(connection, rows, Bodies::Without).await?;
     let wanted: HashMap<i64, i64> = rows.iter().copied().collect();
     let leadless: Vec<(i64, i64)> = articles

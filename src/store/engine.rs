@@ -141,13 +141,11 @@ impl Store {
         }
         let options = AnyConnectOptions::from_str(&format!("sqlite:{name}?mode=rwc"))?;
         let pool = |size| {
-            AnyPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE).after_connect(
-                |connection, _| {
-                    Box::pin(
-                        async move { connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await.map(|_| ()) },
-                    )
-                },
-            )
+            let options = AnyPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
+            // A file hangs up on nobody; asking it each time takes as long as a small question.
+            options.test_before_acquire(false).after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await.map(|_| ()) })
+            })
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         let readers = pool(4).connect_with(options).await?;

@@ -1,17 +1,23 @@
 //! The last look before a letter is written: what stands in it, and what is given back.
 
-use super::editions::articles_in_edition;
+use super::editions::{still_wanted, with_leads};
 use super::statement::execute_about;
 use super::subscribers::hold_subscriber;
 use super::{Store, StoreError};
-use crate::domain::{Article, EditionId, Instant, SubscriberId, from_micros};
-use sqlx::{AnyConnection, Row};
-use std::collections::HashSet;
+use crate::domain::{Article, EditionId, Instant, SubscriberId, from_micros, micros};
 
-/// Less what the editor left out: that comes with no later edition either.
-const LEDGERED: &str = "
-    SELECT l.article FROM ledger l JOIN edition_entries x ON x.edition = l.edition AND x.article = l.article
-    WHERE l.edition = $1 AND l.subscriber = $2 AND x.left_out = 0";
+/// What is due of an edition, whether it may still go out, and until when its reader pauses. Less what
+/// the editor left out: that comes with no later edition either.
+const LETTER: &str = concat!(
+    "SELECT l.article, x.revision, CASE WHEN a.state = 'visible' AND ",
+    still_wanted!(),
+    " THEN 1 ELSE 0 END, (SELECT r.paused_until FROM subscribers r WHERE r.n = l.subscriber),
+        e.held_at, e.released_at
+     FROM editions e CROSS JOIN ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
+     WHERE e.n = $1 AND l.edition = e.n AND l.subscriber = $2
+       AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND x.left_out = 0
+     ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC"
+);
 
 /// The subscriptions by which a later edition finds what is given back: those that hold it and had
 /// served it. None goes back behind where it began.
@@ -24,6 +30,34 @@ const MOVE_BACK: &str = "
         AND e.sequence <= subscriptions.cursor AND e.article IN ({keys}))";
 
 const FORGET: &str = "DELETE FROM ledger WHERE subscriber = $1 AND edition = $2 AND article IN ({keys})";
+
+/// What stands in a letter: articles, each as its edition froze it, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LetterContents(Vec<(i64, i64)>);
+
+impl LetterContents {
+    /// Nothing is left to say.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A letter that is about to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenLetter {
+    /// What stands in it.
+    pub contents: LetterContents,
+    /// Whether its edition waits for a person: then nothing is given back. Not known of a letter in
+    /// which nothing is left.
+    pub held: bool,
+    /// When its edition was released, if it was held before the first letter. What the editor may
+    /// still change, he changes before.
+    pub released_at: Option<Instant>,
+}
+
+/// Row and revision, whether it is wanted, until when its reader pauses, since when its edition is held,
+/// and when it was released.
+type Due = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
 
 impl Store {
     /// What stands in the letter of an edition to a subscriber, which is about to be written: its
@@ -39,27 +73,33 @@ impl Store {
         subscriber: SubscriberId,
         doubted: bool,
         now: Instant,
-    ) -> Result<Vec<Article>, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let until: Option<Option<i64>> =
-            sqlx::query_scalar("SELECT paused_until FROM subscribers WHERE n = $1")
-                .bind(subscriber.0)
-                .fetch_optional(&mut *snapshot)
-                .await?;
-        let paused = until.flatten().is_some_and(|until| from_micros(until) > now);
-        let (rows, articles) = if paused {
-            (Vec::new(), Vec::new())
-        } else {
-            articles_in_edition(&mut snapshot, edition, subscriber, true).await?
+    ) -> Result<OpenLetter, StoreError> {
+        let due = sqlx::query_as::<_, Due>(LETTER)
+            .bind(edition.0)
+            .bind(subscriber.0)
+            .fetch_all(self.readers())
+            .await?;
+        let goes_out = |(_, _, is_wanted, paused, ..): &Due| {
+            *is_wanted == 1 && paused.is_none_or(|until| until <= micros(now))
         };
-        let ledgered = ledgered(&mut snapshot, edition, subscriber).await?;
-        drop(snapshot);
-        let included: HashSet<i64> = rows.into_iter().collect();
-        let left_out: Vec<i64> = ledgered.into_iter().filter(|n| !included.contains(n)).collect();
-        if !left_out.is_empty() && !doubted {
+        let (held, released_at) = due.first().map_or((None, None), |(.., held, released)| (*held, *released));
+        let (included, left_out): (Vec<Due>, Vec<Due>) = due.into_iter().partition(goes_out);
+        let left_out: Vec<i64> = left_out.into_iter().map(|(n, ..)| n).collect();
+        if !left_out.is_empty() && !doubted && held.is_none() {
             self.give_articles_back(edition, subscriber, &left_out).await?;
         }
-        Ok(articles)
+        let contents = included.into_iter().map(|(n, revision, ..)| (n, revision)).collect();
+        Ok(OpenLetter {
+            contents: LetterContents(contents),
+            held: held.is_some(),
+            released_at: released_at.map(from_micros),
+        })
+    }
+
+    /// The articles themselves; texts are there only where [`Article::lead`] needs them.
+    pub async fn letter_articles(&self, contents: &LetterContents) -> Result<Vec<Article>, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        with_leads(&mut snapshot, &contents.0).await
     }
 
     async fn give_articles_back(
@@ -74,13 +114,4 @@ impl Store {
         execute_about(&mut transaction, FORGET, &[subscriber.0, edition.0], articles).await?;
         Ok(transaction.commit().await?)
     }
-}
-
-async fn ledgered(
-    connection: &mut AnyConnection,
-    edition: EditionId,
-    subscriber: SubscriberId,
-) -> Result<Vec<i64>, StoreError> {
-    let rows = sqlx::query(LEDGERED).bind(edition.0).bind(subscriber.0).fetch_all(connection).await?;
-    rows.iter().map(|row| Ok(row.try_get("article")?)).collect()
 }

@@ -10,11 +10,13 @@ mod acceptance_rows;
 mod archives;
 mod article_rows;
 mod articles;
+mod bounces;
 mod callbacks;
 mod categories;
 mod claims;
 mod deliveries;
 mod editing;
+mod edition_archive;
 mod editions;
 mod endpoints;
 mod engine;
@@ -27,6 +29,7 @@ mod home;
 mod installation;
 mod labels;
 mod letters;
+mod notices;
 mod opt_ins;
 mod outcomes;
 mod personal;
@@ -50,12 +53,14 @@ mod volumes;
 
 pub use acceptance::{Acceptance, Accepted};
 pub use articles::ArticleSelection;
+pub use bounces::{Bounce, HandedOver, Noted, NotedBounce};
 pub use callbacks::{
     Asked, CallbackCaps, CallbackState, ClaimedPush, ClaimedRequest, LiveCallback, PushSettlement, Refused,
     RequestKind, RequestSettlement,
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
 pub use editing::{Edited, Issue, Order, OrderedArticle};
+pub use edition_archive::PublicEdition;
 pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn, Whom};
 pub use endpoints::{
     ClaimedEndpoint, EndpointKind, EndpointSettlement, EndpointState, Event, EventKind, EventSubject,
@@ -65,7 +70,9 @@ pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
 pub use holds::Hold;
 pub use installation::Installation;
-pub use opt_ins::{OptIn, OptInAnswer, OptInRequest};
+pub use letters::{LetterContents, OpenLetter};
+pub use notices::MoveAnswer;
+pub use opt_ins::{OptIn, OptInAnswer, OptInRequest, Yes};
 pub use outcomes::{EditionCounts, EditionFigures, Failure};
 pub use personal::PERSONAL_TABLES;
 pub use plans::Planned;
@@ -76,4 +83,5 @@ pub use rosters::{Enrolled, ListedReader, RosterEntry};
 pub use sitemap::{ListedArticle, YoungArticles};
 pub use subscribers::Subscriber;
 pub use subscriptions::{Beginning, Subscription};
+pub use suppressions::{AddressHash, Suppression};
 pub use topics::{HubCounts, TopicBehind, TopicState};

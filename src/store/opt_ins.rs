@@ -5,7 +5,7 @@ use super::subscriptions::{Beginning, run_wishes};
 use super::suppressions::suppression_stands;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    EmailAddress, Instant, Language, OptInId, Secret, SubscriberId, Wish, from_micros, micros,
+    EmailAddress, Instant, Language, NoticeKind, OptInId, Secret, SubscriberId, Wish, from_micros, micros,
 };
 use chrono::Duration;
 use chrono_tz::Tz;
@@ -39,14 +39,25 @@ pub enum OptInAnswer {
     Suppressed,
 }
 
+/// Somebody says yes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Yes<'y> {
+    /// From which network address, for the proof of consent.
+    pub from: &'y str,
+    /// Whether who becomes a reader by it is welcomed by a letter.
+    pub greet: bool,
+}
+
 /// A request as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptIn {
     /// Its number.
     pub id: OptInId,
+    /// What its letter is for.
+    pub kind: NoticeKind,
     /// Whose it is.
     pub subscriber: SubscriberId,
-    /// Where the question goes.
+    /// Where the letter goes.
     pub address: EmailAddress,
     /// Which feeds, and how often each.
     pub wishes: Vec<Wish>,
@@ -60,7 +71,7 @@ pub struct OptIn {
     pub confirmed_at: Option<Instant>,
 }
 
-fn wishes_text(wishes: &[Wish]) -> String {
+pub(super) fn wishes_text(wishes: &[Wish]) -> String {
     let pairs: Vec<[String; 2]> =
         wishes.iter().map(|w| [w.feed.to_string(), w.frequency.to_string()]).collect();
     serde_json::Value::from(pairs.into_iter().map(serde_json::Value::from).collect::<Vec<_>>()).to_string()
@@ -79,9 +90,9 @@ impl Store {
     /// Takes a request to subscribe: the subscriber (pending, where it is new), the opt-in and
     /// the mail that asks "is it you?", due now, in one transaction.
     ///
-    /// An address is asked once within `quiet`, however often strangers type it. Another wish
-    /// meanwhile takes the place of the unanswered one, and its mail is not repeated. A
-    /// suppressed address gets nothing.
+    /// An address is asked once within `quiet`, however often strangers type it, and who does not
+    /// answer more and more seldom. Another wish meanwhile takes the place of the unanswered one, and
+    /// its mail is not repeated. A suppressed address gets nothing.
     pub async fn request_opt_in(
         &self,
         request: &OptInRequest,
@@ -115,28 +126,33 @@ impl Store {
         let subscriber = subscriber_for(&mut transaction, &request.address, request.language, now).await?;
         hold_subscriber(&mut transaction, subscriber, self.engine()).await?;
         let id = note(&mut transaction, subscriber, request, now).await?;
-        let subscriber = say_yes(&mut transaction, id, beginning, self.engine(), now).await?;
+        let subscriber =
+            say_yes(&mut transaction, id, beginning, &Yes { from: "", greet: false }, self.engine(), now)
+                .await?;
         transaction.commit().await?;
         Ok(subscriber)
     }
 
     /// A request, unless its subscriber was erased.
     pub async fn opt_in(&self, id: OptInId) -> Result<Option<OptIn>, StoreError> {
-        type Row = (i64, String, String, String, Option<String>, i64, Option<i64>);
+        type Row = (i64, String, String, String, String, Option<String>, i64, Option<i64>);
         let row = sqlx::query_as::<_, Row>(
-            "SELECT o.subscriber, s.address, o.wishes, o.language, o.time_zone, o.requested_at, o.confirmed_at
+            "SELECT o.subscriber, o.kind, coalesce(o.address, s.address), o.wishes, o.language, o.time_zone,
+                 o.requested_at, o.confirmed_at
              FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
              WHERE o.n = $1 AND s.address <> ''",
         )
         .bind(id.0)
         .fetch_optional(self.readers())
         .await?;
-        let Some((subscriber, address, wishes, language, zone, requested_at, confirmed_at)) = row else {
+        let Some((subscriber, kind, address, wishes, language, zone, requested_at, confirmed_at)) = row
+        else {
             return Ok(None);
         };
         let damaged = |value: &str| damaged("opt_ins", id, value);
         Ok(Some(OptIn {
             id,
+            kind: NoticeKind::parse(&kind).ok_or_else(|| damaged(&kind))?,
             subscriber: SubscriberId(subscriber),
             address: EmailAddress::parse(&address).map_err(|_| damaged("an address that is none"))?,
             wishes: wishes_of(id.0, &wishes)?,
@@ -157,16 +173,19 @@ impl Store {
         &self,
         id: OptInId,
         beginning: &Beginning<'_>,
+        yes: &Yes<'_>,
         now: Instant,
     ) -> Result<Option<SubscriberId>, StoreError> {
         let mut transaction = self.write().await?;
-        let whose = sqlx::query_scalar::<_, i64>("SELECT subscriber FROM opt_ins WHERE n = $1")
-            .bind(id.0)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let whose = sqlx::query_scalar::<_, i64>(
+            "SELECT subscriber FROM opt_ins WHERE n = $1 AND kind = 'confirmation'",
+        )
+        .bind(id.0)
+        .fetch_optional(&mut *transaction)
+        .await?;
         let Some(whose) = whose else { return Ok(None) };
         hold_subscriber(&mut transaction, SubscriberId(whose), self.engine()).await?;
-        let subscriber = say_yes(&mut transaction, id, beginning, self.engine(), now).await?;
+        let subscriber = say_yes(&mut transaction, id, beginning, yes, self.engine(), now).await?;
         transaction.commit().await?;
         Ok(subscriber)
     }
@@ -180,17 +199,10 @@ pub(super) async fn ask_once(
     now: Instant,
 ) -> Result<OptInAnswer, StoreError> {
     let subscriber = subscriber_for(transaction, &request.address, request.language, now).await?;
-    let asked_before = sqlx::query_scalar::<_, i64>(
-        "SELECT n FROM opt_ins WHERE subscriber = $1 AND requested_at > $2 AND confirmed_at IS NULL
-         ORDER BY requested_at DESC, n DESC LIMIT 1",
-    )
-    .bind(subscriber.0)
-    .bind(micros(now - quiet))
-    .fetch_optional(&mut **transaction)
-    .await?;
+    let asked_before = quiet_until(transaction, subscriber, NoticeKind::Confirmation, quiet, now).await?;
     Ok(match asked_before {
         Some(unanswered) => {
-            replace_wish(transaction, OptInId(unanswered), request).await?;
+            replace_wish(transaction, unanswered, request).await?;
             OptInAnswer::AskedBefore
         }
         None => OptInAnswer::Asked(ask(transaction, subscriber, request, now).await?),
@@ -202,25 +214,27 @@ pub(super) async fn say_yes(
     transaction: &mut Transaction<'static, Any>,
     id: OptInId,
     beginning: &Beginning<'_>,
+    yes: &Yes<'_>,
     engine: Engine,
     now: Instant,
 ) -> Result<Option<SubscriberId>, StoreError> {
-    let row = sqlx::query_as::<_, (i64, String, String, Option<String>, Option<i64>)>(
-        "SELECT o.subscriber, o.wishes, o.language, o.time_zone, o.confirmed_at
+    let row = sqlx::query_as::<_, (i64, String, String, String, Option<String>, Option<i64>)>(
+        "SELECT o.subscriber, s.state, o.wishes, o.language, o.time_zone, o.confirmed_at
          FROM opt_ins o JOIN subscribers s ON s.n = o.subscriber
          WHERE o.n = $1 AND s.address <> ''",
     )
     .bind(id.0)
     .fetch_optional(&mut **transaction)
     .await?;
-    let Some((subscriber, wishes, language, zone, confirmed_at)) = row else { return Ok(None) };
+    let Some((subscriber, state, wishes, language, zone, confirmed_at)) = row else { return Ok(None) };
     let subscriber = SubscriberId(subscriber);
     if confirmed_at.is_some() {
         return Ok(Some(subscriber));
     }
-    sqlx::query("UPDATE opt_ins SET confirmed_at = $2 WHERE n = $1")
+    sqlx::query("UPDATE opt_ins SET confirmed_at = $2, confirmed_from = $3 WHERE n = $1")
         .bind(id.0)
         .bind(micros(now))
+        .bind(storable(yes.from))
         .execute(&mut **transaction)
         .await?;
     run_wishes(transaction, subscriber, &wishes_of(id.0, &wishes)?, beginning, engine, now).await?;
@@ -235,7 +249,57 @@ pub(super) async fn say_yes(
     .execute(&mut **transaction)
     .await?;
     plan_running(transaction, subscriber, now).await?;
+    if yes.greet && state != "active" {
+        greet(transaction, id, subscriber, now).await?;
+    }
     Ok(Some(subscriber))
+}
+
+/// Queues the welcome to what was confirmed.
+async fn greet(
+    transaction: &mut Transaction<'static, Any>,
+    confirmed: OptInId,
+    subscriber: SubscriberId,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let n = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO opt_ins (subscriber, kind, wishes, language, time_zone, requested_at, remote_address,
+             wording, confirmed_at)
+         SELECT subscriber, 'welcome', wishes, language, time_zone, $2, '', '', $2 FROM opt_ins
+         WHERE n = $1 RETURNING n",
+    )
+    .bind(confirmed.0)
+    .bind(micros(now))
+    .fetch_one(&mut **transaction)
+    .await?;
+    queue_letter(transaction, OptInId(n), subscriber, now).await
+}
+
+/// The last unanswered request of a kind, where it is too young for another one. Who does not answer
+/// is asked again after ten minutes, an hour, a day and a week, where `quiet` is ten minutes: nobody
+/// can fill a stranger's mailbox by typing his address.
+pub(super) async fn quiet_until(
+    transaction: &mut Transaction<'static, Any>,
+    subscriber: SubscriberId,
+    kind: NoticeKind,
+    quiet: Duration,
+    now: Instant,
+) -> Result<Option<OptInId>, StoreError> {
+    const GROWTH: [i32; 4] = [1, 6, 144, 1_008];
+    let unanswered = sqlx::query_as::<_, (i64, i64)>(
+        "SELECT n, requested_at FROM opt_ins WHERE subscriber = $1 AND kind = $2 AND confirmed_at IS NULL
+         AND n > (SELECT coalesce(max(n), 0) FROM opt_ins
+                  WHERE subscriber = $1 AND kind = $2 AND confirmed_at IS NOT NULL)
+         ORDER BY requested_at DESC, n DESC LIMIT 4",
+    )
+    .bind(subscriber.0)
+    .bind(kind.as_str())
+    .fetch_all(&mut **transaction)
+    .await?;
+    let Some((last, requested_at)) = unanswered.first() else { return Ok(None) };
+    let growth = GROWTH.get(unanswered.len() - 1).copied().unwrap_or(1);
+    let quiet = quiet.checked_mul(growth).unwrap_or(Duration::MAX);
+    Ok((now - from_micros(*requested_at) < quiet).then_some(OptInId(*last)))
 }
 
 async fn replace_wish(
@@ -266,6 +330,17 @@ async fn ask(
     now: Instant,
 ) -> Result<OptInId, StoreError> {
     let id = note(transaction, subscriber, request, now).await?;
+    queue_letter(transaction, id, subscriber, now).await?;
+    Ok(id)
+}
+
+/// Queues the letter of a request: somebody waits for it.
+pub(super) async fn queue_letter(
+    transaction: &mut Transaction<'static, Any>,
+    id: OptInId,
+    subscriber: SubscriberId,
+    now: Instant,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO deliveries (kind, urgency, opt_in, subscriber, state, created_at, due_at)
          VALUES ('confirmation', 0, $1, $2, 'pending', $3, $3)",
@@ -275,7 +350,7 @@ async fn ask(
     .bind(micros(now))
     .execute(&mut **transaction)
     .await?;
-    Ok(id)
+    Ok(())
 }
 
 /// Keeps a request: what was wished for, when, and from where.

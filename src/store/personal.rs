@@ -5,12 +5,13 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Every table that holds something of a person, and which rows are whose. A test compares it with
 /// the schema.
-pub const PERSONAL_TABLES: [(&str, &str); 10] = [
+pub const PERSONAL_TABLES: [(&str, &str); 11] = [
     ("subscribers", "n = $1"),
     ("opt_ins", "subscriber = $1"),
     ("subscriptions", "subscriber = $1"),
     ("deliveries", "subscriber = $1"),
     ("kept_letters", "delivery IN (SELECT n FROM deliveries WHERE subscriber = $1)"),
+    ("bounces", "subscriber = $1"),
     ("ledger", "subscriber = $1"),
     ("topics", "subscriber = $1"),
     ("topic_feeds", "topic IN (SELECT n FROM topics WHERE subscriber = $1)"),

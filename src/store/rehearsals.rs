@@ -1,7 +1,7 @@
 //! Cuts that are looked at and taken back: what a preview shows is what the cut itself does.
 
 use super::articles::release_embargoes;
-use super::editions::{CutAnswer, Cutting, Edition, Whom, articles_in_edition, cut, edition};
+use super::editions::{CutAnswer, Cutting, Edition, Whom, cut, edition, rows_in_edition, with_leads};
 use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
 use super::{Engine, Store, StoreError};
 use crate::domain::{Article, Instant, SubscriberId};
@@ -50,7 +50,8 @@ impl Store {
         let mut selections = Vec::new();
         for id in different(&mut transaction, &edition, self.engine()).await? {
             let Some(reader) = reader(&mut transaction, id).await? else { continue };
-            let (_, articles) = articles_in_edition(&mut transaction, edition.id, id, true).await?;
+            let rows = rows_in_edition(&mut transaction, edition.id, id, true).await?;
+            let articles = with_leads(&mut transaction, &rows).await?;
             selections.push(Selection { reader, articles });
         }
         let all: i64 = sqlx::query_scalar(

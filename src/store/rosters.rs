@@ -1,7 +1,7 @@
 //! Lists of readers in and out.
 
 use super::erasures::erased_at;
-use super::opt_ins::{ask_once, note, say_yes};
+use super::opt_ins::{Yes, ask_once, note, say_yes};
 use super::statement::damaged;
 use super::subscribers::{Subscriber, hold_subscriber, subscriber_columns, subscriber_for, subscriber_of};
 use super::subscriptions::Beginning;
@@ -99,7 +99,8 @@ impl Store {
             let subscriptions = running(&mut snapshot, reader.id).await?.into_iter().collect::<Vec<_>>();
             let consent = sqlx::query_as::<_, (String, String, i64)>(
                 "SELECT wording, remote_address, requested_at FROM opt_ins
-                 WHERE subscriber = $1 AND confirmed_at IS NOT NULL ORDER BY confirmed_at DESC, n DESC LIMIT 1",
+                 WHERE subscriber = $1 AND kind = 'confirmation' AND confirmed_at IS NOT NULL
+                 ORDER BY confirmed_at DESC, n DESC LIMIT 1",
             )
             .bind(reader.id.0)
             .fetch_optional(&mut *snapshot)
@@ -174,7 +175,7 @@ async fn enrol_one(
     let subscriber = subscriber_for(transaction, &request.address, request.language, now).await?;
     hold_subscriber(transaction, subscriber, store.engine()).await?;
     let id = note(transaction, subscriber, &request, agreed).await?;
-    say_yes(transaction, id, beginning, store.engine(), now).await?;
+    say_yes(transaction, id, beginning, &Yes::default(), store.engine(), now).await?;
     Ok(Enrolled::Taken)
 }
 

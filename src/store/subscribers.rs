@@ -6,8 +6,8 @@ use super::subscriptions::end_running;
 use super::suppressions::add_suppression;
 use super::{Engine, Store, StoreError};
 use crate::domain::{
-    EmailAddress, EndedReason, Habits, Instant, Language, Secret, SubscriberId, SubscriberState, from_micros,
-    micros,
+    EmailAddress, EndedReason, Habits, Instant, Language, Secret, SubscriberId, SubscriberState,
+    SuppressionReason, from_micros, micros,
 };
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -135,18 +135,6 @@ impl Store {
         .collect()
     }
 
-    /// The mail server says that the address does not exist: its subscriptions end and what is
-    /// queued for it is not sent. Who complained stays a complainant.
-    pub async fn mark_bounced(&self, id: SubscriberId, now: Instant) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        end_running(&mut transaction, id, None, EndedReason::Bounced, self.engine(), now).await?;
-        sqlx::query("UPDATE subscribers SET state = 'bounced' WHERE n = $1 AND state <> 'complained'")
-            .bind(id.0)
-            .execute(&mut *transaction)
-            .await?;
-        Ok(transaction.commit().await?)
-    }
-
     /// Forgets who a subscriber was: address, network address and words of the requests, where the
     /// private feed is pushed to, and the mail servers' replies, which tend to repeat the address.
     /// What was mailed stays countable, and a hash keeps old lists from bringing the reader back.
@@ -168,10 +156,10 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some((address, state)) = found else { return Ok(false) };
-        if matches!(state.as_str(), "bounced" | "complained")
+        if let Some(reason) = SuppressionReason::parse(&state)
             && let Ok(address) = EmailAddress::parse(&address)
         {
-            add_suppression(&mut *transaction, &address, &state, secret, now).await?;
+            add_suppression(&mut *transaction, &address, reason, "", secret, now).await?;
         }
         if let Ok(address) = EmailAddress::parse(&address) {
             note_erasure(&mut transaction, &address, secret, now).await?;
@@ -181,8 +169,10 @@ impl Store {
         for statement in [
             "UPDATE subscribers SET address = '', address_key = 'erased:' || CAST(n AS TEXT),
              state = 'unsubscribed' WHERE n = $1",
-            "UPDATE opt_ins SET remote_address = '', wording = '', wishes = '[]' WHERE subscriber = $1",
+            "UPDATE opt_ins SET remote_address = '', wording = '', wishes = '[]', address = NULL,
+             confirmed_from = NULL WHERE subscriber = $1",
             "UPDATE deliveries SET reply = NULL WHERE subscriber = $1",
+            "UPDATE bounces SET evidence = '' WHERE subscriber = $1",
             // Where the private feed is pushed to is somebody's too.
             "DELETE FROM callback_requests WHERE path IN (SELECT path FROM topics WHERE subscriber = $1)",
             "DELETE FROM callbacks WHERE topic IN (SELECT n FROM topics WHERE subscriber = $1)",

@@ -3,12 +3,19 @@
 //! No answer tells whether an address is known: the same page follows every request, and only the
 //! mailbox's owner learns more.
 
+mod scope;
+mod words;
+
+pub use scope::{Scope, ScopeError};
+pub use words::{Wording, next_mail, search_titles, titles};
+
 use crate::domain::{
-    Calendar, Digest, DigestFeeds, Directory, EndedReason, FeedDefinition, FeedKey, Frequency, Habits,
-    Instant, Language, OptInId, Publication, Secret, SubscriberId, Token, TokenError, TokenPurpose, Wish,
+    Calendar, Digest, DigestFeeds, Directory, EmailAddress, EndedReason, FeedDefinition, FeedKey, Frequency,
+    Habits, Instant, Language, OptInId, Secret, SubscriberId, Token, TokenError, TokenPurpose, Wish,
 };
-use crate::store::{Enrolled, ListedReader, OptIn, OptInAnswer, OptInRequest, Store, StoreError};
-use crate::wording::Templates;
+use crate::store::{
+    Enrolled, ListedReader, MoveAnswer, OptIn, OptInAnswer, OptInRequest, Store, StoreError, Yes,
+};
 use std::time::Duration;
 
 /// How long a confirmation link can be used.
@@ -102,10 +109,12 @@ pub async fn confirm(
     store: &Store,
     opt_in: &OptIn,
     calendar: &Calendar<'_>,
+    yes: &Yes<'_>,
     now: Instant,
 ) -> Result<SubscriberId, SubscribeError> {
     let beginning = |frequency: &Frequency| calendar.first_mail_reaches_back_to(frequency, now);
-    let subscriber = store.confirm(opt_in.id, &beginning, now).await?.ok_or(SubscribeError::Link)?;
+    let confirmed = store.confirm(opt_in.id, &beginning, yes, now).await?;
+    let subscriber = confirmed.ok_or(SubscribeError::Link)?;
     tracing::info!(subscriber.id = %subscriber, "subscription confirmed");
     Ok(subscriber)
 }
@@ -119,12 +128,55 @@ pub fn reader_of(
     Ok(SubscriberId(Token::open(token, secret, purpose)?.subject))
 }
 
-/// Ends every subscription of a reader. Repeatable; holds from the next mail on, also for
-/// editions already cut.
-pub async fn end(store: &Store, reader: SubscriberId, now: Instant) -> Result<(), SubscribeError> {
-    let ended = store.end_subscriptions(reader, None, EndedReason::Reader, now).await?;
+/// Ends a reader's subscriptions, all or those of a scope. Repeatable; holds from the next mail on,
+/// also for editions already cut. With `farewell`, who gets nothing any more is told so once.
+pub async fn end(
+    store: &Store,
+    reader: SubscriberId,
+    scope: &Scope,
+    farewell: bool,
+    now: Instant,
+) -> Result<(), StoreError> {
+    let only: Option<Vec<FeedKey>> = match scope {
+        Scope::Everything => None,
+        scope => {
+            let running = store.subscriptions(reader).await?;
+            Some(running.iter().filter(|s| scope.holds(s.feed, &s.frequency)).map(|s| s.feed).collect())
+        }
+    };
+    let ended = store.end_subscriptions(reader, only.as_deref(), EndedReason::Reader, now).await?;
     tracing::info!(subscriber.id = %reader, subscriptions = ended, "reader left");
+    if farewell && store.say_goodbye(reader, now).await? {
+        tracing::info!(subscriber.id = %reader, "goodbye queued");
+    }
     Ok(())
+}
+
+/// Asks a new address whether a reader's mail shall go there. Nobody learns whether it is known.
+pub async fn ask_to_move(
+    store: &Store,
+    secret: &Secret,
+    reader: SubscriberId,
+    (to, from): (&EmailAddress, &str),
+    quiet: Duration,
+    now: Instant,
+) -> Result<(), SubscribeError> {
+    let quiet = chrono::Duration::from_std(quiet).unwrap_or(chrono::Duration::MAX);
+    store.request_move(reader, to, from, (quiet, secret), now).await?;
+    tracing::info!(subscriber.id = %reader, "new address asked");
+    Ok(())
+}
+
+/// Carries out a change of address that its new owner confirmed. Repeatable.
+pub async fn move_reader(
+    store: &Store,
+    opt_in: &OptIn,
+    from: &str,
+    now: Instant,
+) -> Result<MoveAnswer, SubscribeError> {
+    let answer = store.move_reader(opt_in.id, from, now).await?.ok_or(SubscribeError::Link)?;
+    tracing::info!(subscriber.id = %opt_in.subscriber, ?answer, "address changed");
+    Ok(answer)
 }
 
 /// Takes an end back.
@@ -186,36 +238,18 @@ pub fn offered(digest: &Digest, directory: &Directory) -> Vec<FeedKey> {
     directory.feeds().iter().filter(offers).filter_map(FeedDefinition::key).collect()
 }
 
-/// The titles of feeds as readers choose them. The feed of everything bears the newspaper's name,
-/// which among the names of sections tells nobody what it is.
-pub fn titles(
-    directory: &Directory,
-    keys: &[FeedKey],
-    publication: &Publication,
-    templates: &Templates,
-    language: Language,
-) -> Vec<(FeedKey, String)> {
-    let title = |feed: &FeedDefinition| {
-        if feed.key() == Some(FeedKey::All) && feed.title == publication.title {
-            templates.text(language, "feed.everything", &[])
-        } else {
-            feed.title.clone()
-        }
-    };
-    let kept = directory.feeds().iter().filter_map(|feed| Some((feed.key()?, feed)));
-    kept.filter(|(key, _)| keys.contains(key)).map(|(key, feed)| (key, title(feed))).collect()
-}
-
-/// The links that stand in a reader's mails. Equal in every retry, so that the bytes are too.
+/// The links that stand in a reader's mails: to leave what this mail is of, and to change. Equal in
+/// every retry, so that the bytes are too.
 pub fn links(
     secret: &Secret,
     base: impl Fn(&str) -> String,
-    reader: SubscriberId,
-    since: Instant,
+    (reader, since): (SubscriberId, Instant),
+    scope: &Scope,
 ) -> (String, String) {
     let token = Token { subject: reader.0, issued: since };
+    let unsubscribe = token.seal(secret, TokenPurpose::Unsubscribe);
     (
-        base(&format!("/unsubscribe/{}", token.seal(secret, TokenPurpose::Unsubscribe))),
+        base(&format!("/unsubscribe/{unsubscribe}{}", scope.query())),
         base(&format!("/preferences/{}", token.seal(secret, TokenPurpose::Preferences))),
     )
 }

@@ -8,8 +8,10 @@ mod built_in;
 mod catalogue;
 mod dates;
 mod templates;
+mod when;
 
 pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, CatalogueFault};
 pub use dates::{full_date, short_date, time_of_day};
 pub use templates::{TemplateFault, Templates};
+pub use when::when;

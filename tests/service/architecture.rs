@@ -6,17 +6,22 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 10] = [
+const NEIGHBOURS: [(&str, &[&str]); 12] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
     // A mail server that a stranger's domain names lies outside of our network, as a callback does.
     ("relay", &["fetch"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
     ("digest", &["publish"]),
-    // Letters name feeds as the directory names them now, and carry the reader's links.
-    ("dispatch", &["errands", "representations", "subscribe"]),
+    // A link in the returned mail proves whose it is, as readers' links do.
+    ("bounce", &["subscribe"]),
+    // Letters name feeds as the directory names them now, and carry the reader's links; a refusal on
+    // the spot is a bounce like others.
+    ("dispatch", &["bounce", "errands", "representations", "subscribe"]),
     // A push is what a GET returns; a private topic is proved as its reader's links are.
     ("hub", &["errands", "representations", "subscribe"]),
+    // The loops of the ways on which mail comes back are started beside the others.
+    ("tick", &["inbox"]),
     ("app", &["config"]),
     ("cli", &["app", "config"]),
     // The root of the library, and the program that calls it.
@@ -28,7 +33,16 @@ const NEIGHBOURS: [(&str, &[&str]); 10] = [
 /// carry, so its type is named below the floor where it is put together. Nothing else is.
 const UPWARD: [(&str, &[&str]); 2] = [
     ("http", &["crate::app::App"]),
-    ("tick", &["crate::app::App", "crate::app::AppError", "crate::app::Roles", "crate::app::Wake"]),
+    (
+        "tick",
+        &[
+            "crate::app::App",
+            "crate::app::AppError",
+            "crate::app::Roles",
+            "crate::app::Wake",
+            "crate::app::listen",
+        ],
+    ),
 ];
 
 /// What only some modules may touch. `std` and crates that are not named here are everybody's.
@@ -36,20 +50,20 @@ const HANDS: [(&str, &[&str]); 26] = [
     // SQL.
     ("sqlx", &["store"]),
     // SMTP. The message builder and the address type are pure and lie below the purity line.
-    ("lettre::transport", &["relay"]),
+    ("lettre::transport", &[]),
     ("lettre::SmtpTransport", &[]),
     ("lettre::AsyncSmtpTransport", &[]),
     ("lettre::Transport", &[]),
     ("lettre::AsyncTransport", &[]),
-    ("tokio_rustls", &["relay"]),
+    ("tokio_rustls", &["relay", "inbox"]),
     // The mail servers of a domain.
     ("hickory_resolver", &["relay"]),
-    // Connections: to the mail server; the listener and what it accepts; `check` tries whether the
-    // port is free.
+    // Connections: to the mail server and the mailbox; the listeners and what they accept; `check`
+    // tries whether the port is free.
     ("std::net::TcpStream", &["relay", "http"]),
-    ("tokio::net::TcpStream", &["relay", "http"]),
+    ("tokio::net::TcpStream", &["relay", "http", "inbox"]),
     ("std::net::TcpListener", &["cli"]),
-    ("tokio::net::TcpListener", &["app", "cli", "http"]),
+    ("tokio::net::TcpListener", &["app", "cli", "http", "inbox"]),
     // The express lane waits for many connections in one thread.
     ("mio", &["http"]),
     // HTTP comes in above floor 3, and goes out only where bytes, time and reach are bounded.
@@ -62,7 +76,7 @@ const HANDS: [(&str, &[&str]); 26] = [
     ("reqwest", &["fetch"]),
     // Files: settings and templates; the SQLite file's folder; the outbox; what is imported.
     ("std::fs", &["config", "store", "relay", "cli"]),
-    ("tokio::fs", &["relay"]),
+    ("tokio::fs", &["relay", "inbox"]),
     ("tokio_cron_scheduler", &["tick", "app"]),
     // Errors without a type are for whoever only prints them.
     ("anyhow", &["cli"]),
@@ -71,11 +85,9 @@ const HANDS: [(&str, &[&str]); 26] = [
 ];
 
 /// State that is not passed in. Each is a constant that cannot be written as one.
-const STATICS: [(&str, &str); 2] = [
+const STATICS: [(&str, &str); 1] = [
     // The schema of each engine, put into the program when it is built.
     ("store/engine.rs", "SQLITE, POSTGRES"),
-    // The reading rules of `rules.toml`, compiled once; the text is a part of the program.
-    ("intake/rules.rs", "RULES"),
 ];
 
 /// Modules by floor, as the map in `src/lib.rs` draws them.

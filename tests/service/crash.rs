@@ -20,7 +20,7 @@ const FULL: Disaster = Disaster { readers: 10_000, deaths: 102, thinks: Duration
 const READERS: usize = 300;
 /// Twice `limits.mail_connections` as it is by default: so many letters are under way at once, half of
 /// them with the mail server and half with the disk.
-const IN_FLIGHT: usize = 2 * CONNECTIONS;
+const IN_FLIGHT: usize = 2 * CONNECTIONS + 1;
 
 /// `limits.mail_connections`: no program ever has more open.
 const CONNECTIONS: usize = 4;

@@ -164,8 +164,6 @@ fn an_edition_that_is_refused_too_often_stops_until_somebody_looks() {
     world.at_the_store(async |store, _| {
         assert!(store.release_edition(EditionId(1), chrono::Utc::now()).await.unwrap());
     });
-    // What a worker had in its hands when it was stopped waits for its next try.
-    world.later();
     world.wait_for("who was asked lets it go to its end", World::is_complete);
     assert_eq!(world.deliveries("bounced"), 300);
     world.assert_discreet();

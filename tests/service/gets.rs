@@ -149,6 +149,7 @@ async fn no_get_changes_anything() {
             "/confirm/{token}" => vec![link(&world, "confirm", READER), link(&world, "confirm", ASKED)],
             "/unsubscribe/{token}" => vec![link(&world, "unsubscribe", READER)],
             "/preferences/{token}" => vec![link(&world, "preferences", READER)],
+            "/editions/{id}" => vec!["/editions/1".to_owned()],
             "/editions/{id}/{token}" => vec![link(&world, "editions", READER)],
             "/mailbox/{name}" => vec![format!("/mailbox/{letter}")],
             "/mailbox/{name}/source" => vec![format!("/mailbox/{letter}/source")],

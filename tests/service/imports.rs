@@ -295,3 +295,114 @@ fn a_feed_of_ours_brings_the_same_articles_into_another_newsroom() {
         assert!(differences.is_empty(), "{format}:\n{}", differences.join("\n"));
     }
 }
+
+#[test]
+fn a_rehearsal_says_why_and_what_is_doubtful_waits_for_a_person() {
+    let mut world = World::new();
+    // The only date stands far above: the visitor's clock.
+    let page = "Thứ Hai, 24/11/2025 10:20\nTrang chủ\nKinh tế\nGiá lúa hè thu tăng mạnh trở lại trong tuần qua\n\nGiá lúa hè thu tại nhiều huyện tăng mạnh trong tuần qua, có nơi thương lái đặt cọc trước cả tháng để giữ chân nông dân.\n\nHoàng Lan\n";
+    let path = world.write("trang.txt", page);
+    let path = path.to_str().unwrap();
+    let told = world.done(&["import", path, "--dry-run"]);
+    for part in [
+        "title:      Giá lúa",
+        "[30%, doubtful: the only date stands far above",
+        "authors:    Hoàng Lan  [75%",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let told = world.done(&["import", path, "--dry-run", "--json"]);
+    let told: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let guess = told["guesses"].as_array().unwrap().iter().find(|g| g["field"] == "published").unwrap();
+    assert_eq!((&guess["doubtful"], &told["categories"]), (&json!(true), &json!(["Kinh tế"])));
+
+    let output = world.run(&["import", path]);
+    assert_eq!(code(&output), Some(1));
+    assert!(
+        errors(&output).contains("its published is doubtful") && errors(&output).contains("--published"),
+        "{}",
+        errors(&output)
+    );
+    assert_eq!(world.done(&["article", "list"]), "");
+    let told = world.done(&["import", path, "--published", "2025-06-20T08:15:00+07:00"]);
+    assert!(told.contains("1 new"), "{told}");
+    world.serve();
+    let [item]: [Value; 1] = items(&world, "kinh-te").try_into().unwrap();
+    assert_eq!(text(&item, "date_published"), "2025-06-20T08:15:00+07:00");
+}
+
+#[test]
+fn the_newsrooms_own_rules_are_added_and_their_faults_are_told() {
+    let mut world = World::new();
+    let rules = world.write("rules.toml", "[after]\nwords = ['Quay về trang bìa']\n");
+    world.set("BANTIN_INTAKE__RULES", rules.to_str().unwrap());
+    let page = "Kinh tế\nGiá lúa tăng\n20/06/2024 08:15\n\nGiá lúa hè thu tại nhiều huyện tăng mạnh trong tuần qua, có nơi thương lái đặt cọc trước cả tháng.\n\nQuay về trang bìa\n\nMột câu dài của trang bìa, không thuộc về bài báo này và không ai muốn đọc thêm ở đây.\n";
+    let path = world.write("a.txt", page);
+    world.done(&["import", path.to_str().unwrap()]);
+    world.serve();
+    let [item]: [Value; 1] = items(&world, "kinh-te").try_into().unwrap();
+    assert!(!text(&item, "content_html").contains("trang bìa"), "{item}");
+    world.write("rules.toml", "[after]\nwords = 3\n");
+    let output = world.run(&["import", path.to_str().unwrap()]);
+    assert_eq!(code(&output), Some(2));
+    assert!(errors(&output).contains("rules.toml"), "{}", errors(&output));
+}
+
+#[test]
+fn addresses_are_fetched_and_lists_followed_but_never_into_the_own_network_unasked() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let page = include_bytes!("../corpus/article.html");
+    let list = "<html><head><meta charset=utf-8></head><body>".to_owned()
+        + &(0..14).map(|n| format!("<div><h3><a href='/bai-{n}.html'>Bài số {n} kể chuyện chi bộ ấp</a></h3><span>{}/11/2024</span></div>", n + 1)).collect::<String>()
+        + "</body></html>";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = format!("http://{}", listener.local_addr().unwrap());
+    let own = site.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            reader.read_line(&mut line).unwrap();
+            let mut rest = String::new();
+            while reader.read_line(&mut rest).is_ok_and(|n| n > 2) {
+                rest.clear();
+            }
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            let body = match path.as_str() {
+                "/list" => list.clone().into_bytes(),
+                "/sitemap.xml" => {
+                    format!("<urlset><url><loc>{own}/bai-1.html</loc></url></urlset>").into_bytes()
+                }
+                // Each has an address of its own.
+                _ => String::from_utf8_lossy(page)
+                    .replace("tran-de-dua-chi-bo-ve-gan-dan-71234.html", &path[1..])
+                    .into_bytes(),
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    let world = World::new();
+    let output = world.run(&["import", &format!("{site}/bai-0.html")]);
+    assert_eq!(code(&output), Some(1));
+    assert!(
+        errors(&output).contains("no public address") && errors(&output).contains("--private"),
+        "{}",
+        errors(&output)
+    );
+    let told = world.done(&["import", "--private", &format!("{site}/bai-0.html")]);
+    assert!(told.contains("1 new, 0 revised"), "{told}");
+    let output = world.run(&["import", "--private", &format!("{site}/list")]);
+    assert!(
+        errors(&output).contains("lists articles") && errors(&output).contains("--follow"),
+        "{}",
+        errors(&output)
+    );
+    let told = world.done(&["import", "--private", "--follow", &format!("{site}/list")]);
+    assert!(told.contains("13 new, 0 revised, 1 unchanged, 0 failed"), "{told}");
+    let told = world.done(&["import", "--private", "--follow", &format!("{site}/sitemap.xml")]);
+    assert!(told.contains("0 new, 0 revised, 1 unchanged, 0 failed"), "{told}");
+}

@@ -212,6 +212,14 @@ impl World {
         self.past_the_store(async |connection| sqlx::query_scalar(sql).fetch_one(connection).await.unwrap())
     }
 
+    /// A number from the ledger, of somebody.
+    pub fn number_of(&self, sql: &'static str, name: &str) -> i64 {
+        let name = name.to_owned();
+        self.past_the_store(async |connection| {
+            sqlx::query_scalar(sql).bind(name).fetch_one(connection).await.unwrap()
+        })
+    }
+
     /// Texts from the ledger.
     pub fn texts(&self, sql: &'static str) -> Vec<String> {
         self.past_the_store(async |connection| sqlx::query_scalar(sql).fetch_all(connection).await.unwrap())

@@ -84,8 +84,11 @@ impl Postfix {
              qmgr unix n - n 300 1 qmgr\nrewrite unix - - n - - trivial-rewrite\n\
              bounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\n\
              proxymap unix - - n - - proxymap\nerror unix - - n - - error\nretry unix - - n - - error\n\
-             virtual unix - n n - - virtual\nanvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n";
-        std::fs::write(path("etc/master.cf"), format!("{address} inet n - n - - smtpd\n{services}")).unwrap();
+             virtual unix - n n - - virtual\nlmtp unix - - n - - lmtp\nanvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 postlogd\n";
+        // What a test puts there takes what a transport map gives to `bantin:`.
+        let pipe = format!("bantin unix - n n - 1 pipe user=nobody argv={home}/pipe ${{recipient}}\n");
+        std::fs::write(path("etc/master.cf"), format!("{address} inet n - n - - smtpd\n{services}{pipe}"))
+            .unwrap();
         let postfix = Self { folder, address };
         postfix.command("start");
         wait_for_port(address);

@@ -87,15 +87,6 @@ fn start() -> PathBuf {
     folder
 }
 
-/// All that a database holds, as `pg_dump` writes it.
-pub fn dump(database: &str) -> String {
-    let beside = programs().join("pg_dump");
-    let program = if beside.exists() { beside } else { PathBuf::from("pg_dump") };
-    let output = Command::new(program).arg(database).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// PostgreSQL refuses to run as root; then it runs as its own user.
 fn as_server_user(program: &str) -> Option<Command> {
     let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);

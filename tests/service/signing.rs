@@ -210,7 +210,7 @@ fn opendkim_beside(folder: &Path, zone: &Path, port: u16) -> Helper {
 }
 
 /// Dovecot on Postfix's mailbox: one user, one password.
-fn dovecot_on(folder: &Path, port: u16) -> Helper {
+pub fn dovecot_on(folder: &Path, port: u16) -> Helper {
     let home = folder.join("dovecot");
     std::fs::create_dir(&home).unwrap();
     let (home, mail) = (home.display(), folder.join("mail/box").display().to_string());

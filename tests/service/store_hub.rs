@@ -8,7 +8,7 @@ use bantin::domain::{
 };
 use bantin::store::{
     Asked, CallbackCaps, ClaimedPush, EndpointKind, EndpointSettlement, EventKind, EventSubject, OptInAnswer,
-    OptInRequest, PushSettlement, Refused, RequestKind, RequestSettlement, Store,
+    OptInRequest, PushSettlement, Refused, RequestKind, RequestSettlement, Store, Yes,
 };
 use chrono::Duration;
 use std::collections::BTreeMap;
@@ -406,7 +406,7 @@ async fn reader(newsroom: &Newsroom, section: FeedKey) -> SubscriberId {
     let secret = Secret::new([7; 32]);
     let answer = newsroom.request_opt_in(&request, Duration::minutes(30), &secret, minute(0)).await.unwrap();
     let OptInAnswer::Asked(opt_in) = answer else { panic!("{answer:?}") };
-    newsroom.confirm(opt_in, &|_: &Frequency| minute(0), minute(0)).await.unwrap().unwrap()
+    newsroom.confirm(opt_in, &|_: &Frequency| minute(0), &Yes::default(), minute(0)).await.unwrap().unwrap()
 }
 
 async fn a_private_topic_follows_its_readers_choice(newsroom: Newsroom) {

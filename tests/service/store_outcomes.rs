@@ -1,8 +1,8 @@
 //! What the store promises of letters that do not simply arrive, on both engines.
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
-use bantin::domain::{DeliveryId, DeliveryState, EditionId, Secret, SubscriberId};
-use bantin::store::{ClaimedDelivery, Settlement, Store, StoreUrl};
+use bantin::domain::{BounceClass, DeliveryId, DeliveryState, EditionId, Secret, SubscriberId};
+use bantin::store::{Bounce, ClaimedDelivery, Settlement, Store, StoreUrl};
 
 on_both_engines!(
     an_edition_counts_what_became_of_its_letters,
@@ -89,7 +89,9 @@ async fn only_what_bounced_of_who_still_wants_mail_is_sent_again(newsroom: Newsr
     {
         settle(&newsroom, "w", letter.id, outcome).await;
     }
-    newsroom.mark_bounced(letters[1].subscriber.id, at("06:11:00")).await.unwrap();
+    let (delivery, class) = (letters[1].id, BounceClass::Hard);
+    let report = Bounce { delivery, class, way: "test".into(), evidence: "550 5.1.1".into() };
+    newsroom.note_bounce(&report, &secret(), at("06:11:00")).await.unwrap();
     let edition = edition(&letters);
     assert!(newsroom.edition(edition).await.unwrap().unwrap().completed_at.is_some());
     assert_eq!(newsroom.resend(edition, false, at("09:00:00")).await.unwrap(), 1);

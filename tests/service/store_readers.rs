@@ -2,12 +2,13 @@
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
 use bantin::domain::{
-    Article, ArticleId, Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, EmailAddress,
-    EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug, SubscriberId,
-    SubscriberState, Wish,
+    Article, ArticleId, Attempt, BounceClass, DeliveryId, DeliveryKind, DeliveryState, EditionId,
+    EmailAddress, EndedReason, FeedKey, Frequency, Instant, Language, OptInId, Secret, Slot, Slug,
+    SubscriberId, SubscriberState, SuppressionReason, Wish,
 };
 use bantin::store::{
-    ClaimedDelivery, Cut, CutAnswer, Cutting, OptInAnswer, OptInRequest, Planned, Settlement, Store, Turn,
+    Bounce, ClaimedDelivery, Cut, CutAnswer, Cutting, Noted, OptInAnswer, OptInRequest, Planned, Settlement,
+    Store, Turn, Yes,
 };
 use chrono::Duration;
 use chrono_tz::Tz;
@@ -111,7 +112,7 @@ pub async fn reader(
     time: &str,
 ) -> SubscriberId {
     let opt_in = asked(newsroom, name, digest, feeds, at(time)).await;
-    let id = newsroom.confirm(opt_in, &since(time), at(time)).await.unwrap().unwrap();
+    let id = newsroom.confirm(opt_in, &since(time), &Yes::default(), at(time)).await.unwrap().unwrap();
     let question = newsroom.claim_deliveries("asker", 1, at(time), at(time)).await.unwrap();
     assert_eq!(question[0].opt_in, Some(opt_in));
     settle(newsroom, question[0].id, "asker", Settlement::Accepted("250 ok".into())).await;
@@ -208,8 +209,12 @@ async fn an_address_is_asked_once_within_the_quiet_period(newsroom: Newsroom) {
 
 async fn a_suppressed_address_gets_nothing(newsroom: Newsroom) {
     let (a, _) = two_sections(&newsroom).await;
-    newsroom.suppress(&address("AN"), "complained", &secret(), at("06:00:00")).await.unwrap();
-    newsroom.suppress(&address("an"), "again", &secret(), at("06:00:01")).await.unwrap();
+    let complained = SuppressionReason::Complained;
+    newsroom.suppress(&address("AN"), complained, "", &secret(), at("06:00:00")).await.unwrap();
+    newsroom
+        .suppress(&address("an"), SuppressionReason::Newsroom, "", &secret(), at("06:00:01"))
+        .await
+        .unwrap();
     assert!(newsroom.is_suppressed(&address("an"), &secret()).await.unwrap());
     assert!(!newsroom.is_suppressed(&address("binh"), &secret()).await.unwrap());
     let answer =
@@ -223,8 +228,12 @@ async fn a_suppressed_address_gets_nothing(newsroom: Newsroom) {
 async fn saying_yes_twice_is_saying_it_once(newsroom: Newsroom) {
     let (a, b) = two_sections(&newsroom).await;
     let opt_in = asked(&newsroom, "an", "sang", &[a, b], at("07:00:00")).await;
-    let id = newsroom.confirm(opt_in, &since("07:00:00"), at("07:01:00")).await.unwrap().unwrap();
-    assert_eq!(newsroom.confirm(opt_in, &since("07:00:00"), at("07:02:00")).await.unwrap(), Some(id));
+    let id =
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("07:01:00")).await.unwrap().unwrap();
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("07:02:00")).await.unwrap(),
+        Some(id)
+    );
     let subscriber = newsroom.subscriber(id).await.unwrap().unwrap();
     assert_eq!((subscriber.state, subscriber.confirmed_at), (SubscriberState::Active, Some(at("07:01:00"))));
     let running = newsroom.subscriptions(id).await.unwrap();
@@ -236,10 +245,16 @@ async fn saying_yes_twice_is_saying_it_once(newsroom: Newsroom) {
     );
     // An old mail in a mailbox brings nobody back.
     newsroom.end_subscriptions(id, None, EndedReason::Reader, at("08:00:00")).await.unwrap();
-    assert_eq!(newsroom.confirm(opt_in, &since("07:00:00"), at("08:01:00")).await.unwrap(), Some(id));
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("07:00:00"), &Yes::default(), at("08:01:00")).await.unwrap(),
+        Some(id)
+    );
     assert!(newsroom.subscriptions(id).await.unwrap().is_empty());
     assert_eq!(newsroom.subscriber(id).await.unwrap().unwrap().state, SubscriberState::Unsubscribed);
-    assert_eq!(newsroom.confirm(OptInId(99), &since("07:00:00"), at("08:00:00")).await.unwrap(), None);
+    assert_eq!(
+        newsroom.confirm(OptInId(99), &since("07:00:00"), &Yes::default(), at("08:00:00")).await.unwrap(),
+        None
+    );
 }
 
 async fn who_left_may_come_back(newsroom: Newsroom) {
@@ -251,7 +266,10 @@ async fn who_left_may_come_back(newsroom: Newsroom) {
     publish(&newsroom, "hai", &["A"], "04:10:00").await;
     let opt_in = asked(&newsroom, "an", "sang", &[a], at("05:00:00")).await;
     // `since` reaches back over what was missed, and over what was cut and never mailed.
-    assert_eq!(newsroom.confirm(opt_in, &since("00:00:00"), at("05:00:00")).await.unwrap(), Some(id));
+    assert_eq!(
+        newsroom.confirm(opt_in, &since("00:00:00"), &Yes::default(), at("05:00:00")).await.unwrap(),
+        Some(id)
+    );
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
     assert_eq!(titles(&newsroom, edition, id).await, ["hai", "một", "cũ a"]);
 }
@@ -262,7 +280,8 @@ async fn a_new_reader_begins_at_since(newsroom: Newsroom) {
     publish(&newsroom, "đúng", &["A"], "03:00:00").await;
     publish(&newsroom, "sau", &["A"], "03:30:00").await;
     let opt_in = asked(&newsroom, "an", "sang", &[a, FeedKey::All], at("04:00:00")).await;
-    let id = newsroom.confirm(opt_in, &since("03:00:00"), at("04:00:00")).await.unwrap().unwrap();
+    let id =
+        newsroom.confirm(opt_in, &since("03:00:00"), &Yes::default(), at("04:00:00")).await.unwrap().unwrap();
     let edition = cut(&newsroom, "sang", "06:00:00").await.edition;
     assert_eq!(titles(&newsroom, edition, id).await, ["sau", "đúng"]);
 }
@@ -299,7 +318,7 @@ async fn a_change_of_frequency_neither_repeats_nor_loses(newsroom: Newsroom) {
     publish(&newsroom, "thứ tư", &["A"], "05:30:00").await;
     assert_eq!(cut_by_hand(&newsroom, "sang", "06:00:00").await, CutAnswer::Empty);
     let opt_in = asked(&newsroom, "an", "sang", &[a], at("06:10:00")).await;
-    newsroom.confirm(opt_in, &since("06:10:00"), at("06:10:00")).await.unwrap();
+    newsroom.confirm(opt_in, &since("06:10:00"), &Yes::default(), at("06:10:00")).await.unwrap();
     newsroom
         .change_subscriptions(id, &[a], &wishes("tuan", &[a]), &since("06:20:00"), at("06:20:00"))
         .await
@@ -362,7 +381,13 @@ async fn who_confirms_while_cutting_misses_nothing(newsroom: Newsroom) {
     let confirming = async {
         let mut ids = Vec::new();
         for opt_in in &opt_ins {
-            ids.push(other.confirm(*opt_in, &since("02:00:00"), at("03:00:00")).await.unwrap().unwrap());
+            ids.push(
+                other
+                    .confirm(*opt_in, &since("02:00:00"), &Yes::default(), at("03:00:00"))
+                    .await
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         ids
     };
@@ -773,7 +798,7 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     let claimed = claim(&newsroom, "w", "06:00:00", "05:00:00").await;
     let bounced = Settlement::Bounced("550 <r1@bao.example> unknown".into());
     settle(&newsroom, claimed[1].id, "w", bounced).await;
-    newsroom.mark_bounced(ids[1], at("05:10:00")).await.unwrap();
+    came_back(&newsroom, claimed[1].id, at("05:10:00")).await;
     for id in [ids[0], ids[1]] {
         assert!(newsroom.erase_subscriber(id, &secret(), at("05:20:00")).await.unwrap());
         assert!(!newsroom.erase_subscriber(id, &secret(), at("05:21:00")).await.unwrap());
@@ -792,7 +817,10 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     assert!(!newsroom.is_suppressed(&address("r0"), &secret()).await.unwrap());
     assert!(newsroom.is_suppressed(&address("r1"), &secret()).await.unwrap());
     assert_eq!(newsroom.undo_end(ids[0], at("05:40:00")).await.unwrap(), 0);
-    assert_eq!(newsroom.confirm(OptInId(1), &since("05:00:00"), at("05:41:00")).await.unwrap(), None);
+    assert_eq!(
+        newsroom.confirm(OptInId(1), &since("05:00:00"), &Yes::default(), at("05:41:00")).await.unwrap(),
+        None
+    );
     // Who was erased may begin anew, as a new subscriber.
     assert_ne!(reader(&newsroom, "r0", "sang", &[FeedKey::All], "05:50:00").await, ids[0]);
     let counts = newsroom.edition(edition).await.unwrap().unwrap().counts;
@@ -801,9 +829,17 @@ async fn an_erased_reader_leaves_no_trace_in_the_open(newsroom: Newsroom) {
     );
 }
 
+/// A report says that the address of a delivery is none.
+async fn came_back(newsroom: &Newsroom, delivery: DeliveryId, now: Instant) {
+    let class = BounceClass::Hard;
+    let bounce = Bounce { delivery, class, way: "test".into(), evidence: "550 5.1.1 unknown".into() };
+    let noted = newsroom.note_bounce(&bounce, &secret(), now).await.unwrap();
+    assert_eq!(noted, Noted::Suppressed(SuppressionReason::Bounced));
+}
+
 async fn a_bounced_address_gets_nothing_more(newsroom: Newsroom) {
     let (_, ids) = queued(&newsroom, 2).await;
-    newsroom.mark_bounced(ids[0], at("05:00:00")).await.unwrap();
+    came_back(&newsroom, DeliveryId(1), at("05:00:00")).await;
     let due = claim(&newsroom, "w", "06:00:00", "05:00:01").await;
     assert_eq!(due.iter().map(|d| d.subscriber.id).collect::<Vec<_>>(), [ids[1]]);
     publish(&newsroom, "hai", &["A"], "05:10:00").await;

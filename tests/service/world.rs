@@ -55,6 +55,8 @@ impl World {
         world.set("BANTIN_PUBLICATION__TITLE", "Báo Sông Hậu");
         world.set("BANTIN_PUBLICATION__CONTACT", "toasoan@songhau.example");
         world.set("BANTIN_MAIL__FROM", "bantin@songhau.example");
+        // Stories count letters; that of the journey has it.
+        world.set("BANTIN_MAIL__WELCOME", "false");
         world
     }
 
@@ -291,17 +293,21 @@ pub fn judged(program: &str, arguments: &[&str], file: &Path) -> Result<(), Stri
 
 /// Runs a Python script with the outside parsers that `tests/run` installs.
 pub fn python(script: &str, arguments: &[&str]) -> String {
+    let output = python_command(script, arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "Python with feedparser and reader is needed; run tests/run\n{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A script of Python that finds what `tests/run` installs.
+pub fn python_command(script: &str, arguments: &[&str]) -> Command {
     // Where tests/run puts them, so that `cargo test` alone finds them afterwards.
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-python/bin/python");
     let own = if Path::new(own).exists() { own } else { "python3" };
     let python = std::env::var("BANTIN_TEST_PYTHON").unwrap_or_else(|_| own.to_owned());
-    let output = Command::new(&python).arg("-c").arg(script).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{python} with feedparser and reader is needed; run tests/run\n{errors}"
-    );
-    String::from_utf8(output.stdout).unwrap()
+    let mut command = Command::new(python);
+    command.arg("-c").arg(script).args(arguments);
+    command
 }
 
 /// Runs a script of Node.js with the outside parsers that `tests/run` installs.
@@ -314,11 +320,16 @@ pub fn node(script: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A script of Node.js that finds what `tests/run` installs.
-pub fn node_command(script: &str, arguments: &[&str]) -> Command {
+/// Where `tests/run` puts the packages of Node.js.
+pub fn node_modules() -> PathBuf {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-node");
     let folder = PathBuf::from(std::env::var("BANTIN_TEST_NODE").unwrap_or_else(|_| own.to_owned()));
+    folder.join("node_modules")
+}
+
+/// A script of Node.js that finds what `tests/run` installs.
+pub fn node_command(script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("node");
-    command.env("NODE_PATH", folder.join("node_modules")).arg("-e").arg(script).args(arguments);
+    command.env("NODE_PATH", node_modules()).arg("-e").arg(script).args(arguments);
     command
 }

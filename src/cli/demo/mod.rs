@@ -10,7 +10,7 @@ use crate::domain::{Clock as _, EmailAddress, FeedKey, Format, Frequency, Langua
 use crate::http::{pictures, router};
 use crate::publish::{Occasion, accept};
 use crate::relay::Outbox;
-use crate::store::{CutAnswer, OptInAnswer, OptInRequest};
+use crate::store::{CutAnswer, OptInAnswer, OptInRequest, Yes};
 use crate::subscribe;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
@@ -142,7 +142,8 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     let outbox = app.outbox.as_ref().context("the demo mails into a folder")?;
     let token = confirmation_token(outbox).await?;
     let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await?;
-    subscribe::confirm(&app.store, &opt_in, &app.desk.calendar(), app.clock.now()).await?;
+    let yes = Yes { from: "command line", greet: false };
+    subscribe::confirm(&app.store, &opt_in, &app.desk.calendar(), &yes, app.clock.now()).await?;
     let CutAnswer::Made(cut) = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?
     else {
         bail!("the demo's digest found nothing new");

@@ -9,12 +9,14 @@ const ARTICLES: &str = include_str!("newsroom.jsonl");
 
 /// The sample newsroom's articles as they would be imported now.
 pub fn drafts(publication: &Publication, now: Instant) -> anyhow::Result<Vec<Draft>> {
+    let rules = crate::intake::Rules::built_in();
     let intake = Intake {
         name: "newsroom.jsonl",
         format: Some(InputFormat::JsonLines),
         base: None,
         zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
         category: None,
+        rules: &rules,
     };
     ARTICLES
         .lines()

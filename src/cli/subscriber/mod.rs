@@ -171,7 +171,7 @@ async fn add(
         remote_address: "command line".to_owned(),
         wording: consent.clone().unwrap_or_else(|| "bantin subscriber add".to_owned()),
     };
-    let refused = "this address must not be mailed: it bounced, complained or asked for it";
+    let refused = "this address must not be mailed: it bounced, complained or asked for it; `bantin suppression list` says why";
     let secret = &app.desk.secret;
     if consent.is_some() {
         let taken = subscribe::consent(&app.store, secret, wish, &app.desk.calendar(), now).await?;
@@ -200,14 +200,27 @@ async fn show(app: &App, reader: &Subscriber, as_json: bool) -> anyhow::Result<(
             (feed, s.frequency.to_string())
         })
         .collect();
+    let bounces = app.store.bounces_of(reader.id).await?;
     if as_json {
         print_json(&json!({ "id": reader.id, "state": reader.state.as_str(), "language": reader.language,
             "created": reader.created_at, "confirmed": reader.confirmed_at,
+            "bounces": bounces.iter().map(|b| json!({ "class": b.bounce.class.as_str(), "way": b.bounce.way, "delivery": b.bounce.delivery,
+                "at": b.noted_at, "evidence": b.bounce.evidence, "counts": !b.is_forgiven })).collect::<Vec<_>>(),
             "subscriptions": rows.iter().map(|(feed, frequency)| json!({ "feed": feed, "frequency": frequency })).collect::<Vec<_>>() }));
     } else {
         println!("subscriber {}: {}, language {}", reader.id, reader.state.as_str(), reader.language);
         for (feed, digest) in rows {
             println!("  {feed} by {digest}");
+        }
+        for b in bounces {
+            let counts = if b.is_forgiven { " (counts no more)" } else { "" };
+            println!(
+                "  {} {} by {}{counts}: {}",
+                b.noted_at.format("%Y-%m-%d"),
+                b.bounce.class.as_str(),
+                b.bounce.way,
+                b.bounce.evidence
+            );
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use bantin::domain::{
     Calendar, Chance, Digest, DigestFeeds, EmailAddress, EndedReason, FeedKey, Frequency, Habits, Instant,
     Language, SafeHtml, SavedSearch, Schedule, Secret, Slug, SubscriberId, Wish,
 };
-use bantin::store::{OptInAnswer, OptInRequest, Settlement, Store, StoreUrl};
+use bantin::store::{OptInAnswer, OptInRequest, Settlement, Store, StoreUrl, Yes};
 use chrono::Duration;
 use chrono_tz::Tz;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,7 @@ impl History {
             template: Slug::parse("digest").unwrap(),
             max_articles: 30,
             review: false,
+            archive: true,
         };
         let mut history = Self {
             seed,
@@ -284,7 +285,7 @@ impl History {
                 async move {
                     let asked = store.request_opt_in(&request, never, &secret, now).await.unwrap();
                     let OptInAnswer::Asked(opt_in) = asked else { panic!("{asked:?}") };
-                    store.confirm(opt_in, &|_: &Frequency| now, now).await.unwrap()
+                    store.confirm(opt_in, &|_: &Frequency| now, &Yes::default(), now).await.unwrap()
                 }
             })
             .await;
@@ -485,10 +486,9 @@ impl History {
                 let said = self.model.letter(person, at, now);
                 let articles = self
                     .surely(|store| async move {
-                        store
-                            .open_letter(edition, delivery.subscriber.id, delivery.doubted, now)
-                            .await
-                            .unwrap()
+                        let reader = delivery.subscriber.id;
+                        let letter = store.open_letter(edition, reader, delivery.doubted, now).await.unwrap();
+                        store.letter_articles(&letter.contents).await.unwrap()
                     })
                     .await;
                 let titles: Titles = articles.into_iter().map(|article| article.title).collect();

@@ -1,0 +1,125 @@
+//! Editions that are set already, each for those readers who get the same of it.
+
+use crate::domain::{Directory, EditionId, Instant, Language};
+use crate::mail::Typeset;
+use crate::store::{Edition, LetterContents};
+use chrono_tz::Tz;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// So many are kept. Where readers choose so differently that this is not enough, letters are composed
+/// one by one, and little is gained by keeping more.
+const KEPT: usize = 256;
+
+/// Which letters are the same but for what is a reader's own.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) edition: EditionId,
+    pub(super) language: Language,
+    /// In which dates are written.
+    pub(super) zone: Tz,
+    pub(super) contents: LetterContents,
+}
+
+/// What is known of one combination.
+enum Known {
+    /// It was asked for once: most that are, are asked for once only, and setting costs two letters.
+    Once,
+    Set(Arc<Print>),
+    /// It cannot be set.
+    Unfit,
+}
+
+/// An edition that is set, and the numbers of its articles.
+pub(super) struct Print {
+    pub(super) typeset: Typeset,
+    pub(super) articles: String,
+}
+
+/// What is done with a letter.
+pub(super) enum Order {
+    /// Its edition is set.
+    Print(Arc<Print>),
+    /// It is composed by itself, and its edition set for the next ones.
+    ComposeAndSet,
+    /// It is composed by itself.
+    Compose,
+}
+
+/// Editions that are set.
+#[derive(Default)]
+pub struct Press {
+    known: Mutex<Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// What sections were called when all this was set.
+    directory: Option<Arc<Directory>>,
+    /// The editor may change an edition that is held.
+    known: HashMap<Key, (Arc<Edition>, Known)>,
+    editions: HashMap<EditionId, Arc<Edition>>,
+}
+
+impl Press {
+    /// An edition that was noted since its release.
+    pub(super) fn edition(&self, id: EditionId, released_at: Option<Instant>) -> Option<Arc<Edition>> {
+        let shelf = self.shelf();
+        shelf
+            .editions
+            .get(&id)
+            .filter(|known| known.released_at == released_at && known.held.is_none())
+            .cloned()
+    }
+
+    /// Notes an edition.
+    pub(super) fn note(&self, edition: Edition) -> Arc<Edition> {
+        let edition = Arc::new(edition);
+        let mut shelf = self.shelf();
+        if shelf.editions.len() >= KEPT {
+            shelf.editions.clear();
+        }
+        shelf.editions.insert(edition.id, Arc::clone(&edition));
+        edition
+    }
+
+    /// What to do with the letter of an edition with these contents.
+    pub(super) fn order(&self, key: &Key, edition: &Arc<Edition>, directory: &Arc<Directory>) -> Order {
+        let mut shelf = self.shelf();
+        if !shelf.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory)) {
+            shelf.known.clear();
+            shelf.directory = Some(Arc::clone(directory));
+        }
+        match shelf.known.get(key).filter(|(known, _)| Arc::ptr_eq(known, edition)) {
+            Some((_, Known::Set(print))) => Order::Print(Arc::clone(print)),
+            Some((_, Known::Unfit)) => Order::Compose,
+            Some((_, Known::Once)) => Order::ComposeAndSet,
+            None => {
+                if shelf.known.len() >= KEPT {
+                    shelf.known.clear();
+                }
+                shelf.known.insert(key.clone(), (Arc::clone(edition), Known::Once));
+                Order::Compose
+            }
+        }
+    }
+
+    /// Keeps what was set, or that it cannot be, unless sections changed their names meanwhile.
+    pub(super) fn keep(
+        &self,
+        key: Key,
+        edition: Arc<Edition>,
+        directory: &Arc<Directory>,
+        print: Option<Print>,
+    ) {
+        let mut shelf = self.shelf();
+        if shelf.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory)) {
+            let known = print.map_or(Known::Unfit, |print| Known::Set(Arc::new(print)));
+            shelf.known.insert(key, (edition, known));
+        }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

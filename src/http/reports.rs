@@ -1,0 +1,44 @@
+//! `POST /hooks/bounces/{provider}/{key}`: providers tell what came back of our mail.
+//!
+//! The key is what proves who posts: nobody else was given the address. It is compared in constant time
+//! and never logged.
+
+use super::AppState;
+use crate::mail::report::hooks::{self, Provider};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq as _;
+
+/// SendGrid posts up to a thousand events, Postmark the whole returned mail.
+pub const MAX_NOTICE: usize = 4 << 20;
+
+/// `POST /hooks/bounces/{provider}/{key}`
+pub async fn take(
+    State(app): State<AppState>,
+    Path((provider, key)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    let known = app.bounces.hook_key.as_ref();
+    let is_known = known.is_some_and(|known| bool::from(known.as_str().as_bytes().ct_eq(key.as_bytes())));
+    let Some(provider) = Provider::parse(&provider).filter(|_| is_known) else {
+        return (StatusCode::NOT_FOUND, "nothing is taken here\n").into_response();
+    };
+    if let Some(page) = hooks::confirmation_page(&body).filter(|_| provider == Provider::Ses) {
+        // We open no address that came from outside; the newsroom does it once.
+        tracing::warn!(page, "Amazon SNS wants to be confirmed: open this page in a browser");
+        return "open the page that the log names\n".into_response();
+    }
+    let Ok(reports) = hooks::read(provider, &body, &app.returns.rules) else {
+        return (StatusCode::BAD_REQUEST, "this is no notice of this provider\n").into_response();
+    };
+    let way = format!("hook:{}", provider.as_str());
+    for report in &reports {
+        if let Err(error) = app.returns.take_notice(report, &way, app.clock.now()).await {
+            tracing::error!(%error, "notice not taken; the provider posts it again");
+            return (StatusCode::SERVICE_UNAVAILABLE, "cannot be written down now\n").into_response();
+        }
+    }
+    "taken\n".into_response()
+}

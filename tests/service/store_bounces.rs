@@ -1,0 +1,198 @@
+//! What the store promises of mail that comes back, on both engines.
+
+use crate::newsroom::{Newsroom, at, on_both_engines};
+use bantin::domain::{
+    BounceClass, DeliveryId, EmailAddress, FeedKey, Frequency, Instant, Language, Secret, Slug, SubscriberId,
+    SubscriberState, SuppressionReason, Wish,
+};
+use bantin::store::{AddressHash, Bounce, Noted, OptInAnswer, OptInRequest, Settlement, Suppression};
+use chrono::Duration;
+
+on_both_engines!(
+    a_hard_bounce_ends_everything_once,
+    a_complaint_is_stronger_than_a_bounce,
+    soft_bounces_add_up_and_fade,
+    a_fault_of_ours_is_kept_and_ends_nothing,
+    a_report_twice_at_once_counts_once,
+    nobody_is_found_where_there_is_nobody,
+    a_lifted_suppression_begins_anew,
+    a_list_is_taken_over_and_given_back,
+    who_is_suppressed_by_hand_is_out_at_once,
+);
+
+fn secret() -> Secret {
+    Secret::new([7; 32])
+}
+
+fn address(name: &str) -> EmailAddress {
+    EmailAddress::parse(&format!("{name}@bao.example")).unwrap()
+}
+
+fn bounce(delivery: DeliveryId, class: BounceClass) -> Bounce {
+    Bounce { delivery, class, way: "lmtp".into(), evidence: "550 5.1.1 <…> unknown".into() }
+}
+
+async fn ask(newsroom: &Newsroom, name: &str, now: Instant) -> OptInAnswer {
+    let frequency = Frequency::Digest(Slug::parse("sang").unwrap());
+    let request = OptInRequest {
+        address: address(name),
+        wishes: vec![Wish { feed: FeedKey::All, frequency }],
+        time_zone: None,
+        language: Language::Vi,
+        remote_address: "192.0.2.1".into(),
+        wording: "w1".into(),
+    };
+    newsroom.request_opt_in(&request, Duration::minutes(1), &secret(), now).await.unwrap()
+}
+
+/// A reader whose confirmation was accepted, and that mail.
+async fn reader(newsroom: &Newsroom, name: &str, now: Instant) -> (SubscriberId, DeliveryId) {
+    let OptInAnswer::Asked(_) = ask(newsroom, name, now).await else { panic!("not asked") };
+    let claimed = newsroom.claim_deliveries("w", 1, now + Duration::hours(1), now).await.unwrap();
+    let accepted = Settlement::Accepted("250 2.0.0 queued".into());
+    assert!(newsroom.settle_delivery(claimed[0].id, "w", &accepted, now).await.unwrap());
+    (claimed[0].subscriber.id, claimed[0].id)
+}
+
+async fn state(newsroom: &Newsroom, id: SubscriberId) -> SubscriberState {
+    newsroom.subscriber(id).await.unwrap().unwrap().state
+}
+
+async fn a_hard_bounce_ends_everything_once(newsroom: Newsroom) {
+    let (id, mail) = reader(&newsroom, "an", at("05:00:00")).await;
+    let hard = bounce(mail, BounceClass::Hard);
+    let note = async |time| newsroom.note_bounce(&hard, &secret(), at(time)).await.unwrap();
+    assert_eq!(note("06:00:00").await, Noted::Suppressed(SuppressionReason::Bounced));
+    assert_eq!(note("06:00:01").await, Noted::Before);
+    assert_eq!(state(&newsroom, id).await, SubscriberState::Bounced);
+    assert!(newsroom.is_suppressed(&address("an"), &secret()).await.unwrap());
+    assert_eq!(ask(&newsroom, "an", at("07:00:00")).await, OptInAnswer::Suppressed);
+    let told = newsroom.bounces_of(id).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].bounce.clone(), told[0].noted_at), (hard, at("06:00:00")));
+    assert_eq!(newsroom.bounce_counts().await.unwrap(), [(BounceClass::Hard, 1)]);
+    let counts = newsroom.delivery_counts().await.unwrap();
+    assert_eq!(counts.iter().map(|(state, n)| (state.as_str(), *n)).collect::<Vec<_>>(), [("bounced", 1)]);
+}
+
+async fn a_complaint_is_stronger_than_a_bounce(newsroom: Newsroom) {
+    let (id, mail) = reader(&newsroom, "an", at("05:00:00")).await;
+    for (class, reason) in [
+        (BounceClass::Complaint, SuppressionReason::Complained),
+        (BounceClass::Hard, SuppressionReason::Bounced),
+    ] {
+        let noted = newsroom.note_bounce(&bounce(mail, class), &secret(), at("06:00:00")).await.unwrap();
+        assert_eq!(noted, Noted::Suppressed(reason));
+        assert_eq!(state(&newsroom, id).await, SubscriberState::Complained);
+    }
+    let list = newsroom.suppressions().await.unwrap();
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].reason, SuppressionReason::Complained, "the first reason stays");
+}
+
+async fn soft_bounces_add_up_and_fade(newsroom: Newsroom) {
+    let mut noted = Vec::new();
+    let mut id = SubscriberId(0);
+    for day in 0..6 {
+        let now = at("05:00:00") + Duration::days(day);
+        let (reader, mail) = reader(&newsroom, "an", now).await;
+        id = reader;
+        noted.push(newsroom.note_bounce(&bounce(mail, BounceClass::Soft), &secret(), now).await.unwrap());
+        if day < 5 {
+            assert_eq!(state(&newsroom, id).await, SubscriberState::Pending);
+            // Another one within the hour weighs nothing.
+            let later = now + Duration::hours(1);
+            let (_, mail) = self::reader(&newsroom, "an", later).await;
+            newsroom.note_bounce(&bounce(mail, BounceClass::Soft), &secret(), later).await.unwrap();
+        }
+    }
+    assert_eq!(noted[..5], [Noted::Kept; 5]);
+    assert_eq!(noted[5], Noted::Suppressed(SuppressionReason::Bounced));
+    assert_eq!(state(&newsroom, id).await, SubscriberState::Bounced);
+
+    // The same six, a quarter of a year apart each.
+    for quarter in 0..6 {
+        let now = at("05:00:00") + Duration::days(90 * quarter);
+        let (_, mail) = reader(&newsroom, "binh", now).await;
+        let noted = newsroom.note_bounce(&bounce(mail, BounceClass::Soft), &secret(), now).await.unwrap();
+        assert_eq!(noted, Noted::Kept);
+    }
+}
+
+async fn a_fault_of_ours_is_kept_and_ends_nothing(newsroom: Newsroom) {
+    for day in 0..20 {
+        let now = at("05:00:00") + Duration::days(day);
+        let (id, mail) = reader(&newsroom, "an", now).await;
+        let noted = newsroom.note_bounce(&bounce(mail, BounceClass::Policy), &secret(), now).await.unwrap();
+        assert_eq!((noted, state(&newsroom, id).await), (Noted::Kept, SubscriberState::Pending));
+    }
+    assert_eq!(newsroom.bounce_counts().await.unwrap(), [(BounceClass::Policy, 20)]);
+}
+
+async fn a_report_twice_at_once_counts_once(newsroom: Newsroom) {
+    let (id, mail) = reader(&newsroom, "an", at("05:00:00")).await;
+    let (hard, key) = (bounce(mail, BounceClass::Hard), secret());
+    let another = newsroom.another().await;
+    let (one, two) = tokio::join!(
+        newsroom.note_bounce(&hard, &key, at("06:00:00")),
+        another.note_bounce(&hard, &key, at("06:00:00"))
+    );
+    let noted = [one.unwrap(), two.unwrap()];
+    assert!(noted.contains(&Noted::Before), "{noted:?}");
+    assert!(noted.contains(&Noted::Suppressed(SuppressionReason::Bounced)), "{noted:?}");
+    assert_eq!(newsroom.bounces_of(id).await.unwrap().len(), 1);
+}
+
+async fn nobody_is_found_where_there_is_nobody(newsroom: Newsroom) {
+    let hard = bounce(DeliveryId(99), BounceClass::Hard);
+    assert_eq!(newsroom.note_bounce(&hard, &secret(), at("06:00:00")).await.unwrap(), Noted::Nobody);
+    let (id, mail) = reader(&newsroom, "an", at("05:00:00")).await;
+    assert_eq!(newsroom.handed_over(mail).await.unwrap().unwrap().subscriber, id);
+    assert_eq!(newsroom.handed_over_to(id, at("04:00:00")).await.unwrap().len(), 1);
+    assert!(newsroom.handed_over_to(id, at("05:00:01")).await.unwrap().is_empty(), "too long ago");
+    newsroom.erase_subscriber(id, &secret(), at("06:10:00")).await.unwrap();
+    let hard = bounce(mail, BounceClass::Hard);
+    assert_eq!(newsroom.note_bounce(&hard, &secret(), at("06:20:00")).await.unwrap(), Noted::Nobody);
+    assert!(newsroom.suppressions().await.unwrap().is_empty());
+}
+
+async fn a_lifted_suppression_begins_anew(newsroom: Newsroom) {
+    let (id, mail) = reader(&newsroom, "an", at("05:00:00")).await;
+    newsroom.note_bounce(&bounce(mail, BounceClass::Hard), &secret(), at("06:00:00")).await.unwrap();
+    assert!(newsroom.lift_suppression(&address("AN"), &secret(), at("07:00:00")).await.unwrap());
+    assert!(!newsroom.lift_suppression(&address("an"), &secret(), at("07:00:01")).await.unwrap());
+    assert_eq!(state(&newsroom, id).await, SubscriberState::Unsubscribed);
+    assert!(newsroom.bounces_of(id).await.unwrap()[0].is_forgiven);
+    assert!(matches!(ask(&newsroom, "an", at("08:00:00")).await, OptInAnswer::Asked(_)));
+}
+
+async fn a_list_is_taken_over_and_given_back(newsroom: Newsroom) {
+    let (_, mail) = reader(&newsroom, "an", at("05:00:00")).await;
+    newsroom.note_bounce(&bounce(mail, BounceClass::Hard), &secret(), at("06:00:00")).await.unwrap();
+    let of = |name: &str| Suppression {
+        hash: AddressHash::of(&address(name), &secret()),
+        reason: SuppressionReason::Newsroom,
+        since: at("01:00:00"),
+        evidence: "asked for it".into(),
+    };
+    assert_eq!(newsroom.import_suppressions(&[of("an"), of("binh"), of("binh")]).await.unwrap(), 1);
+    let list = newsroom.suppressions().await.unwrap();
+    assert_eq!(list.len(), 2);
+    assert_eq!(list[0].evidence, "550 5.1.1 <…> unknown", "what stood there stays");
+    assert_eq!(list[1], of("binh"));
+    assert_eq!(newsroom.addresses_not_mailed().await.unwrap(), [address("an")]);
+    assert_eq!(AddressHash::parse(list[1].hash.as_str()), Some(list[1].hash.clone()));
+    assert_eq!(AddressHash::parse("x"), None);
+}
+
+async fn who_is_suppressed_by_hand_is_out_at_once(newsroom: Newsroom) {
+    let (id, _) = reader(&newsroom, "an", at("05:00:00")).await;
+    let by_hand = async |evidence| {
+        let reason = SuppressionReason::Newsroom;
+        newsroom.suppress(&address("an"), reason, evidence, &secret(), at("06:00:00")).await.unwrap()
+    };
+    assert!(by_hand("a letter to the editor").await);
+    assert!(!by_hand("again").await);
+    assert_eq!(state(&newsroom, id).await, SubscriberState::Unsubscribed);
+    assert_eq!(newsroom.suppressions().await.unwrap()[0].evidence, "a letter to the editor");
+}
