@@ -85,6 +85,7 @@ async fn selection(engine: &str, newsroom: &Newsroom, count: usize) {
                 slots: 1,
                 turn: Turn::ByHand,
                 zone: Tz::Asia__Ho_Chi_Minh,
+                spread: std::time::Duration::ZERO,
             };
             let answer = newsroom.cut_edition(&cutting, at(slot)).await.unwrap();
             let CutAnswer::Made(cut) = answer else { panic!("{answer:?}") };

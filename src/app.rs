@@ -17,7 +17,7 @@ use crate::http::{
 use crate::hub::{Hub, HubRules, HubTally};
 use crate::mail::Sender;
 use crate::page::FeedLink;
-use crate::relay::{self, MailUrl, Outbox, Relay, RelayError, SmtpOptions};
+use crate::relay::{self, MailUrl, Member, Outbox, Relay, RelayError, RelaySet, SmtpOptions};
 use crate::representations::{Hubs, Representations};
 use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
@@ -33,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long open connections may take to end once the program is asked to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// To how many servers letters are under way at once where they go directly to their readers'.
+const SERVERS_AT_ONCE: usize = 8;
 
 /// The machine's clock, cut to the microseconds that the store keeps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,6 +106,8 @@ pub struct App {
     pub relay: Arc<dyn Relay>,
     /// The same, where it is a folder.
     pub outbox: Option<Outbox>,
+    /// How many letters are under way at once.
+    pub mail_connections: usize,
     /// What letters are written with.
     pub desk: Arc<Desk>,
     /// Who takes back what could not be delivered.
@@ -219,17 +224,41 @@ fn hubs_of(config: &Config, publication: &Publication) -> Hubs {
     Hubs { own, external: config.hub.external.clone() }
 }
 
-fn relay_of(settings: &MailSettings, limits: &Limits) -> Result<(Arc<dyn Relay>, Option<Outbox>), AppError> {
-    let options = SmtpOptions {
-        connections: limits.mail_connections,
-        hello_name: settings.hello_name.clone(),
-        ..SmtpOptions::default()
-    };
-    let outbox = match &settings.url {
-        MailUrl::Outbox(folder) => Some(Outbox::new(folder.clone())),
-        MailUrl::Smtp(_) => None,
-    };
-    Ok((relay::open(&settings.url, options)?, outbox))
+/// By what mail leaves: all, the folder where it is one, and how many letters are under way at once.
+struct Outgoing {
+    relay: Arc<dyn Relay>,
+    outbox: Option<Outbox>,
+    connections: usize,
+}
+
+fn outgoing_of(
+    settings: &MailSettings,
+    limits: &Limits,
+    clock: &Arc<dyn Clock>,
+    chance: &Arc<dyn Chance>,
+) -> Result<Outgoing, AppError> {
+    if let MailUrl::Outbox(folder) = &settings.url {
+        let outbox = Outbox::new(folder.clone());
+        let relay = Arc::new(outbox.clone());
+        return Ok(Outgoing { relay, outbox: Some(outbox), connections: limits.mail_connections });
+    }
+    let (mut members, mut connections) = (Vec::new(), 0);
+    for way in &settings.pace.relays {
+        let own = way.connections.unwrap_or(limits.mail_connections);
+        // Direct, they are to one server of many.
+        let is_direct = matches!(way.url, MailUrl::Direct(_));
+        connections += if is_direct { own * SERVERS_AT_ONCE } else { own };
+        let options = SmtpOptions {
+            connections: own,
+            hello_name: settings.hello_name.clone(),
+            ..SmtpOptions::default()
+        };
+        let (relay, name) = (relay::open(&way.url, options)?, way.url.host().to_owned());
+        members.push(Member { name, relay, weight: way.weight, rate: way.rate });
+    }
+    let rates = settings.pace.providers.clone();
+    let relay = Arc::new(RelaySet::new(members, rates, Arc::clone(clock), Arc::clone(chance)));
+    Ok(Outgoing { relay, outbox: None, connections })
 }
 
 fn rules_of(settings: &MailSettings) -> Rules {
@@ -256,7 +285,8 @@ impl App {
         store.migrate(started_at).await?;
         let installation = store.installation(started_at, &*chance).await?;
         let publication = publication_of(config, installation.publication)?;
-        let (relay, outbox) = relay_of(&config.mail, &config.limits)?;
+        let Outgoing { relay, outbox, connections } =
+            outgoing_of(&config.mail, &config.limits, &clock, &chance)?;
         let memory = config.server.feed_memory;
         let cuts = declared.feeds.iter().any(|feed| feed.push == Some(PushContent::New));
         let hubs = hubs_of(config, &publication);
@@ -277,6 +307,7 @@ impl App {
             secret: installation.secret,
             templates: templates.clone(),
             digests: declared.digests,
+            spread: config.mail.pace.spread,
             representations: Arc::clone(&representations),
             press: Press::default(),
         });
@@ -311,6 +342,7 @@ impl App {
             chance,
             relay,
             outbox,
+            mail_connections: connections,
             desk,
             returns,
             bounces: config.bounces.clone(),
@@ -406,7 +438,7 @@ impl App {
             chance: Arc::clone(&self.chance),
             worker: crate::domain::new_uuid(self.clock.now(), &*self.chance).to_string(),
             claim: self.limits.claim,
-            connections: self.limits.mail_connections,
+            connections: self.mail_connections,
             rules: self.rules,
             tally: Arc::clone(&self.tally),
             runs: Arc::default(),

@@ -54,6 +54,7 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     if roles.worker {
         tracker.spawn(letters(Arc::clone(app), stop.clone()));
         tracker.spawn(progress(Arc::clone(app), stop.clone()));
+        tracker.spawn(mail_housekeeping(Arc::clone(app), stop.clone()));
     }
     if roles.worker {
         inboxes(app, &tracker, stop).await?;
@@ -152,7 +153,6 @@ async fn embargoes(app: Arc<App>, stop: CancellationToken) {
 
 async fn letters(app: Arc<App>, stop: CancellationToken) {
     let dispatcher = app.dispatcher(stop.clone());
-    let mut rested = std::time::Instant::now();
     while woken(&app.wake.dispatch, &stop).await {
         tokio::select! {
             biased;
@@ -162,10 +162,6 @@ async fn letters(app: Arc<App>, stop: CancellationToken) {
             ended = dispatcher.run(&app.wake.dispatch) => if let Err(error) = ended {
                 tracing::error!(%error, "deliveries not settled; their claims end by themselves");
             },
-        }
-        if rested.elapsed() >= HOUSEKEEPING {
-            app.relay.part(HOUSEKEEPING).await;
-            rested = std::time::Instant::now();
         }
     }
     match dispatcher.give_back().await {
@@ -183,6 +179,16 @@ async fn progress(app: Arc<App>, stop: CancellationToken) {
         }
         if let Err(error) = dispatch::tell_progress(&app.store, app.clock.now()).await {
             tracing::warn!(%error, "running editions not looked at");
+        }
+    }
+}
+
+/// Looks after idle connections, also while an edition goes out for hours.
+async fn mail_housekeeping(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HOUSEKEEPING) => app.relay.part(HOUSEKEEPING).await,
         }
     }
 }

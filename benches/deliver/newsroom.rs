@@ -136,7 +136,11 @@ fn digest() -> Digest {
 }
 
 fn calendar(digest: &Digest) -> Calendar<'_> {
-    Calendar { digests: std::slice::from_ref(digest), zone: chrono_tz::Asia::Ho_Chi_Minh }
+    Calendar {
+        digests: std::slice::from_ref(digest),
+        zone: chrono_tz::Asia::Ho_Chi_Minh,
+        spread: std::time::Duration::ZERO,
+    }
 }
 
 fn only_file(folder: &Path) -> PathBuf {

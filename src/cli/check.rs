@@ -423,6 +423,12 @@ async fn retired(report: &mut Report, stored: &Stored) {
 fn seals(report: &mut Report, config: &Config) {
     const PART: &str = "mail";
     let seals = &config.mail.seals;
+    if seals.is_empty() && matches!(config.mail.url, MailUrl::Direct(_)) {
+        report.fault(
+            PART,
+            "mail goes directly to its readers' servers (mail.url is mx:) and nobody signs it: large providers refuse it; make keys with `bantin dkim new` and set dkim.keys",
+        );
+    }
     if seals.is_empty() && matches!(config.mail.url, MailUrl::Smtp(_)) {
         report.doubt(
             PART,
@@ -518,23 +524,31 @@ async fn outgoing(report: &mut Report, config: &Config) {
     if let MailUrl::Outbox(folder) = &config.mail.url {
         report.doubt(PART, format!("mail goes to the folder {} and reaches nobody; set mail.url to smtp://your-server:25 when you are ready", folder.display()));
     }
-    let relay = match relay::open(
-        &config.mail.url,
-        SmtpOptions { hello_name: config.mail.hello_name.clone(), ..SmtpOptions::default() },
-    ) {
-        Ok(relay) => relay,
-        Err(error) => return report.fault(PART, error.to_string()),
-    };
-    match tokio::time::timeout(PATIENCE, relay.check()).await {
-        Ok(Ok(offers)) => report.fine(PART, offers),
-        Ok(Err(why)) => report.fault(PART, format!("{}: {why}", config.mail.url)),
-        Err(_) => report.fault(
-            PART,
-            format!(
-                "{}: no answer in {} seconds; is it a mail server, and does a firewall let us through?",
-                config.mail.url,
-                PATIENCE.as_secs()
+    for way in &config.mail.pace.relays {
+        let name = match &way.url {
+            MailUrl::Outbox(_) => continue,
+            MailUrl::Smtp(url) if config.mail.pace.relays.len() > 1 => format!("relay {}: ", url.host),
+            MailUrl::Smtp(_) | MailUrl::Direct(_) => String::new(),
+        };
+        let options = SmtpOptions { hello_name: config.mail.hello_name.clone(), ..SmtpOptions::default() };
+        let relay = match relay::open(&way.url, options) {
+            Ok(relay) => relay,
+            Err(error) => {
+                report.fault(PART, format!("{name}{error}"));
+                continue;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, relay.check()).await {
+            Ok(Ok(offers)) => report.fine(PART, format!("{name}{offers}")),
+            Ok(Err(why)) => report.fault(PART, format!("{}: {why}", way.url)),
+            Err(_) => report.fault(
+                PART,
+                format!(
+                    "{}: no answer in {} seconds; is it a mail server, and does a firewall let us through?",
+                    way.url,
+                    PATIENCE.as_secs()
+                ),
             ),
-        ),
+        }
     }
 }

@@ -8,12 +8,16 @@ mod bounces;
 mod declared;
 mod dkim;
 mod hub;
+mod relays;
 mod settings;
 
 use bounces::bounce_settings;
 pub use bounces::{BounceSettings, HookKey};
 pub use hub::{HubSettings, WebhookSettings};
 use hub::{hub_settings, webhook_settings};
+
+use relays::pace_settings;
+pub use relays::{PaceSettings, RelaySettings};
 
 pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
@@ -88,6 +92,8 @@ pub struct MailSettings {
     pub give_up_after: Duration,
     /// When an edition is stopped.
     pub breaker: Breaker,
+    /// How fast it leaves, and by which other ways.
+    pub pace: PaceSettings,
     /// Which letters are written beside the question and the digests.
     pub letters: LetterSettings,
 }
@@ -289,6 +295,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         percent: s.take("mail.breaker_percent", percent).unwrap_or(5),
         tries: s.take("mail.breaker_tries", positive).unwrap_or(100),
     };
+    let pace = pace_settings(s, &url);
     let letters = LetterSettings {
         welcome: s.take("mail.welcome", yes_or_no).unwrap_or(true),
         goodbye: s.take("mail.goodbye", yes_or_no).unwrap_or(false),
@@ -304,6 +311,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
         holds_uncertain,
         give_up_after,
         breaker,
+        pace,
         letters,
     }
 }

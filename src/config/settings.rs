@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -73,10 +73,24 @@ impl Settings {
                 continue;
             };
             for (key, value) in keys {
-                settings.entries.insert(
-                    format!("{}.{}", section.get_ref(), key.get_ref()),
-                    (texts(value.get_ref(), &text[value.span()]), place(key.span().start)),
-                );
+                let name = format!("{}.{}", section.get_ref(), key.get_ref());
+                let elements =
+                    value.get_ref().as_array().map(|array| array.iter().map(|e| e.get_ref().as_table()));
+                // [[section.key]]: the first one's settings are section.key.1.…
+                if let Some(tables) = elements.and_then(|tables| tables.collect::<Option<Vec<_>>>())
+                    && !tables.is_empty()
+                {
+                    for (at, table) in tables.into_iter().enumerate() {
+                        for (key, value) in table {
+                            let entry =
+                                (texts(value.get_ref(), &text[value.span()]), place(key.span().start));
+                            settings.entries.insert(format!("{name}.{}.{}", at + 1, key.get_ref()), entry);
+                        }
+                    }
+                    continue;
+                }
+                let entry = (texts(value.get_ref(), &text[value.span()]), place(key.span().start));
+                settings.entries.insert(name, entry);
             }
         }
         settings
@@ -90,7 +104,7 @@ impl Settings {
                 self.single.push(name);
                 continue;
             };
-            let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            let key = format!("{section}.{key}").to_ascii_lowercase().replace("__", ".");
             // A secret by file wins over a plain one in bantin.toml, and the other way round.
             match key.strip_suffix("_file") {
                 Some(plain) => self.entries.remove(plain),
@@ -108,6 +122,13 @@ impl Settings {
     /// Whether any key of a section is there.
     pub fn has_section(&self, section: &str) -> bool {
         self.entries.keys().any(|key| key.split('.').next() == Some(section))
+    }
+
+    /// Which there are of several: 1 and 3 where `KEY.1.…` and `KEY.3.…` are set.
+    pub fn numbers(&self, key: &str) -> BTreeSet<u32> {
+        let number =
+            |name: &String| name.strip_prefix(key)?.strip_prefix('.')?.split('.').next()?.parse().ok();
+        self.entries.keys().filter_map(number).collect()
     }
 
     /// Takes a value out and reads it. `KEY_file` names a file whose content is the value.
@@ -252,6 +273,26 @@ mod tests {
         let name = "BANTIN_MAIL__URL_FILE".to_owned();
         settings.overlay([(name, secret.path().display().to_string())].into_iter());
         assert_eq!(settings.take("mail.url", |t| Ok::<_, String>(t.to_owned())).unwrap(), "smtps://mail");
+    }
+
+    #[test]
+    fn one_of_several_is_known_by_its_number() {
+        let text =
+            "[mail]\nurl = \"a\"\n[[mail.relays]]\nurl = \"b\"\n[[mail.relays]]\nurl = \"c\"\nwight = 2\n";
+        let mut settings = Settings::of_file("bantin.toml", text);
+        let variables = [("BANTIN_MAIL__RELAYS__2__URL", "d"), ("BANTIN_MAIL__RELAYS__7__URL", "e")];
+        settings.overlay(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(settings.numbers("mail.relays"), [1, 2, 7].into());
+        let mut url = |key: &str| settings.take(key, |t| Ok::<_, String>(t.to_owned())).unwrap();
+        assert_eq!(url("mail.url") + &url("mail.relays.1.url"), "ab");
+        assert_eq!(url("mail.relays.2.url") + &url("mail.relays.7.url"), "de");
+        settings.take("mail.relays.2.weight", str::parse::<u8>);
+        let faults = settings.finish();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(
+            faults[0].to_string().starts_with("bantin.toml:7: `mail.relays.2.wight` is no setting; did"),
+            "{faults:?}"
+        );
     }
 
     #[test]

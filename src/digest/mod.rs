@@ -6,6 +6,7 @@
 
 use crate::domain::{Calendar, Digest, Frequency, Instant, Plan, Slot};
 use crate::store::{CutAnswer, Cutting, Planned, Rehearsal, Store, StoreError, Turn, Whom};
+use std::time::Duration;
 
 /// How many articles may wait for the readers who want each at once before one mail brings them
 /// all: after a time in which nothing was cut, or when a newsroom publishes a pile.
@@ -90,7 +91,8 @@ async fn cut_planned(
     let Some((slot, slots)) = come else { return Ok(false) };
     let Some(next) = schedule.next_after(now).map(Slot) else { return Ok(false) };
     let turn = Turn::Planned { expected: due.next, next };
-    let cutting = Cutting { plan: &due.plan, slot: Slot(slot), slots, turn, zone: calendar.zone };
+    let (plan, zone, spread) = (&due.plan, calendar.zone, calendar.spread);
+    let cutting = Cutting { plan, slot: Slot(slot), slots, turn, zone, spread };
     Ok(tell(&cutting, &store.cut_edition(&cutting, now).await?))
 }
 
@@ -110,6 +112,8 @@ async fn cut_at_once(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Re
             slots: u32::try_from(articles.len()).unwrap_or(u32::MAX),
             turn: Turn::AtOnce { after, up_to },
             zone: calendar.zone,
+            // Somebody waits for it.
+            spread: Duration::ZERO,
         };
         let answer = store.cut_edition(&cutting, now).await?;
         made += usize::from(tell(&cutting, &answer));
@@ -132,12 +136,13 @@ pub async fn run_now(
     crate::publish::release_due(store, now).await?;
     // The program may never have served yet. A digest that is known keeps its next slot.
     if !store.next_slots().await?.iter().any(|(slug, _)| *slug == digest.slug) {
-        let only = Calendar { digests: std::slice::from_ref(digest), zone: calendar.zone };
+        let only = Calendar { digests: std::slice::from_ref(digest), ..*calendar };
         register(store, &only, now).await?;
     }
     store.set_review(&digest.slug, digest.review).await?;
     let plan = Plan::from(digest.slug.clone());
-    let cutting = Cutting { plan: &plan, slot: Slot(now), slots: 1, turn: Turn::ByHand, zone: calendar.zone };
+    let (turn, zone, spread) = (Turn::ByHand, calendar.zone, Duration::ZERO);
+    let cutting = Cutting { plan: &plan, slot: Slot(now), slots: 1, turn, zone, spread };
     let answer = store.cut_edition(&cutting, now).await?;
     tell(&cutting, &answer);
     Ok(answer)
@@ -156,7 +161,8 @@ pub async fn rehearse(
     let next = planned.filter(|planned| !planned.schedule.is_empty()).map(|planned| planned.next.0);
     let come = calendar.schedule(plan).zip(next).and_then(|(schedule, next)| schedule.come_since(next, at));
     let (slot, slots) = come.unwrap_or((at, 1));
-    let cutting = Cutting { plan, slot: Slot(slot), slots, turn: Turn::ByHand, zone: calendar.zone };
+    let (turn, zone, spread) = (Turn::ByHand, calendar.zone, Duration::ZERO);
+    let cutting = Cutting { plan, slot: Slot(slot), slots, turn, zone, spread };
     store.rehearse(&cutting, whom, at).await
 }
 

@@ -14,6 +14,7 @@ use crate::subscribe::{self, Scope, Wording};
 use crate::wording::Templates;
 use chrono_tz::Tz;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many articles a mail at a reader's own hour shows, as a digest whose file does not say.
 const PERSONAL_ARTICLES: usize = 30;
@@ -30,6 +31,8 @@ pub struct Desk {
     pub templates: Templates,
     /// The digests there are.
     pub digests: Vec<Digest>,
+    /// Over how long the letters of an edition are spread.
+    pub spread: Duration,
     /// The feeds there are.
     pub representations: Arc<Representations>,
     /// Editions that are set already.
@@ -85,7 +88,7 @@ impl Desk {
 
     /// When everything comes.
     pub fn calendar(&self) -> Calendar<'_> {
-        Calendar { digests: &self.digests, zone: self.publication.time_zone }
+        Calendar { digests: &self.digests, zone: self.publication.time_zone, spread: self.spread }
     }
 
     /// How the editions of a plan look. What readers chose themselves looks as a digest does, under

@@ -32,8 +32,8 @@ use crate::domain::{
     Attempt, Chance, Clock, DeliveryId, DeliveryKind, EditionId, EmailAddress, Instant, Outcome,
     SubscriberId, SubscriberState, fraction,
 };
-use crate::errands::{Errand, work};
-use crate::relay::{Parcel, Relay};
+use crate::errands::{Errand, NotYet, Waits, work};
+use crate::relay::{Parcel, Relay, Turn, Wait};
 use crate::store::{ClaimedDelivery, Settlement, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,6 +46,10 @@ use tokio_util::sync::CancellationToken;
 /// How many deliveries a worker claims at once for each connection it may use: enough that
 /// connections never wait for the store, few enough that a crash leaves little to wait for.
 const CLAIMS_PER_CONNECTION: usize = 16;
+
+/// How many seconds letters are put off at most beyond the rest of a relay that cannot be reached, lest
+/// all come at once.
+const SPREAD: f64 = 30.0;
 
 /// A worker that empties the queue.
 #[derive(Clone)]
@@ -97,8 +101,14 @@ pub enum DispatchError {
 #[derive(Clone)]
 struct Letters(Arc<Dispatcher>);
 
+/// A letter that waits for its turn, or has it.
+struct Waiting {
+    delivery: ClaimedDelivery,
+    turn: Option<Turn>,
+}
+
 impl Errand for Letters {
-    type Item = ClaimedDelivery;
+    type Item = Waiting;
     type Done = (DeliveryId, Settlement, Letter);
     type Error = DispatchError;
     // What a crash repeats are letters: no more than there are hands.
@@ -112,44 +122,93 @@ impl Errand for Letters {
         // While one half waits for the disk, the other speaks with the mail server; and one more has
         // its letter ready, to be announced with the text of another.
         let hands = self.0.connections * 2 + 1;
-        (hands, hands)
+        (hands, self.0.relay.most_per_domain().map_or(hands, |most| most.min(hands)))
     }
 
-    fn host(delivery: &ClaimedDelivery) -> String {
-        delivery.subscriber.address.domain().to_owned()
+    fn host(&self, letter: &Waiting) -> String {
+        self.0.relay.lane(letter.delivery.subscriber.address.domain())
+    }
+
+    fn is_urgent(letter: &Waiting) -> bool {
+        letter.delivery.kind.is_urgent()
     }
 
     fn claim(
         &self,
         _closed: Vec<String>,
-    ) -> impl Future<Output = Result<Vec<ClaimedDelivery>, DispatchError>> + Send + 'static {
+        only_urgent: bool,
+    ) -> impl Future<Output = Result<Vec<Waiting>, DispatchError>> + Send + 'static {
         let letters = self.clone();
         async move {
             let dispatcher = &letters.0;
             let now = dispatcher.clock.now();
-            // Asking is a read; claiming takes the one write lock of SQLite, each second.
-            if dispatcher.store.oldest_due(now).await?.is_none() {
+            if dispatcher.relay.rests_until().is_some() {
                 return Ok(Vec::new());
             }
-            let until = dispatcher.claim_end();
-            Ok(dispatcher.store.claim_deliveries(&dispatcher.worker, letters.batch(), until, now).await?)
+            let (store, worker, until) = (&dispatcher.store, &dispatcher.worker, dispatcher.claim_end());
+            // Asking is a read; claiming takes the one write lock of SQLite, each second.
+            let claimed = if only_urgent {
+                if !store.is_urgent_due(now).await? {
+                    return Ok(Vec::new());
+                }
+                store.claim_urgent_deliveries(worker, letters.batch(), until, now).await?
+            } else {
+                if store.oldest_due(now).await?.is_none() {
+                    return Ok(Vec::new());
+                }
+                store.claim_deliveries(worker, letters.batch(), until, now).await?
+            };
+            Ok(claimed.into_iter().map(|delivery| Waiting { delivery, turn: None }).collect())
         }
     }
 
-    fn attempt(
-        &self,
-        delivery: ClaimedDelivery,
-    ) -> impl Future<Output = (Self::Done, bool)> + Send + 'static {
+    fn admit(&self, letter: &mut Waiting) -> Result<(), NotYet> {
+        let urgent = letter.delivery.kind.is_urgent();
+        let turn = self.0.relay.turn(&letter.delivery.subscriber.address, urgent);
+        letter.turn = Some(turn.map_err(|wait| NotYet {
+            until: wait.until,
+            waits: match wait {
+                Wait { is_down: true, .. } => Waits::Everybody,
+                Wait { provider_alone: true, .. } => Waits::Host,
+                _ => Waits::All,
+            },
+        })?);
+        Ok(())
+    }
+
+    fn hand_back(&self, lane: &str, waiting: Vec<Waiting>) -> Vec<Self::Done> {
+        tracing::debug!(provider = lane, letters = waiting.len(), "letters wait for their turn in the queue");
+        let rest = self.0.relay.rests_until();
+        let later = |letter: Waiting| {
+            let delivery = letter.delivery;
+            let put_off = match rest {
+                Some(next) => {
+                    let spread = (SPREAD * 1_000.0 * fraction(&*self.0.chance)) as i64;
+                    let next = next + chrono::Duration::milliseconds(spread);
+                    Settlement::PutOff { reply: Some("no mail server can be reached".to_owned()), next }
+                }
+                None => {
+                    let turn = self.0.relay.turn_of_the_queue(&delivery.subscriber.address);
+                    // Where nothing says when, what held it up is over.
+                    Settlement::PutOff { reply: None, next: turn.unwrap_or(self.now()) }
+                }
+            };
+            (delivery.id, put_off, Letter::of(&delivery))
+        };
+        waiting.into_iter().map(later).collect()
+    }
+
+    fn attempt(&self, letter: Waiting) -> impl Future<Output = (Self::Done, bool)> + Send + 'static {
         let dispatcher = Arc::clone(&self.0);
         async move {
-            let outcome = match dispatcher.deliver(&delivery).await {
+            let Waiting { delivery, turn } = letter;
+            let outcome = match dispatcher.deliver(&delivery, turn.unwrap_or_default()).await {
                 Ok(Some(outcome)) => outcome,
                 // Due again at once: it is another's, or waits with its edition.
                 Ok(None) => {
-                    let settlement =
-                        Settlement::Deferred { reply: "not tried".to_owned(), next: dispatcher.clock.now() };
+                    let put_off = Settlement::PutOff { reply: None, next: dispatcher.clock.now() };
                     let letter = Letter::of(&delivery);
-                    return ((delivery.id, settlement, letter), true);
+                    return ((delivery.id, put_off, letter), true);
                 }
                 // The store's trouble is not the letter's.
                 Err(error) => Outcome::Deferred(format!("not composed: {error}").into()),
@@ -170,7 +229,7 @@ impl Errand for Letters {
         }
     }
 
-    fn put_off(&self, _: &str, _: u32, _: Vec<ClaimedDelivery>) -> (Instant, Vec<Self::Done>) {
+    fn put_off(&self, _: &str, _: u32, _: Vec<Waiting>) -> (Instant, Vec<Self::Done>) {
         (self.now(), Vec::new())
     }
 
@@ -254,7 +313,7 @@ impl Dispatcher {
     }
 
     /// What became of a letter; `None` where it was not tried.
-    async fn deliver(&self, delivery: &ClaimedDelivery) -> Result<Option<Outcome>, StoreError> {
+    async fn deliver(&self, delivery: &ClaimedDelivery, turn: Turn) -> Result<Option<Outcome>, StoreError> {
         if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
             return Ok(None);
         }
@@ -279,7 +338,7 @@ impl Dispatcher {
         Ok(Some(match letter {
             Ok(written) => match self.refused(&written.to).await? {
                 Some(outcome) => outcome,
-                None => return self.hand_over(delivery, written).await,
+                None => return self.hand_over(delivery, written, turn).await,
             },
             Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
             // Held while a worker had it: it waits parked, and is due again once it is released.
@@ -301,6 +360,7 @@ impl Dispatcher {
         &self,
         delivery: &ClaimedDelivery,
         written: Written,
+        turn: Turn,
     ) -> Result<Option<Outcome>, StoreError> {
         let Written { message, to, articles } = written;
         if self.rules.holds(delivery.kind)
@@ -315,7 +375,7 @@ impl Dispatcher {
             message_id: message.message_id,
             bytes: message.bytes,
         };
-        let outcome = self.relay.hand_over(&parcel).await;
+        let outcome = self.relay.hand_over_in_turn(&parcel, turn).await;
         if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles)
             && let Err(error) = self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await
         {
@@ -333,6 +393,9 @@ impl Dispatcher {
         let ours = self.store.settle_deliveries(&self.worker, &settlements, now).await?;
         for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
             let (word, reply) = match settlement {
+                // Nothing was tried.
+                Settlement::PutOff { reply: None, .. } => continue,
+                Settlement::PutOff { reply: Some(reply), .. } => ("untried", reply),
                 Settlement::Accepted(reply) => ("accepted", reply),
                 Settlement::Deferred { reply, .. } => ("deferred", reply),
                 Settlement::Bounced(reply) => ("bounced", reply),
@@ -344,7 +407,7 @@ impl Dispatcher {
                 Settlement::Accepted(_) => self.tally.accepted(letter.queued, now),
                 Settlement::Deferred { .. } => self.tally.deferred(&letter.domain),
                 Settlement::Bounced(_) => refused.extend(letter.edition),
-                Settlement::Suppressed(_) | Settlement::Uncertain { .. } => {}
+                Settlement::PutOff { .. } | Settlement::Suppressed(_) | Settlement::Uncertain { .. } => {}
             }
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");

@@ -1,6 +1,10 @@
 use crate::domain::{Attempt, Backoff, Breaker, DeliveryKind, Instant, Outcome};
 use crate::store::Settlement;
 
+/// After how many seconds a letter is due again that no mail server heard of. Meanwhile the relay's
+/// own rest decides who tries.
+const UNTRIED: f64 = 30.0;
+
 /// What the newsroom decides about letters that do not simply arrive.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
@@ -42,6 +46,12 @@ impl Rules {
                     Settlement::Bounced(format!("given up after {days} days: {reply}"))
                 }
             },
+            // A relay that is down is asked again soon, and is no reason to give a letter up.
+            Outcome::Untried(reply) => {
+                let wait = (UNTRIED * 1_000.0 * (1.0 + jitter)) as i64;
+                let next = now + chrono::Duration::milliseconds(wait);
+                Settlement::PutOff { reply: Some(reply.words), next }
+            }
             // The same letter under the same Message-ID is harmless where it did arrive.
             Outcome::Uncertain(reply) => {
                 let next = if self.holds(kind) { None } else { next() };
@@ -63,6 +73,15 @@ mod tests {
     fn settled(rules: Rules, kind: DeliveryKind, days: i64, outcome: Outcome) -> Settlement {
         let since = Instant::default();
         rules.settlement(kind, Attempt(1), since, since + chrono::Duration::days(days), 0.0, outcome)
+    }
+
+    #[test]
+    fn a_letter_that_nobody_heard_is_never_given_up() {
+        let untried =
+            settled(rules(true), DeliveryKind::Edition, 90, Outcome::Untried("no connection".into()));
+        let Settlement::PutOff { reply: Some(_), next } = untried else { panic!("{untried:?}") };
+        let waits = next - (Instant::default() + chrono::Duration::days(90));
+        assert!((30..=60).contains(&waits.num_seconds()), "{waits}");
     }
 
     #[test]

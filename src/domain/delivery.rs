@@ -11,6 +11,11 @@ pub enum DeliveryKind {
 }
 
 impl DeliveryKind {
+    /// Whether somebody sits and waits for it.
+    pub fn is_urgent(self) -> bool {
+        self == Self::Confirmation
+    }
+
     /// The word in which it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,6 +97,9 @@ pub enum Outcome {
     Uncertain(Reply),
     /// It was not handed over, and why it never will be.
     Suppressed(String),
+    /// No mail server heard of it: none could be reached, or it was not its turn. Nothing is said about
+    /// the letter, so nothing is counted against its reader.
+    Untried(Reply),
 }
 
 /// How mail that was deferred is tried again.

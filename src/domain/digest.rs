@@ -52,6 +52,8 @@ pub struct Calendar<'a> {
     pub digests: &'a [Digest],
     /// The publication's zone: the clock of readers who never chose one.
     pub zone: Tz,
+    /// Over how long the letters of a planned edition fall due, one after the other.
+    pub spread: std::time::Duration,
 }
 
 impl Calendar<'_> {
@@ -105,7 +107,7 @@ mod tests {
         for (schedule, hours) in [("30 6 * * *", 24), ("*/5 * * * *", 24), ("0 7 * * MON", 168)] {
             let schedule = Schedule::parse(schedule, Tz::Asia__Ho_Chi_Minh).unwrap();
             let digests = [Digest { schedule, ..digest() }];
-            let calendar = Calendar { digests: &digests, zone: Tz::UTC };
+            let calendar = Calendar { digests: &digests, zone: Tz::UTC, spread: std::time::Duration::ZERO };
             let back = now - calendar.first_mail_reaches_back_to(&Frequency::Digest(digest().slug), now);
             assert_eq!(back, Duration::hours(hours), "{}", digests[0].schedule);
         }

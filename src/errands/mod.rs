@@ -19,6 +19,26 @@ use tokio_util::sync::CancellationToken;
 /// How long something that is done waits to be settled with others, where nobody waits for it.
 const SETTLE_AFTER: Duration = Duration::from_millis(50);
 
+/// Something may not begin yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotYet {
+    /// Before then it is not worth asking again.
+    pub until: Instant,
+    /// Who else may not.
+    pub waits: Waits,
+}
+
+/// Who waits, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Everything, here: its turn comes.
+    All,
+    /// Its host alone, but for a few in the queue: it leaves the room to others.
+    Host,
+    /// Everything, in the queue: nothing can begin.
+    Everybody,
+}
+
 /// A queue of the store, and what is done with what stands in it.
 pub trait Errand: Clone + Send + Sync + 'static {
     /// What is claimed.
@@ -37,12 +57,26 @@ pub trait Errand: Clone + Send + Sync + 'static {
     /// How many are tried at once, and how many of one lane.
     fn bounds(&self) -> (usize, usize);
     /// Whose lane it takes.
-    fn host(item: &Self::Item) -> String;
-    /// Claims what is due, at most a batch, and nothing for the closed lanes where the queue can tell.
+    fn host(&self, item: &Self::Item) -> String;
+    /// Whether somebody waits for it, so that it overtakes.
+    fn is_urgent(_item: &Self::Item) -> bool {
+        false
+    }
+    /// Claims what is due, at most a batch, and nothing for the closed lanes where the queue can tell;
+    /// only what is urgent, where there is no room for more.
     fn claim(
         &self,
         closed: Vec<String>,
+        only_urgent: bool,
     ) -> impl Future<Output = Result<Vec<Self::Item>, Self::Error>> + Send + 'static;
+    /// Whether it may begin now. What may is begun.
+    fn admit(&self, _item: &mut Self::Item) -> Result<(), NotYet> {
+        Ok(())
+    }
+    /// What cannot begin for long goes back to the queue.
+    fn hand_back(&self, _host: &str, _waiting: Vec<Self::Item>) -> Vec<Self::Done> {
+        Vec::new()
+    }
     /// Tries it. Whether the host answered.
     fn attempt(&self, item: Self::Item) -> impl Future<Output = (Self::Done, bool)> + Send + 'static;
     /// A host is down after so many tries: until when it rests, and what becomes of what waited for it.
@@ -97,7 +131,9 @@ impl<E: Errand> Hand<E> {
     /// Tries one after the other, as long as something may begin.
     async fn work(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let Some((host, item)) = self.table.board().lanes.begin() else { return };
+            let now = self.errand.now();
+            let begun = self.table.board().lanes.begin(now, |item| self.errand.admit(item));
+            let Some((host, item)) = begun else { return };
             self.at = Some(host);
             let (done, answered) = self.errand.attempt(item).await;
             let mine = self.end(Some(done), answered);
@@ -141,7 +177,8 @@ impl<E: Errand> Drop for Hand<E> {
 
 /// What the store answered.
 enum Paper<E: Errand> {
-    Claimed(Vec<E::Item>),
+    /// And whether it was asked for the urgent alone.
+    Claimed(Vec<E::Item>, bool),
     /// Up to which place.
     Settled(u64),
 }
@@ -158,6 +195,8 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
     let mut paperwork: JoinSet<Result<Paper<E>, E::Error>> = JoinSet::new();
     let (mut is_claiming, mut is_settling, mut is_exhausted) = (false, false, false);
     let mut is_settling_due = false;
+    // Whoever woke us may have put something urgent into the queue.
+    let mut is_urgent_unseen = false;
     let mut settled = 0;
     loop {
         while let Some(ended) = hands.try_join_next() {
@@ -165,10 +204,14 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                 tracing::error!(%panic, "an errand fell over");
             }
         }
-        let (waiting, at_work, done, upto) = {
+        let now = errand.now();
+        let (waiting, at_work, done, upto, opens_at) = {
             let mut board = table.board();
+            for (host, waiting) in board.lanes.spill() {
+                board.put(errand.hand_back(&host, waiting));
+            }
             if !stop.is_cancelled() {
-                for _ in 0..board.lanes.room().saturating_sub(board.hands - board.lanes.under_way()) {
+                for _ in 0..board.lanes.room(now).saturating_sub(board.hands - board.lanes.under_way()) {
                     board.hands += 1;
                     let hand = Hand { table: Arc::clone(&table), errand: errand.clone(), at: None };
                     hands.spawn(hand.work(stop.clone()));
@@ -176,7 +219,7 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
             }
             let is_due = E::SETTLES_FIRST || board.done.len() >= batch || board.hands == 0 || is_settling_due;
             let done = if is_due && !is_settling { std::mem::take(&mut board.done) } else { Vec::new() };
-            (board.lanes.waiting(), board.hands, done, board.ever_done)
+            (board.lanes.waiting(), board.hands, done, board.ever_done, board.lanes.opens_at())
         };
         if !done.is_empty() {
             (is_settling, is_settling_due) = (true, false);
@@ -184,10 +227,13 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
             let settle = errand.settle(done);
             paperwork.spawn(async move { settle.await.map(|()| Paper::Settled(upto)) });
         }
-        if !is_claiming && !is_exhausted && waiting <= batch / 2 && !stop.is_cancelled() {
+        let has_room = waiting <= batch / 2;
+        let is_wanted = if has_room { !is_exhausted } else { is_urgent_unseen };
+        if !is_claiming && is_wanted && !stop.is_cancelled() {
             is_claiming = true;
-            let claim = errand.claim(table.board().lanes.closed(errand.now()));
-            paperwork.spawn(async move { claim.await.map(Paper::Claimed) });
+            is_urgent_unseen = false;
+            let claim = errand.claim(table.board().lanes.closed(now), !has_room);
+            paperwork.spawn(async move { claim.await.map(|items| Paper::Claimed(items, !has_room)) });
         }
         let is_over = stop.is_cancelled() || (is_exhausted && waiting == 0);
         if is_over && at_work == 0 && paperwork.is_empty() && table.board().done.is_empty() {
@@ -195,11 +241,18 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
         }
         tokio::select! {
             Some(paper) = paperwork.join_next() => match paper.map_err(E::Error::from)?? {
-                Paper::Claimed(items) => {
+                Paper::Claimed(items, only_urgent) => {
                     is_claiming = false;
-                    is_exhausted = items.is_empty();
+                    is_exhausted = if only_urgent { is_exhausted } else { items.is_empty() };
                     let mut board = table.board();
-                    items.into_iter().for_each(|item| board.lanes.wait(&E::host(&item), item));
+                    for item in items {
+                        let host = errand.host(&item);
+                        if E::is_urgent(&item) {
+                            board.lanes.overtake(&host, item);
+                        } else {
+                            board.lanes.wait(&host, item);
+                        }
+                    }
                 }
                 Paper::Settled(upto) => {
                     is_settling = false;
@@ -209,9 +262,21 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                 }
             },
             () = table.bell.notified() => {}
-            () = wake.notified() => is_exhausted = false,
+            () = wake.notified() => (is_exhausted, is_urgent_unseen) = (false, true),
+            // Nothing is begun any more; those who wait for their turn need not.
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
             // What comes in quick succession is settled together; what comes alone does not wait long.
             () = tokio::time::sleep(SETTLE_AFTER), if at_work > 0 => is_settling_due = true,
+            () = until(opens_at, now), if waiting > 0 => {}
         }
+    }
+}
+
+/// Waits until something may begin; for ever where nothing is held up.
+async fn until(opens_at: Option<Instant>, now: Instant) {
+    match opens_at {
+        // Where its time has come and it did not begin, whatever is full is in the way.
+        Some(at) => tokio::time::sleep((at - now).to_std().unwrap_or(SETTLE_AFTER)).await,
+        None => std::future::pending().await,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::AppState;
 use super::mail_gauges::MailGauges;
+use super::pace_gauges::PaceGauges;
 use crate::dispatch::Tally;
 use crate::domain::{BounceClass, DeliveryState};
 use axum::extract::State;
@@ -127,6 +128,7 @@ pub struct Health {
     lag: Gauge,
     hub: HubGauges,
     mail: MailGauges,
+    pace: PaceGauges,
 }
 
 impl Health {
@@ -149,9 +151,11 @@ impl Health {
             lag: Gauge::default(),
             hub: HubGauges::default(),
             mail: MailGauges::default(),
+            pace: PaceGauges::default(),
         };
         health.hub.register(&mut registry);
         health.mail.register(&mut registry, tally);
+        health.pace.register(&mut registry);
         registry.register("http_answers", "Answers by route and status", health.answers.clone());
         registry.register_with_unit(
             "http_answer_duration",
@@ -305,6 +309,7 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
     }
     health.hub.read(&app).await;
     health.mail.read(&app).await;
+    health.pace.read(&app);
     let mut text = String::new();
     let registry = health.registry.lock().unwrap_or_else(PoisonError::into_inner);
     if encode(&mut text, &registry).is_err() {

@@ -16,6 +16,7 @@ mod limiter;
 mod mail_gauges;
 mod mailbox;
 mod moved;
+mod pace_gauges;
 mod pages;
 pub mod pictures;
 mod preferences;

@@ -48,13 +48,14 @@ impl Errand for Distribution {
         (self.hub.rules.connections, self.hub.rules.connections_per_host)
     }
 
-    fn host(push: &ClaimedPush) -> String {
+    fn host(&self, push: &ClaimedPush) -> String {
         push.callback.host()
     }
 
     fn claim(
         &self,
         closed: Vec<String>,
+        _only_urgent: bool,
     ) -> impl Future<Output = Result<Vec<ClaimedPush>, HubError>> + Send + 'static {
         let hub = Arc::clone(&self.hub);
         async move {

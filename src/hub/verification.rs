@@ -41,13 +41,14 @@ impl Errand for Verification {
         (self.0.rules.connections, self.0.rules.connections_per_host)
     }
 
-    fn host(request: &ClaimedRequest) -> String {
+    fn host(&self, request: &ClaimedRequest) -> String {
         request.callback.host()
     }
 
     fn claim(
         &self,
         _closed: Vec<String>,
+        _only_urgent: bool,
     ) -> impl Future<Output = Result<Vec<ClaimedRequest>, HubError>> + Send + 'static {
         let hub = Arc::clone(&self.0);
         async move {

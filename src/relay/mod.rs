@@ -5,7 +5,10 @@
 //! not hear it, so that every other failed try can be repeated without mailing anybody twice.
 
 mod answer;
+mod circuit;
+mod direct;
 mod envelope;
+mod exchanges;
 mod fault;
 mod offers;
 mod outbox;
@@ -13,6 +16,7 @@ mod partner;
 mod pool;
 mod rehearsal;
 mod session;
+mod set;
 mod smtp;
 mod text;
 mod tls;
@@ -24,10 +28,12 @@ mod server;
 
 pub use outbox::{Outbox, OutboxEntry};
 pub use rehearsal::Rehearsal;
+pub use set::{Member, ProviderRates, RelaySet};
 pub use smtp::{SmtpOptions, SmtpRelay, Timeouts};
-pub use url::{MailUrl, MailUrlError, SmtpUrl, TlsPolicy};
+pub use url::{DirectUrl, MailUrl, MailUrlError, SmtpUrl, TlsPolicy};
 
-use crate::domain::{DeliveryId, EmailAddress, Outcome};
+use crate::domain::{DeliveryId, EmailAddress, Instant, Outcome, Rate};
+use direct::DirectRelay;
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 /// What a relay gives back: a future that any worker can drive.
@@ -56,11 +62,90 @@ impl fmt::Debug for Parcel {
     }
 }
 
+/// A letter's place in the pace of a relay and of its reader's mail provider. It is taken before the
+/// letter is written and used up when it is handed over.
+#[derive(Debug, Default)]
+pub struct Turn {
+    relay: usize,
+    provider: String,
+    urgent: bool,
+}
+
+/// It is not a letter's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Before then it is not worth asking again.
+    pub until: Instant,
+    /// Whether only letters to the same mail provider wait.
+    pub provider_alone: bool,
+    /// Whether nothing can be reached.
+    pub is_down: bool,
+}
+
+/// How a relay or a mail provider stands, for the metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// The relay's host, or the mail provider's domain.
+    pub name: String,
+    /// Whether it is a relay of ours.
+    pub is_relay: bool,
+    /// How many letters a second it gets at most now.
+    pub rate: Option<Rate>,
+    /// Whether it asked for less than it is set to.
+    pub is_lowered: bool,
+    /// Whether it could not be reached and rests.
+    pub rests: bool,
+}
+
 /// The next mail server, or what stands for it.
 pub trait Relay: Send + Sync {
     /// Hands one parcel over and tells what became of it. Dropping the future half-way closes the
     /// connection; whether the parcel was taken is then as unknown as after a crash.
     fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome>;
+
+    /// The next turn of a letter to this address. The urgent have some kept for them.
+    fn turn(&self, to: &EmailAddress, urgent: bool) -> Result<Turn, Wait> {
+        let _ = (to, urgent);
+        Ok(Turn::default())
+    }
+
+    /// Hands one parcel over whose turn it is.
+    fn hand_over_in_turn<'a>(&'a self, parcel: &'a Parcel, turn: Turn) -> Handing<'a, Outcome> {
+        let _ = turn;
+        self.hand_over(parcel)
+    }
+
+    /// When a letter comes to its turn that queues behind all who asked this before.
+    fn turn_of_the_queue(&self, to: &EmailAddress) -> Option<Instant> {
+        let _ = to;
+        None
+    }
+
+    /// Whose servers take the mail of a domain, where we hand it to them without a relay between.
+    fn provider<'a>(&'a self, domain: &'a str) -> Handing<'a, Option<String>> {
+        let _ = domain;
+        Box::pin(async { None })
+    }
+
+    /// Who is known to take a domain's mail; the domain itself where nothing is.
+    fn lane(&self, domain: &str) -> String {
+        domain.to_owned()
+    }
+
+    /// Until when no letter is worth a try, because nothing can be reached.
+    fn rests_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// How many letters to one domain are under way at most, where a slow one shall not hold up others.
+    fn most_per_domain(&self) -> Option<usize> {
+        None
+    }
+
+    /// How fast it goes and what rests.
+    fn standings(&self) -> Vec<Standing> {
+        Vec::new()
+    }
 
     /// Goes as far as one can without sending mail. Tells an operator what the other side offers,
     /// or what is wrong and how to mend it.
@@ -89,6 +174,11 @@ pub enum RelayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No name server is known.
+    #[error(
+        "no mail server can be looked up: {0}; see /etc/resolv.conf, or name a server as in mx:?dns=192.0.2.53"
+    )]
+    NoNameServer(String),
     /// This machine trusts nobody.
     #[error("no certificate can be verified: {0}; install the package ca-certificates")]
     NoRoots(String),
@@ -99,5 +189,6 @@ pub fn open(url: &MailUrl, options: SmtpOptions) -> Result<Arc<dyn Relay>, Relay
     Ok(match url {
         MailUrl::Outbox(folder) => Arc::new(Outbox::new(folder.clone())),
         MailUrl::Smtp(url) => Arc::new(SmtpRelay::new(url.clone(), options)?),
+        MailUrl::Direct(url) => Arc::new(DirectRelay::new(url, options)?),
     })
 }

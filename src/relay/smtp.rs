@@ -112,7 +112,8 @@ impl SmtpRelay {
         }
         let session = match self.partner.open().await {
             Ok(session) => session,
-            Err((step, fault)) => return fault.outcome(step),
+            // The parcel was not spoken of.
+            Err((step, fault)) => return Outcome::Untried(fault.told(step)),
         };
         tracing::debug!(relay.host = %self.partner.url.host, relay.encrypted = session.is_encrypted(), "connected to the mail server");
         self.transact(seat, session, &envelope, &mut text).await.0.outcome

@@ -54,7 +54,7 @@ pub(super) fn patient() -> SmtpOptions {
 pub(super) fn url(text: &str) -> SmtpUrl {
     match text.parse().unwrap() {
         MailUrl::Smtp(url) => url,
-        MailUrl::Outbox(_) => panic!("no SMTP"),
+        MailUrl::Outbox(_) | MailUrl::Direct(_) => panic!("no SMTP"),
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) enum Is {
 pub(super) fn kind(outcome: &Outcome) -> Is {
     match outcome {
         Outcome::Accepted(_) => Is::Accepted,
-        Outcome::Deferred(_) => Is::Deferred,
+        Outcome::Deferred(_) | Outcome::Untried(_) => Is::Deferred,
         Outcome::Refused(_) => Is::Refused,
         Outcome::Uncertain(_) => Is::Uncertain,
         Outcome::Suppressed(_) => panic!("a relay suppresses nothing"),
@@ -238,8 +238,7 @@ async fn the_line_is_encrypted_as_the_policy_says() {
 #[tokio::test]
 async fn what_is_required_and_not_offered_defers_with_the_reason() {
     let server = Server::start(Encryption::None, |_, _| None).await;
-    let Outcome::Deferred(told) = encrypted(&server, "smtp", "?tls=required").hand_over(&small()).await
-    else {
+    let Outcome::Untried(told) = encrypted(&server, "smtp", "?tls=required").hand_over(&small()).await else {
         panic!("not deferred")
     };
     assert!(told.words.contains("does not offer STARTTLS"), "{told}");

@@ -1,5 +1,10 @@
 use percent_encoding::percent_decode_str;
-use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 /// Where mail goes, as `mail.url` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +13,20 @@ pub enum MailUrl {
     Outbox(PathBuf),
     /// `smtp://…` or `smtps://…`: the next mail server.
     Smtp(SmtpUrl),
+    /// `mx:`: the mail servers of each reader's domain, without one between.
+    Direct(DirectUrl),
+}
+
+/// How the mail servers of readers' domains are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectUrl {
+    /// Where they listen: 25, but for tests.
+    pub port: u16,
+    /// `?dns=192.0.2.53` or `?dns=192.0.2.53:53`: the name server, if not the system's.
+    pub name_server: Option<SocketAddr>,
+    /// `?inside=true`: whether they may lie within our network. A stranger names them, so they may not;
+    /// for tests and inner networks only.
+    pub inside: bool,
 }
 
 /// The address of a mail server, and how to speak with it.
@@ -43,7 +62,7 @@ pub enum TlsPolicy {
 pub enum MailUrlError {
     /// No way of mailing that we know.
     #[error(
-        "mail.url begins with none of `outbox:`, `smtp://`, `smtps://`; write it like smtp://localhost:25 or outbox:var/outbox"
+        "mail.url begins with none of `outbox:`, `smtp://`, `smtps://`, `mx:`; write it like smtp://localhost:25 or outbox:var/outbox"
     )]
     Scheme,
     /// An outbox without a folder.
@@ -59,6 +78,11 @@ pub enum MailUrlError {
         "mail.url: `{0}` is not understood; behind the ? may stand tls=required, tls=opportunistic, tls=none and ca=FILE"
     )]
     Parameter(String),
+    /// An unknown parameter or value behind `mx:`.
+    #[error(
+        "mail.url: `{0}` is not understood; behind mx:? may stand dns=ADDRESS, port=NUMBER and inside=true"
+    )]
+    DirectParameter(String),
     /// A password that others could read.
     #[error(
         "mail.url: the password would go in clear text to another machine; write ?tls=required or smtps://, or leave the password out"
@@ -81,6 +105,7 @@ impl FromStr for MailUrl {
             }
             "outbox" => Ok(Self::Outbox(PathBuf::from(rest))),
             "smtp" | "smtps" if rest.starts_with("//") => SmtpUrl::parse(text).map(Self::Smtp),
+            "mx" => rest.parse().map(Self::Direct),
             _ => Err(MailUrlError::Scheme),
         }
     }
@@ -154,6 +179,17 @@ fn credentials(url: &::url::Url) -> Result<Option<(String, String)>, MailUrlErro
     }
 }
 
+impl MailUrl {
+    /// The mail server's host; what stands for it where there is none.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Smtp(url) => &url.host,
+            Self::Direct(_) => "mx",
+            Self::Outbox(_) => "outbox",
+        }
+    }
+}
+
 /// Judged by what is written, not by what the name server says: that can be forged.
 pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -164,6 +200,7 @@ impl fmt::Display for MailUrl {
         match self {
             Self::Outbox(folder) => write!(f, "outbox:{}", folder.display()),
             Self::Smtp(url) => url.fmt(f),
+            Self::Direct(_) => f.write_str("mx:"),
         }
     }
 }
@@ -197,6 +234,34 @@ impl fmt::Debug for SmtpUrl {
     }
 }
 
+impl FromStr for DirectUrl {
+    type Err = MailUrlError;
+
+    /// Reads what stands behind `mx:`.
+    fn from_str(rest: &str) -> Result<Self, MailUrlError> {
+        let mut direct = Self { port: 25, name_server: None, inside: false };
+        let parameters = match rest.strip_prefix('?') {
+            Some(parameters) => parameters,
+            None if rest.is_empty() => rest,
+            None => return Err(MailUrlError::DirectParameter(rest.chars().take(40).collect())),
+        };
+        for (name, value) in ::url::form_urlencoded::parse(parameters.as_bytes()) {
+            let unknown = || MailUrlError::DirectParameter(name.chars().take(40).collect());
+            match &*name {
+                "port" => direct.port = value.parse().ok().filter(|port| *port > 0).ok_or_else(unknown)?,
+                "inside" => direct.inside = value.parse().map_err(|_| unknown())?,
+                "dns" => {
+                    let address = value.parse().or_else(|_| Ok(SocketAddr::new(value.parse()?, 53)));
+                    let address: Result<_, std::net::AddrParseError> = address;
+                    direct.name_server = Some(address.map_err(|_| unknown())?);
+                }
+                _ => return Err(unknown()),
+            }
+        }
+        Ok(direct)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +284,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<MailUrl>().map(|u| u.to_string()), Ok(shown.to_owned()), "{text}");
         }
+        let direct = |text: &str| match text.parse() {
+            Ok(MailUrl::Direct(direct)) => direct,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(direct("mx:"), DirectUrl { port: 25, name_server: None, inside: false });
+        let found = direct("mx:?dns=192.0.2.53&port=2525&inside=true");
+        assert_eq!(found.name_server, Some("192.0.2.53:53".parse().unwrap()));
+        assert_eq!((found.port, found.inside), (2525, true));
         let MailUrl::Smtp(url) = "smtps://an%40b.vn:p%3A%40%2F@b.vn?ca=/a%20b.pem".parse().unwrap() else {
             panic!("no SMTP")
         };
@@ -250,6 +323,9 @@ mod tests {
             ("smtp://an:s3cret@a.vn?tls=none", text(&PasswordInClear)),
             ("smtp://an:s3cret@a.vn?tls=opportunistic", text(&PasswordInClear)),
             ("smtps://a.vn?tls=none", text(&ImplicitTls)),
+            ("mx:gmail.com", text(&DirectParameter("gmail.com".into()))),
+            ("mx:?dns=name.vn", text(&DirectParameter("dns".into()))),
+            ("mx:?port=0", text(&DirectParameter("port".into()))),
         ] {
             let error = url.parse::<MailUrl>().unwrap_err().to_string();
             assert_eq!(error, told, "{url}");

@@ -48,6 +48,14 @@ pub enum Settlement {
         /// When.
         next: Instant,
     },
+    /// No mail server heard of it: it waits for its turn, or none could be reached; what is known of
+    /// that. The try does not count.
+    PutOff {
+        /// What kept us from it, where anything did.
+        reply: Option<String>,
+        /// When its turn comes.
+        next: Instant,
+    },
     /// The next mail server refused it for good; its words.
     Bounced(String),
     /// Not to be sent any more, and why.
@@ -63,13 +71,15 @@ pub enum Settlement {
 
 impl Settlement {
     /// State, next try where there is one, and words.
-    fn parts(&self) -> (DeliveryState, Option<Instant>, &str) {
+    fn parts(&self) -> (DeliveryState, Option<Instant>, Option<&str>) {
         match self {
-            Self::Accepted(reply) => (DeliveryState::Accepted, None, reply),
-            Self::Deferred { reply, next } => (DeliveryState::Deferred, Some(*next), reply),
-            Self::Bounced(reply) => (DeliveryState::Bounced, None, reply),
-            Self::Suppressed(reply) => (DeliveryState::Suppressed, None, reply),
-            Self::Uncertain { reply, next } => (DeliveryState::Uncertain, *next, reply),
+            Self::Accepted(reply) => (DeliveryState::Accepted, None, Some(reply)),
+            Self::Deferred { reply, next } => (DeliveryState::Deferred, Some(*next), Some(reply)),
+            Self::PutOff { reply: None, next } => (DeliveryState::Pending, Some(*next), None),
+            Self::PutOff { reply: Some(reply), next } => (DeliveryState::Deferred, Some(*next), Some(reply)),
+            Self::Bounced(reply) => (DeliveryState::Bounced, None, Some(reply)),
+            Self::Suppressed(reply) => (DeliveryState::Suppressed, None, Some(reply)),
+            Self::Uncertain { reply, next } => (DeliveryState::Uncertain, *next, Some(reply)),
         }
     }
 }
@@ -115,6 +125,28 @@ impl Store {
         until: Instant,
         now: Instant,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        self.claim(&URGENCIES, worker, limit, until, now).await
+    }
+
+    /// The same of mail that somebody waits for, where there is no room for other.
+    pub async fn claim_urgent_deliveries(
+        &self,
+        worker: &str,
+        limit: usize,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        self.claim(&URGENCIES[..1], worker, limit, until, now).await
+    }
+
+    async fn claim(
+        &self,
+        urgencies: &[i64],
+        worker: &str,
+        limit: usize,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let due = match self.engine() {
             Engine::Sqlite => DUE,
             Engine::Postgres => DUE_SKIPPING,
@@ -122,13 +154,13 @@ impl Store {
         let mut transaction = self.write().await?;
         let mut claimed = Vec::new();
         let mut broken = Vec::new();
-        for urgency in URGENCIES {
+        for urgency in urgencies {
             let rest = limit.saturating_sub(claimed.len());
             if rest == 0 {
                 break;
             }
             let rows = sqlx::query(due)
-                .bind(urgency)
+                .bind(*urgency)
                 .bind(micros(now))
                 .bind(i64::try_from(rest).unwrap_or(i64::MAX))
                 .bind(worker.to_owned())
@@ -180,16 +212,17 @@ impl Store {
             let (id, settlement) = &settlements[at];
             let (state, next, reply) = settlement.parts();
             let edition = sqlx::query_scalar::<_, Option<i64>>(
-                "UPDATE deliveries SET state = $3, reply = $4, due_at = coalesce($5, due_at),
-                 settled_at = $6, claimed_by = NULL, handed_at = NULL
+                "UPDATE deliveries SET state = $3, reply = coalesce($4, reply), due_at = coalesce($5, due_at),
+                 settled_at = $6, attempts = attempts - $7, claimed_by = NULL, handed_at = NULL
                  WHERE n = $1 AND claimed_by = $2 AND state = 'claimed' RETURNING edition",
             )
             .bind(id.0)
             .bind(worker.to_owned())
             .bind(state.as_str())
-            .bind(storable_reply(reply))
+            .bind(reply.map(storable_reply))
             .bind(next.map(micros))
             .bind(next.is_none().then(|| micros(now)))
+            .bind(i64::from(matches!(settlement, Settlement::PutOff { .. })))
             .fetch_optional(&mut *transaction)
             .await?;
             settled[at] = edition.is_some();
@@ -237,13 +270,22 @@ impl Store {
 
     /// Since when the longest waiting delivery is due; claims that hold do not wait.
     pub async fn oldest_due(&self, now: Instant) -> Result<Option<Instant>, StoreError> {
+        self.oldest_of(&URGENCIES, now).await
+    }
+
+    /// Whether mail is due that somebody waits for.
+    pub async fn is_urgent_due(&self, now: Instant) -> Result<bool, StoreError> {
+        Ok(self.oldest_of(&URGENCIES[..1], now).await?.is_some())
+    }
+
+    async fn oldest_of(&self, urgencies: &[i64], now: Instant) -> Result<Option<Instant>, StoreError> {
         let mut oldest = None;
-        for urgency in URGENCIES {
+        for urgency in urgencies {
             let first = sqlx::query_scalar::<_, Option<i64>>(
                 "SELECT min(due_at) FROM deliveries
                  WHERE settled_at IS NULL AND urgency = $1 AND due_at <= $2",
             )
-            .bind(urgency)
+            .bind(*urgency)
             .bind(micros(now))
             .fetch_one(self.readers())
             .await?;

@@ -13,6 +13,7 @@ use crate::domain::{
 use chrono_tz::Tz;
 use sqlx::{Any, AnyConnection, Transaction};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// A cut that is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct Cutting<'c> {
     pub turn: Turn,
     /// The publication's zone: the clock of readers who never chose one.
     pub zone: Tz,
+    /// Over how long its letters fall due, one after the other.
+    pub spread: Duration,
 }
 
 /// What must still be so for a cut to be made: whoever is late finds it done.
@@ -212,9 +215,12 @@ const FREEZE_ENTRIES: &str = "
     SELECT CAST($1 AS BIGINT), a.n, a.revision FROM articles a
     WHERE a.n IN (SELECT article FROM ledger WHERE edition = $1)";
 
+/// Each is due at its place in the time over which the edition is spread, $3 microseconds.
 const QUEUE_DELIVERIES: &str = "
     INSERT INTO deliveries (kind, urgency, edition, subscriber, state, created_at, due_at)
-    SELECT 'edition', 1, CAST($1 AS BIGINT), subscriber, 'pending', CAST($2 AS BIGINT), CAST($2 AS BIGINT)
+    SELECT 'edition', 1, CAST($1 AS BIGINT), subscriber, 'pending', CAST($2 AS BIGINT),
+           CAST($2 AS BIGINT)
+           + (row_number() OVER (ORDER BY subscriber) - 1) * CAST($3 AS BIGINT) / count(*) OVER ()
     FROM (SELECT DISTINCT subscriber FROM ledger WHERE edition = $1) served ORDER BY subscriber";
 
 macro_rules! due_to_one {
@@ -427,7 +433,7 @@ pub(super) async fn cut(
         (Engine::Sqlite, Some(_)) => fill.run(transaction, FILL_FOR).await?,
         (Engine::Postgres, Some(_)) => fill.run(transaction, FILL_FOR_ON_POSTGRES).await?,
     };
-    queue_edition(transaction, EditionId(edition), due, engine, now).await
+    queue_edition(transaction, EditionId(edition), due, engine, wish.spread, now).await
 }
 
 pub(super) async fn publish_sequence(connection: &mut AnyConnection) -> Result<i64, StoreError> {
@@ -519,6 +525,7 @@ async fn queue_edition(
     edition: EditionId,
     due: u64,
     engine: Engine,
+    spread: Duration,
     now: Instant,
 ) -> Result<CutAnswer, StoreError> {
     if due == 0 {
@@ -526,8 +533,12 @@ async fn queue_edition(
         return Ok(CutAnswer::Empty);
     }
     let frozen = sqlx::query(FREEZE_ENTRIES).bind(edition.0).execute(&mut **transaction).await?;
-    let queued =
-        sqlx::query(QUEUE_DELIVERIES).bind(edition.0).bind(micros(now)).execute(&mut **transaction).await?;
+    let queued = sqlx::query(QUEUE_DELIVERIES)
+        .bind(edition.0)
+        .bind(micros(now))
+        .bind(i64::try_from(spread.as_micros()).unwrap_or_default())
+        .execute(&mut **transaction)
+        .await?;
     take_over(transaction, edition).await?;
     hold_if_asked(transaction, edition, engine, now).await?;
     Ok(CutAnswer::Made(Cut { edition, articles: frozen.rows_affected(), deliveries: queued.rows_affected() }))

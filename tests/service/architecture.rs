@@ -6,9 +6,11 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 11] = [
+const NEIGHBOURS: [(&str, &[&str]); 12] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
+    // A mail server that a stranger's domain names lies outside of our network, as a callback does.
+    ("relay", &["fetch"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
     ("digest", &["publish"]),
     // A link in the returned mail proves whose it is, as readers' links do.
@@ -44,7 +46,7 @@ const UPWARD: [(&str, &[&str]); 2] = [
 ];
 
 /// What only some modules may touch. `std` and crates that are not named here are everybody's.
-const HANDS: [(&str, &[&str]); 25] = [
+const HANDS: [(&str, &[&str]); 26] = [
     // SQL.
     ("sqlx", &["store"]),
     // SMTP. The message builder and the address type are pure and lie below the purity line.
@@ -54,6 +56,8 @@ const HANDS: [(&str, &[&str]); 25] = [
     ("lettre::Transport", &[]),
     ("lettre::AsyncTransport", &[]),
     ("tokio_rustls", &["relay", "inbox"]),
+    // The mail servers of a domain.
+    ("hickory_resolver", &["relay"]),
     // Connections: to the mail server and the mailbox; the listeners and what they accept; `check`
     // tries whether the port is free.
     ("std::net::TcpStream", &["relay", "http"]),

@@ -44,7 +44,11 @@ fn cut_at(world: &World, at: Instant) {
     let digest = world.digest();
     world.at_the_store(async |store, _| {
         let digests = [digest];
-        let calendar = Calendar { digests: &digests, zone: chrono_tz::Tz::Asia__Ho_Chi_Minh };
+        let calendar = Calendar {
+            digests: &digests,
+            zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
+            spread: std::time::Duration::ZERO,
+        };
         run_now(&store, &calendar, &digests[0], at).await.unwrap();
     });
 }

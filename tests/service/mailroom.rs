@@ -15,7 +15,11 @@ use serde_json::{Value, json};
 use std::future::Future;
 
 fn calendar(digest: &Digest) -> Calendar<'_> {
-    Calendar { digests: std::slice::from_ref(digest), zone: chrono_tz::Tz::Asia__Ho_Chi_Minh }
+    Calendar {
+        digests: std::slice::from_ref(digest),
+        zone: chrono_tz::Tz::Asia__Ho_Chi_Minh,
+        spread: std::time::Duration::ZERO,
+    }
 }
 
 /// One mail, as it was handed over.
@@ -156,12 +160,17 @@ impl World {
 
     /// Readers of everything who have said yes, without a mail each.
     pub fn fill(&self, readers: usize) {
+        self.fill_with((0..readers).map(reader));
+    }
+
+    /// The same of these addresses.
+    pub fn fill_with(&self, readers: impl Iterator<Item = String>) {
         let digest = self.digest();
         self.at_the_store(async |store, secret| {
             let now = SystemClock.now();
-            for number in 0..readers {
+            for address in readers {
                 let wish = OptInRequest {
-                    address: EmailAddress::parse(&reader(number)).unwrap(),
+                    address: EmailAddress::parse(&address).unwrap(),
                     wishes: vec![Wish {
                         feed: FeedKey::All,
                         frequency: Frequency::Digest(digest.slug.clone()),

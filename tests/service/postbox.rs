@@ -121,6 +121,11 @@ impl Postbox {
         Self { address, room }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its address for `BANTIN_MAIL__URL`.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)

@@ -19,7 +19,8 @@ on_both_engines!(
     a_volume_counts_articles_and_days,
 );
 
-const CALENDAR: Calendar<'_> = Calendar { digests: &[], zone: Tz::Asia__Ho_Chi_Minh };
+const CALENDAR: Calendar<'_> =
+    Calendar { digests: &[], zone: Tz::Asia__Ho_Chi_Minh, spread: std::time::Duration::ZERO };
 
 async fn reader(newsroom: &Newsroom, wishes: &[(FeedKey, &str)], since: &str) -> SubscriberId {
     let wish = |(feed, often): &(FeedKey, &str)| Wish { feed: *feed, frequency: often.parse().unwrap() };

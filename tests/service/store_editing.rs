@@ -110,7 +110,14 @@ async fn a_coming_edition_takes_over_what_was_kept_for_it(newsroom: Newsroom) {
 
 fn by_hand<'c>(plan: &'c bantin::domain::Plan, time: &str) -> Cutting<'c> {
     let slot = bantin::domain::Slot(at(time));
-    Cutting { plan, slot, slots: 1, turn: Turn::ByHand, zone: chrono_tz::Tz::UTC }
+    Cutting {
+        plan,
+        slot,
+        slots: 1,
+        turn: Turn::ByHand,
+        zone: chrono_tz::Tz::UTC,
+        spread: std::time::Duration::ZERO,
+    }
 }
 
 async fn a_rehearsal_is_what_the_cut_does_and_leaves_nothing(newsroom: Newsroom) {

@@ -54,7 +54,14 @@ impl Newsroom {
     pub async fn cut_by_hand(&self, time: &str) -> EditionId {
         let plan = slug("sang").into();
         let (slot, zone) = (Slot(at(time)), chrono_tz::Tz::UTC);
-        let cutting = Cutting { plan: &plan, slot, slots: 1, turn: Turn::ByHand, zone };
+        let cutting = Cutting {
+            plan: &plan,
+            slot,
+            slots: 1,
+            turn: Turn::ByHand,
+            zone,
+            spread: std::time::Duration::ZERO,
+        };
         match self.cut_edition(&cutting, at(time)).await.unwrap() {
             CutAnswer::Made(cut) => cut.edition,
             other => panic!("{other:?}"),

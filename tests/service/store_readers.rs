@@ -51,7 +51,7 @@ on_both_engines!(
     a_known_digest_keeps_its_slot,
 );
 
-fn slug(text: &str) -> Slug {
+pub fn slug(text: &str) -> Slug {
     Slug::parse(text).unwrap()
 }
 
@@ -86,7 +86,7 @@ fn since(time: &str) -> impl Fn(&Frequency) -> Instant + Sync {
 
 const QUIET: Duration = Duration::minutes(30);
 
-async fn publish(newsroom: &Newsroom, title: &str, sections: &[&str], time: &str) -> ArticleId {
+pub async fn publish(newsroom: &Newsroom, title: &str, sections: &[&str], time: &str) -> ArticleId {
     let draft = draft(title, title, sections);
     newsroom.accept(&[draft], true, at(time), &newsroom.chance).await.unwrap()[0].id
 }
@@ -96,7 +96,7 @@ async fn section(newsroom: &Newsroom, title: &str) -> FeedKey {
     FeedKey::Category(tree.by_slug(&Slug::of_title(title).unwrap()).unwrap().id)
 }
 
-async fn asked(store: &Store, name: &str, digest: &str, feeds: &[FeedKey], now: Instant) -> OptInId {
+pub async fn asked(store: &Store, name: &str, digest: &str, feeds: &[FeedKey], now: Instant) -> OptInId {
     match store.request_opt_in(&request(name, digest, feeds), QUIET, &secret(), now).await.unwrap() {
         OptInAnswer::Asked(id) => id,
         other => panic!("{other:?}"),
@@ -104,7 +104,7 @@ async fn asked(store: &Store, name: &str, digest: &str, feeds: &[FeedKey], now: 
 }
 
 /// A confirmed reader whose question was mailed.
-async fn reader(
+pub async fn reader(
     newsroom: &Newsroom,
     name: &str,
     digest: &str,
@@ -119,7 +119,7 @@ async fn reader(
     id
 }
 
-async fn settle(store: &Store, id: DeliveryId, worker: &str, settlement: Settlement) {
+pub async fn settle(store: &Store, id: DeliveryId, worker: &str, settlement: Settlement) {
     assert!(store.settle_delivery(id, worker, &settlement, at("09:00:00")).await.unwrap());
 }
 
@@ -134,7 +134,7 @@ async fn two_digests(newsroom: &Newsroom) {
 }
 
 /// Sections "A" and "B" with one old article each, and two digests.
-async fn two_sections(newsroom: &Newsroom) -> (FeedKey, FeedKey) {
+pub async fn two_sections(newsroom: &Newsroom) -> (FeedKey, FeedKey) {
     two_digests(newsroom).await;
     publish(newsroom, "cũ a", &["A"], "01:00:00").await;
     publish(newsroom, "cũ b", &["B"], "01:00:01").await;
@@ -147,7 +147,8 @@ async fn cut_by_hand(store: &Store, digest: &str, time: &str) -> CutAnswer {
 
 async fn cut_as(store: &Store, digest: &str, slot: Instant, turn: Turn) -> CutAnswer {
     let plan = slug(digest).into();
-    let cutting = Cutting { plan: &plan, slot: Slot(slot), slots: 1, turn, zone: Tz::Asia__Ho_Chi_Minh };
+    let (zone, spread) = (Tz::Asia__Ho_Chi_Minh, std::time::Duration::ZERO);
+    let cutting = Cutting { plan: &plan, slot: Slot(slot), slots: 1, turn, zone, spread };
     store.cut_edition(&cutting, slot).await.unwrap()
 }
 
@@ -171,11 +172,11 @@ async fn titles(store: &Store, edition: EditionId, subscriber: SubscriberId) -> 
     articles.into_iter().map(|article| article.title).collect()
 }
 
-async fn claim(store: &Store, worker: &str, until: &str, now: &str) -> Vec<ClaimedDelivery> {
+pub async fn claim(store: &Store, worker: &str, until: &str, now: &str) -> Vec<ClaimedDelivery> {
     store.claim_deliveries(worker, 1_000, at(until), at(now)).await.unwrap()
 }
 
-async fn count(newsroom: &Newsroom, statement: &'static str) -> i64 {
+pub async fn count(newsroom: &Newsroom, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(&mut newsroom.raw().await).await.unwrap()
 }
 
@@ -623,7 +624,7 @@ async fn saving_preferences_leaves_alone_what_was_not_shown(newsroom: Newsroom) 
 }
 
 /// One edition to so many readers.
-async fn queued(newsroom: &Newsroom, readers: usize) -> (EditionId, Vec<SubscriberId>) {
+pub async fn queued(newsroom: &Newsroom, readers: usize) -> (EditionId, Vec<SubscriberId>) {
     let (a, _) = two_sections(newsroom).await;
     let mut ids = Vec::new();
     for n in 0..readers {

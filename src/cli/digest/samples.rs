@@ -38,9 +38,10 @@ pub(super) async fn send_test(app: &Arc<App>, digest: &Digest, to: EmailAddress)
     };
     match app.relay.hand_over(&parcel).await {
         Outcome::Accepted(reply) => println!("accepted by the mail server: {reply}"),
-        Outcome::Deferred(reply) | Outcome::Refused(reply) | Outcome::Uncertain(reply) => {
-            bail!("not accepted: {reply}");
-        }
+        Outcome::Deferred(reply)
+        | Outcome::Refused(reply)
+        | Outcome::Uncertain(reply)
+        | Outcome::Untried(reply) => bail!("not accepted: {reply}"),
         Outcome::Suppressed(why) => bail!("not accepted: {why}"),
     }
     app.relay.part(std::time::Duration::ZERO).await;

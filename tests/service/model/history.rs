@@ -96,7 +96,7 @@ impl History {
     }
 
     fn calendar(&self) -> Calendar<'_> {
-        Calendar { digests: &self.digests, zone: HOME }
+        Calendar { digests: &self.digests, zone: HOME, spread: std::time::Duration::ZERO }
     }
 
     fn roll(&self, sides: usize) -> usize {
