@@ -239,6 +239,8 @@ impl Returns {
     /// Whose link it is, if we made it.
     fn reader_of(&self, link: &str) -> Option<SubscriberId> {
         let token = link.rsplit_once("/unsubscribe/")?.1;
+        // Behind it stands which list the mail was of.
+        let token = token.split(['?', '#']).next().unwrap_or_default();
         subscribe::reader_of(&self.secret, token, TokenPurpose::Unsubscribe).ok()
     }
 

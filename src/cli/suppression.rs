@@ -1,3 +1,4 @@
+use super::subscriber::{guarded, unguarded};
 use super::{Common, print_json};
 use crate::app::App;
 use crate::domain::{EmailAddress, Instant, SuppressionReason, excerpt};
@@ -73,14 +74,16 @@ impl SuppressionCommand {
             }
             Self::Import { file } => import(&app, &file).await?,
             Self::Export => {
-                println!("{HEADER}");
+                let mut list = csv::Writer::from_writer(std::io::stdout().lock());
+                list.write_record(HEADER.split(','))?;
                 for (address, suppression) in known(&app).await? {
                     let Suppression { hash, reason, since, evidence } = suppression;
                     let address = address.map(|a| a.to_string()).unwrap_or_default();
                     let since = since.to_rfc3339();
                     let cells = [&address, hash.as_str(), reason.as_str(), &since, &evidence];
-                    println!("{}", cells.map(cell).join(","));
+                    list.write_record(cells.map(guarded))?;
                 }
+                list.flush()?;
             }
             Self::Lift { address } => {
                 let lifted = app.store.lift_suppression(&address, secret, now).await?;
@@ -108,24 +111,31 @@ async fn import(app: &App, file: &PathBuf) -> anyhow::Result<()> {
     } else {
         text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     }
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
-    let named = lines.next_if(|(_, line)| !line.contains('@'));
-    let columns = match named {
-        Some((_, line)) => cells(line).iter().map(|name| name.trim().to_lowercase()).collect(),
-        None => vec!["address".to_owned()],
-    };
-    ensure!(
-        columns.iter().any(|name| matches!(name.as_str(), "address" | "email" | "hash")),
-        "{}: the first line names no column `address`; write `{HEADER}`, or one address a line",
-        file.display()
-    );
+    let text = text.trim_start_matches('\u{feff}');
+    let first = text.lines().next().unwrap_or_default();
+    // As spreadsheets write it where the comma is the decimal sign.
+    let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
+    let mut reading = csv::ReaderBuilder::new();
+    reading.has_headers(false).flexible(true).delimiter(delimiter);
+    let mut columns = vec!["address".to_owned()];
     let (mut list, mut wrong) = (Vec::new(), 0);
-    for (number, line) in lines {
-        match row(app, &columns, &cells(line)) {
+    for (at, record) in reading.from_reader(text.as_bytes()).records().enumerate() {
+        let record = record.with_context(|| format!("{} is no CSV", file.display()))?;
+        if at == 0 && !record.iter().any(|cell| cell.contains('@')) {
+            columns = record.iter().map(|name| name.trim().to_lowercase()).collect();
+            ensure!(
+                columns.iter().any(|name| matches!(name.as_str(), "address" | "email" | "hash")),
+                "{}: the first line names no column `address`; write `{HEADER}`, or one address a line",
+                file.display()
+            );
+            continue;
+        }
+        match row(app, &columns, &record) {
             Ok(suppression) => list.push(suppression),
             Err(error) => {
                 wrong += 1;
-                eprintln!("{}:{}: {error}", file.display(), number + 1);
+                let line = record.position().map_or(0, csv::Position::line);
+                eprintln!("{}:{line}: {error}", file.display());
             }
         }
     }
@@ -138,10 +148,10 @@ async fn import(app: &App, file: &PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(app: &App, columns: &[String], cells: &[String]) -> anyhow::Result<Suppression> {
+fn row(app: &App, columns: &[String], cells: &csv::StringRecord) -> anyhow::Result<Suppression> {
     let of = |names: &[&str]| {
         let at = columns.iter().position(|column| names.contains(&column.as_str()))?;
-        cells.get(at).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+        cells.get(at).map(|cell| unguarded(cell.trim())).filter(|cell| !cell.is_empty())
     };
     let hash = match (of(&["address", "email"]), of(&["hash"])) {
         (Some(address), _) => AddressHash::of(&address.parse::<EmailAddress>()?, &app.desk.secret),
@@ -154,47 +164,4 @@ fn row(app: &App, columns: &[String], cells: &[String]) -> anyhow::Result<Suppre
     };
     let reason = of(&["reason"]).and_then(SuppressionReason::parse).unwrap_or(SuppressionReason::Newsroom);
     Ok(Suppression { hash, reason, since, evidence: evidence(of(&["evidence"]).unwrap_or_default()) })
-}
-
-/// A cell of CSV (RFC 4180 §2). What a spreadsheet would take for a formula is not one.
-fn cell(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-/// The cells of one line of CSV.
-fn cells(line: &str) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut is_quoted = false;
-    let mut letters = line.trim_start_matches('\u{feff}').chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' if is_quoted && letters.peek() == Some(&'"') => {
-                letters.next();
-                if let Some(cell) = cells.last_mut() {
-                    cell.push('"');
-                }
-            }
-            '"' => is_quoted = !is_quoted,
-            ',' | ';' if !is_quoted => cells.push(String::new()),
-            other => {
-                if let Some(cell) = cells.last_mut() {
-                    cell.push(other);
-                }
-            }
-        }
-    }
-    cells
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_as_csv_is_read_as_it_was() {
-        let texts = ["an@bao.example", "a, \"b\"", "", "550 5.1.1; no such user"];
-        assert_eq!(cells(&texts.map(cell).join(",")), texts);
-        assert_eq!(cell("=1+1"), "'=1+1");
-    }
 }

@@ -11,10 +11,10 @@ pub struct Breaker {
 impl Breaker {
     /// Whether so many refusals beside so many letters that were taken are too many.
     pub fn stops(self, accepted: u64, refused: u64) -> bool {
-        let answered = accepted.saturating_add(refused);
+        let answered = u128::from(accepted) + u128::from(refused);
         self.percent > 0
-            && answered >= self.tries
-            && refused.saturating_mul(100) > answered.saturating_mul(self.percent)
+            && answered >= u128::from(self.tries)
+            && u128::from(refused) * 100 > answered * u128::from(self.percent)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::blocks::escape;
 
-/// Codes that may stand without attributes. Others without any are an author's brackets: "[sic]".
+/// Codes that may stand without attributes. Others without any are an author's brackets: `[sic]`.
 const BARE: [&str; 16] = [
     "caption", "gallery", "embed", "audio", "video", "playlist", "more", "toc", "row", "column", "tab",
     "tabs", "toggle", "quote", "box", "button",

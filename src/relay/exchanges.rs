@@ -77,10 +77,11 @@ impl Exchanges {
     /// A domain without MX is its own server, if it has an address.
     async fn implicit(&self, domain: &str) -> Result<Vec<Exchange>, Outcome> {
         match self.addresses(domain).await {
-            Ok(addresses) if addresses.is_empty() => Err(Outcome::Refused(Reply {
-                code: Some(550),
-                status: StatusCode::new(5, 4, 4),
-                words: format!("550 5.4.4 `{domain}` has neither a mail server nor an address"),
+            // Its owner may be moving it: it is there, so its readers are not given up at once.
+            Ok(addresses) if addresses.is_empty() => Err(Outcome::Deferred(Reply {
+                code: Some(451),
+                status: StatusCode::new(4, 4, 4),
+                words: format!("451 4.4.4 `{domain}` has neither a mail server nor an address"),
             })),
             Ok(_) => Ok(vec![Exchange { preference: 0, host: domain.to_owned() }]),
             Err(error) => Err(not_found_out(domain, &error)),

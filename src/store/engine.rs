@@ -226,7 +226,7 @@ impl Store {
     pub(super) async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
         Ok(match self.engine {
             Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
-            Engine::Postgres => self.writer.begin().await?,
+            Engine::Postgres => begin_whole(&self.writer, "BEGIN").await?,
         })
     }
 
@@ -235,8 +235,21 @@ impl Store {
         Ok(match self.engine {
             Engine::Sqlite => self.readers.begin().await?,
             Engine::Postgres => {
-                self.readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+                begin_whole(&self.readers, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
             }
         })
     }
+}
+
+/// Begins a transaction of PostgreSQL, also where nobody waits for it any more, as when a browser hangs
+/// up. sqlx 0.9 forgets a BEGIN whose answer was not waited for, and the connection goes back into the
+/// pool with the transaction open: be it one that reads, every later write on it fails.
+async fn begin_whole(
+    pool: &AnyPool,
+    statement: &'static str,
+) -> Result<Transaction<'static, Any>, StoreError> {
+    let pool = pool.clone();
+    #[expect(clippy::disallowed_methods, reason = "it ends with the answer to one BEGIN, waited for or not")]
+    let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+    Ok(begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
 }

@@ -62,10 +62,10 @@ fn each_letter_goes_to_its_readers_own_server() {
     assert_eq!(recipients(&second), ["an@backup.example", "an@implicit.example"]);
     assert_eq!(
         (world.deliveries("accepted"), world.deliveries("bounced"), world.deliveries("deferred")),
-        (3, 3, 1)
+        (3, 2, 2)
     );
     let replies = world.texts("SELECT reply FROM deliveries WHERE state <> 'accepted' ORDER BY subscriber");
-    for (reply, words) in replies.iter().zip(["5.1.10", "5.1.2", "4.4.3", "5.4.4"]) {
+    for (reply, words) in replies.iter().zip(["5.1.10", "5.1.2", "4.4.3", "4.4.4"]) {
         assert!(reply.contains(words), "{replies:?}");
     }
     let state = |address: &str| world.subscriber(address)["state"].as_str().unwrap().to_owned();

@@ -202,7 +202,7 @@ impl Room {
         let mut input = BufReader::new(stream);
         let mut say = |words: &str| out.write_all(format!("{words}\r\n").as_bytes());
         say(self.manners.greeting)?;
-        let (mut to, mut times) = (String::new(), 0);
+        let (mut to, mut times, mut is_named) = (String::new(), 0, false);
         loop {
             let mut line = String::new();
             if input.read_line(&mut line)? == 0 {
@@ -220,8 +220,12 @@ impl Room {
                     times = *asked.entry(to.clone()).and_modify(|times| *times += 1).or_insert(1);
                     drop(asked);
                     self.pass(Edge::Named);
-                    say((self.manners.rcpt)(&to, times))?;
+                    let words = (self.manners.rcpt)(&to, times);
+                    is_named = words.starts_with('2');
+                    say(words)?;
                 }
+                // Also in a group of commands (RFC 2920 §3.2).
+                "DATA" if !is_named => say("503 5.5.1 for whom?")?,
                 "DATA" => {
                     self.pass(Edge::Invited);
                     say("354 go on")?;
@@ -239,6 +243,7 @@ impl Room {
                     }
                     say(words)?;
                     self.pass(Edge::Answered);
+                    is_named = false;
                 }
                 "QUIT" => return say("221 2.0.0 bye"),
                 "HELO" | "MAIL" | "RSET" | "NOOP" => say("250 2.0.0 Ok")?,

@@ -63,7 +63,13 @@ fn every_fault_of_smtp_sink_leaves_each_letter_where_it_belongs() {
         let _sink = smtp_sink(address, &folder, options);
         world.later();
         world.done(&["digest", "run", "hang-ngay"]);
-        assert_eq!(world.deliveries(state), all, "{options:?}");
+        let of_it = world.deliveries(state);
+        // A server that hangs up again and again is let alone for a while, and the others wait.
+        let others = world.deliveries("deferred") + world.deliveries("pending");
+        match state {
+            "uncertain" => assert!(of_it > 0 && of_it + others == all, "{options:?}: {of_it}, {others}"),
+            _ => assert_eq!(others, all, "{options:?}"),
+        }
         assert!(!world.is_complete());
     }
     for file in files(&folder) {

@@ -2,6 +2,8 @@ mod export;
 mod import;
 mod roster;
 
+pub use roster::{guarded, unguarded};
+
 use super::{Common, print_json};
 use crate::app::App;
 use crate::domain::{

@@ -35,7 +35,7 @@ pub fn guarded(cell: &str) -> String {
 }
 
 /// A cell as it was before [`guarded`].
-fn unguarded(cell: &str) -> &str {
+pub fn unguarded(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(rest) if rest.starts_with(FORMULA) => rest,
         _ => cell,
