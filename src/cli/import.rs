@@ -305,8 +305,10 @@ impl Desk<'_> {
             self.arrive(name, post).await?;
         }
         let passed_over = posts.passed_over;
-        self.bar
-            .suspend(|| eprintln!("{name}: {passed_over} items are no published posts and were passed over"));
+        if passed_over > 0 {
+            let words = format!("{name}: {passed_over} items are no published posts and were passed over");
+            self.bar.suspend(|| eprintln!("{words}"));
+        }
         Ok(())
     }
 
