@@ -153,8 +153,8 @@ async fn who_gives_up_half_way_holds_nobody_up() {
         assert!(outcomes.iter().flatten().all(|outcome| *outcome == Is::Accepted), "{outcomes:?}");
         assert!(outcomes.iter().flatten().count() >= 4, "round {round}: a patient one had no answer");
     }
-    assert!(
-        slow.log.lock().unwrap().peak <= 4,
-        "a dropped connection is closed a moment later at the server"
-    );
+    // Two, and beside them those of a round that were given up: the server sees a moment later that
+    // they are closed.
+    let peak = slow.log.lock().unwrap().peak;
+    assert!(peak <= 2 + 4, "{peak} at once");
 }
