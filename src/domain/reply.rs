@@ -24,12 +24,6 @@ impl StatusCode {
         let is_one = matches!(class, 2 | 4 | 5) && subject < 1000 && detail < 1000;
         is_one.then_some(Self { class, subject, detail })
     }
-
-    /// Whether the mailbox or its domain is not there (RFC 3463 §3.2, RFC 7505 §4.1 for the null MX).
-    /// A full mailbox, a message too large or a policy of ours is no reason to give a reader up.
-    pub fn names_a_dead_address(self) -> bool {
-        self.class == 5 && self.subject == 1 && matches!(self.detail, 1 | 2 | 6 | 10)
-    }
 }
 
 impl FromStr for StatusCode {
@@ -100,12 +94,5 @@ mod tests {
         for text in ["", "5", "5.1", "5.1.1.1", "3.1.1", "5.1.1000", "5.1.x", "5..1", "+5.1.1", "550"] {
             assert_eq!(text.parse::<StatusCode>(), Err(NoStatusCode), "{text}");
         }
-    }
-
-    #[test]
-    fn only_an_address_that_is_not_there_is_dead() {
-        let is_dead = |text: &str| text.parse::<StatusCode>().unwrap().names_a_dead_address();
-        assert!(["5.1.1", "5.1.2", "5.1.6", "5.1.10"].into_iter().all(is_dead));
-        assert!(!["4.1.1", "5.2.2", "5.3.4", "5.7.1", "5.1.8"].into_iter().any(is_dead));
     }
 }

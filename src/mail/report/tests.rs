@@ -38,6 +38,13 @@ fn every_dialect_is_understood() {
 }
 
 #[test]
+fn only_an_address_that_is_not_there_is_dead() {
+    let is_dead = |status: &str| of_reply(&format!("550 {status} no"), &rules()) == BounceClass::Hard;
+    assert!(["5.1.1", "5.1.2", "5.1.6", "5.1.10"].into_iter().all(is_dead));
+    assert!(!["4.1.1", "5.2.2", "5.3.4", "5.7.1", "5.1.8"].into_iter().any(is_dead));
+}
+
+#[test]
 fn line_ends_change_nothing() {
     let rules = rules();
     for (name, bytes) in files(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/bounces")) {
