@@ -20,3 +20,7 @@ bless:
 # How fast it is
 bench *arguments:
     cargo bench {{arguments}}
+
+# Looks for bytes that break a parser: just fuzz html 600
+fuzz target seconds='60':
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time={{seconds}} -timeout=20

@@ -2,7 +2,7 @@ use super::{WebUrl, bounded_fragment, is_allowed_char};
 use ammonia::{Builder, UrlRelative};
 use std::borrow::Cow;
 use std::collections::HashSet;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Fewer tags than this cannot nest dangerously, and most articles have fewer.
 const FEW_TAGS: usize = 200;
@@ -18,6 +18,16 @@ impl SafeHtml {
     /// Cleans HTML from outside. Relative URLs are resolved against `base`; without a base they
     /// are dropped, since nobody can follow them.
     pub fn clean(html: &str, base: Option<&WebUrl>) -> Self {
+        let mut clean = Self::cleaned(html, base);
+        // What character references stood for is raw text now: `&#7;`, or a mark that joins its letter.
+        // Cleaned once more instead of mended here, where a mark could join a tag's `>` (U+226F).
+        if !clean.0.chars().all(is_allowed_char) || !is_nfc(&clean.0) {
+            clean = Self::cleaned(&clean.0, base);
+        }
+        clean
+    }
+
+    fn cleaned(html: &str, base: Option<&WebUrl>) -> Self {
         let legal: String = html.nfc().filter(|c| is_allowed_char(*c)).collect();
         if legal.matches('<').nth(FEW_TAGS).is_some() && bounded_fragment(&legal).is_err() {
             return Self::from_text(&strip_tags(&legal));
@@ -234,6 +244,16 @@ mod tests {
         let html = r#"<p onclick="x()">Một <script>alert(1)</script><b>hai</b></p><style>p{}</style><object>x</object>"#;
         assert_eq!(SafeHtml::clean(html, None).as_str(), "<p>Một <b>hai</b></p>");
         assert!(!SafeHtml::clean("<a href='javascript:x()'>a</a>", None).as_str().contains("javascript"));
+    }
+
+    #[test]
+    fn character_references_bring_nothing_in_that_letters_may_not() {
+        assert_eq!(SafeHtml::clean("<p>a&#7;b&#xfffe;</p>", None).as_str(), "<p>ab</p>");
+        assert_eq!(SafeHtml::clean("<p>e&#x302;&#x301;</p>", None).as_str(), "<p>ế</p>");
+        // U+0338 joins the `>` before it to U+226F.
+        let joined = SafeHtml::clean("<p>&#x338;a</p><b title=\"&#x338;\">c</b>", None);
+        assert!(is_nfc(joined.as_str()));
+        assert_eq!(SafeHtml::clean(joined.as_str(), None), joined);
     }
 
     #[test]

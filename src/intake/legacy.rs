@@ -6,6 +6,7 @@
 use encoding_rs::WINDOWS_1252;
 use regex::Regex;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization as _;
 
 /// TCVN3's letters by their byte, as Latin-1 shows it. Capitals with tones are small letters in
@@ -158,6 +159,14 @@ fn from_latin_utf8(text: &str) -> Option<String> {
     String::from_utf8(bytes.into_owned()).ok()
 }
 
+/// A Vietnamese syllable in Unicode. Made once: that takes longer than reading an article with it.
+static SYLLABLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        "(?i)^(?:b|ch?|d|đ|gh?|gi|h|kh?|l|m|ngh?|nh?|ph?|qu|r|s|th?|tr|v|x)?[aăâeêioôơuưyàáảãạằắẳẵặầấẩẫậèéẻẽẹềếểễệìíỉĩịòóỏõọồốổỗộờớởỡợùúủũụừứửữựỳýỷỹỵ]{1,3}(?:ch?|m|ngh?|nh|n|p|t)?$",
+    )
+    .ok()
+});
+
 /// Of the words with a letter outside ASCII, how many are Vietnamese syllables, of a hundred.
 fn syllables(text: &str, pattern: &Regex) -> (usize, usize) {
     const ENOUGH: usize = 400;
@@ -185,11 +194,8 @@ pub fn mended(text: &str) -> Option<(String, &'static str)> {
     if !head.chars().any(|c| SIGNS.contains(c)) {
         return None;
     }
-    let pattern = Regex::new(
-        "(?i)^(?:b|ch?|d|đ|gh?|gi|h|kh?|l|m|ngh?|nh?|ph?|qu|r|s|th?|tr|v|x)?[aăâeêioôơuưyàáảãạằắẳẵặầấẩẫậèéẻẽẹềếểễệìíỉĩịòóỏõọồốổỗộờớởỡợùúủũụừứửữựỳýỷỹỵ]{1,3}(?:ch?|m|ngh?|nh|n|p|t)?$",
-    )
-    .ok()?;
-    let (now, words) = syllables(&head, &pattern);
+    let pattern = SYLLABLE.as_ref()?;
+    let (now, words) = syllables(&head, pattern);
     if words < WORDS || now >= 60 {
         return None;
     }
@@ -198,8 +204,7 @@ pub fn mended(text: &str) -> Option<(String, &'static str)> {
         (Some(from_tcvn3(&head)), "TCVN3"),
         (Some(from_vni(&head)), "VNI"),
     ];
-    let scored =
-        candidates.into_iter().filter_map(|(text, name)| Some((syllables(&text?, &pattern).0, name)));
+    let scored = candidates.into_iter().filter_map(|(text, name)| Some((syllables(&text?, pattern).0, name)));
     let (best, name) = scored.max_by_key(|(score, _)| *score)?;
     if best < 85 || best < now + 25 {
         return None;

@@ -5,6 +5,7 @@ use super::{Arrival, Fault, Intake, Warning, dates, decode, foreign_feed, mend_e
 use crate::domain::{CategoryName, Draft, IdentityKey, LanguageTag, SafeHtml, clean_line, clean_paragraphs};
 use pulldown_cmark::{Options, Parser, html};
 use regex::Regex;
+use std::sync::LazyLock;
 
 /// Reads a page of a static site.
 pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
@@ -111,11 +112,16 @@ fn to_html(markdown: &str) -> String {
     made
 }
 
+/// None of them holds a brace, so each is looked through once, however many are left open. Made once:
+/// that takes longer than reading an article with it.
+static CODES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\{\{[<%]?\s*/?\s*(?<name>[\w./-]+)(?<rest>[^{}]*?)\s*[>%]?\}\}|\{%[^{}%]*%\}|\{:[^{}\n]*\}")
+        .ok()
+});
+
 /// Hugo's `{{< figure src="…" >}}` and Zola's `{{ youtube(id="…") }}`: pictures and films stay.
 fn without_codes(markdown: &str) -> String {
-    let Ok(codes) = Regex::new(
-        r"\{\{[<%]?\s*(?<closes>/?)\s*(?<name>[\w./-]+)(?<rest>[^{}]{0,2000}?)\s*[>%]?\}\}|\{%[^{}%]{0,2000}%\}|\{:[^{}\n]{0,300}\}",
-    ) else {
+    let Some(codes) = CODES.as_ref() else {
         return markdown.to_owned();
     };
     codes

@@ -18,6 +18,7 @@ mod editions;
 mod export;
 mod express;
 mod feeds_http;
+mod fuzz_corpus;
 mod gets;
 mod hub;
 mod hub_death;

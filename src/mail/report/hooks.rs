@@ -153,6 +153,9 @@ fn ses(event: &Value, rules: &Rules) -> Result<Report, NoNotice> {
         "" => return Err(NoNotice),
         other => vec![finding(BounceClass::NotABounce, "", other)],
     };
+    if findings.is_empty() {
+        return Err(NoNotice);
+    }
     // SES puts a Message-ID of its own in the place of ours; ours is among the headers, where asked for.
     let headers = people("/mail/headers");
     let header = headers.iter().find(|header| text(header, "/name").eq_ignore_ascii_case("message-id"));
