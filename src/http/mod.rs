@@ -90,6 +90,7 @@ pub fn router(app: AppState) -> Router {
             "/hooks/bounces/{provider}/{key}",
             post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)),
         )
+        .route("/api", get(api::reference::show))
         .route("/api/openapi.json", get(api::document::serve))
         .route("/api/article.schema.json", get(api::document::article_schema))
         .merge(api::routes(&app))

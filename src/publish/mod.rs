@@ -92,6 +92,17 @@ pub async fn release_due(store: &Store, now: Instant) -> Result<usize, StoreErro
     Ok(released.len())
 }
 
+/// Makes a section, with its feed.
+pub async fn add_category(
+    store: &Store,
+    title: &str,
+    slug: Option<&Slug>,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Renaming, StoreError> {
+    store.add_category(title, slug, now, chance).await
+}
+
 /// Gives a section another title, slug or both; its former slug leads to it for ever.
 pub async fn rename(
     store: &Store,

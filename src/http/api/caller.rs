@@ -1,7 +1,7 @@
 //! Who calls: a program of the newsroom that shows a bearer token (RFC 6750).
 
 use super::problem::ApiProblem;
-use crate::domain::{ApiToken, Scope, Scopes};
+use crate::domain::{ApiToken, Scope, Scopes, Slug};
 use crate::http::AppState;
 use crate::http::limiter::{Fetch, Wait};
 use crate::http::visitor::Visitor;
@@ -14,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 /// The bearer of a token that is good.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// What the newsroom calls the token.
+    pub name: Slug,
     /// By what it is known in the store.
     pub handle: String,
     scopes: Scopes,
@@ -79,7 +81,7 @@ pub async fn admit(
     match app.store.token(&token, now).await {
         Ok(Some(entry)) => {
             let method = request.method().clone();
-            let caller = Caller { handle: entry.handle, scopes: entry.scopes };
+            let caller = Caller { name: entry.name.clone(), handle: entry.handle, scopes: entry.scopes };
             request.extensions_mut().insert(caller);
             let response = next.run(request).await;
             if !method.is_safe() {

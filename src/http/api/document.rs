@@ -1,7 +1,7 @@
 //! `/api/openapi.json`: the API as its handlers describe themselves, with what all have in common.
 
 use super::problem::{PROBLEM, ProblemBody};
-use super::{articles, batch};
+use super::{articles, batch, categories, digests, editions, feeds, subscribers};
 use crate::http::AppState;
 use crate::http::answer::{Cacheable, page_validators};
 use crate::http::visitor::Visitor;
@@ -41,10 +41,22 @@ const OF_BODIES: [(&str, &str); 3] = [
         version = "1.0.0",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    tags((name = "Articles", description = "What the newsroom publishes")),
+    tags(
+        (name = "Articles", description = "What the newsroom publishes"),
+        (name = "Categories", description = "Sections, and which is part of which"),
+        (name = "Feeds", description = "What is published, and where"),
+        (name = "Digests", description = "What is mailed, and when"),
+        (name = "Editions", description = "What was cut, and how far it is"),
+        (name = "Subscribers", description = "Readers"),
+    ),
     paths(
         articles::list, articles::create, articles::get, articles::replace, articles::patch, articles::withdraw,
-        articles::restore, batch::create
+        articles::restore, batch::create,
+        categories::list, categories::get, categories::create, categories::patch,
+        feeds::list, feeds::get,
+        digests::list, digests::preview, digests::hold, digests::release,
+        editions::list, editions::get, editions::hold, editions::release,
+        subscribers::list, subscribers::get, subscribers::ask, subscribers::erase
     ),
     components(schemas(ProblemBody, batch::Batch)),
 )]

@@ -8,9 +8,15 @@ mod articles;
 mod asked;
 mod batch;
 mod caller;
+mod categories;
+mod digests;
 pub mod document;
+mod editions;
+mod feeds;
 mod problem;
+pub mod reference;
 mod repeats;
+mod subscribers;
 
 use super::AppState;
 use axum::Router;
@@ -39,6 +45,20 @@ pub fn routes(app: &AppState) -> Router<AppState> {
             get(articles::get).put(articles::replace).patch(articles::patch).delete(articles::withdraw),
         )
         .route("/api/v1/articles/{id}/publish", post(articles::restore))
+        .route("/api/v1/categories", get(categories::list).post(categories::create))
+        .route("/api/v1/categories/{slug}", get(categories::get).patch(categories::patch))
+        .route("/api/v1/feeds", get(feeds::list))
+        .route("/api/v1/feeds/{slug}", get(feeds::get))
+        .route("/api/v1/digests", get(digests::list))
+        .route("/api/v1/digests/{slug}/preview", get(digests::preview))
+        .route("/api/v1/digests/{slug}/hold", post(digests::hold))
+        .route("/api/v1/digests/{slug}/release", post(digests::release))
+        .route("/api/v1/editions", get(editions::list))
+        .route("/api/v1/editions/{id}", get(editions::get))
+        .route("/api/v1/editions/{id}/hold", post(editions::hold))
+        .route("/api/v1/editions/{id}/release", post(editions::release))
+        .route("/api/v1/subscribers", get(subscribers::list).post(subscribers::ask))
+        .route("/api/v1/subscribers/{id}", get(subscribers::get).delete(subscribers::erase))
         .route("/api/v1/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
         .layer(DefaultBodyLimit::max(MAX_BATCH))
         .layer(from_fn_with_state(Arc::clone(app), repeats::once))
