@@ -199,7 +199,7 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 /// What an article's object may say, as [`ARTICLE_SCHEMA`] tells.
-const KNOWN: [&str; 16] = [
+pub(super) const KNOWN: [&str; 16] = [
     "external_id",
     "url",
     "title",

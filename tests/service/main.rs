@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "a story may sleep: it holds up no runtime but its own")]
 
 mod api;
+mod api_desk;
+mod api_judge;
 mod architecture;
 mod archives;
 mod bounces;

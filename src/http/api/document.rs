@@ -102,6 +102,18 @@ fn patch_of(given: &serde_json::Map<String, Value>) -> Value {
 /// Adds what the handlers need not say of themselves.
 fn complete(method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
+    if has_body {
+        operation["requestBody"]["required"] = true.into();
+    }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        // An optional parameter is left out; none is ever null.
+        if let Some(kind) = parameter["schema"]["type"][0].as_str().map(str::to_owned) {
+            parameter["schema"]["type"] = kind.into();
+        }
+        if parameter["name"] == "If-None-Match" && method != "get" {
+            parameter["schema"]["enum"] = json!(["*"]);
+        }
+    }
     let problem = |description: &str| {
         json!({ "description": description,
             "content": { PROBLEM: { "schema": { "$ref": "#/components/schemas/Problem" } } } })

@@ -60,9 +60,12 @@ pub async fn once(State(app): State<AppState>, caller: Caller, request: Request,
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiProblem> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let key = value.to_str().ok().filter(|key| {
+        (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    });
     let wrong = || {
-        let detail = format!("Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters");
+        let detail =
+            format!("Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters without blanks");
         ApiProblem::new(StatusCode::BAD_REQUEST, "invalid-key", detail)
     };
     key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
