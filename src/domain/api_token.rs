@@ -81,8 +81,8 @@ pub struct Scopes(BTreeSet<Scope>);
 pub struct UnknownScope(String);
 
 impl Scopes {
-    /// Whether these allow what needs that one: who may write may read as well.
-    pub fn allow(&self, needed: Scope) -> bool {
+    /// Whether these are enough for what needs that one: who may write may read as well.
+    pub fn permit(&self, needed: Scope) -> bool {
         self.0.contains(&needed) || self.0.contains(&needed.wider())
     }
 
@@ -207,7 +207,7 @@ mod tests {
     fn who_may_write_may_read() {
         let scopes: Scopes = "articles:write digests:read".parse().unwrap();
         let allowed: Vec<&str> =
-            Scope::ALL.iter().filter(|s| scopes.allow(**s)).map(|s| s.as_str()).collect();
+            Scope::ALL.iter().filter(|s| scopes.permit(**s)).map(|s| s.as_str()).collect();
         assert_eq!(allowed, ["articles:read", "articles:write", "digests:read"]);
         assert_eq!(scopes.to_string(), "articles:write digests:read");
     }
@@ -217,7 +217,7 @@ mod tests {
         let read: Scopes = "read,articles:read".parse().unwrap();
         assert_eq!(read.to_string(), "articles:read digests:read subscribers:read");
         let write: Scopes = "write".parse().unwrap();
-        assert!(Scope::ALL.iter().all(|scope| write.allow(*scope)));
+        assert!(Scope::ALL.iter().all(|scope| write.permit(*scope)));
         for wrong in ["", " ", "articles", "admin", "articles:read,x"] {
             assert!(wrong.parse::<Scopes>().is_err(), "{wrong}");
         }

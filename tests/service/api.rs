@@ -148,7 +148,7 @@ fn an_article_is_made_changed_withdrawn_and_published_again() {
     let same = told(&api.ask("PATCH", &path, &[], Some(&json!({"tags": ["phà"]}))), 200);
     assert_eq!(same["revision"], patched["revision"], "nothing changed");
     let text = told(&api.ask("PATCH", &path, &[], Some(&json!({"content_text": "Một & hai"}))), 200);
-    assert_eq!(text["content_html"], json!("<p>Một &amp; hai</p>"));
+    assert_eq!(text["content_html"], json!("<p>Một &amp; hai</p>\n"));
 
     for _ in 0..2 {
         assert_eq!(api.ask("DELETE", &path, &[], None).status, 204, "as often as one likes");
@@ -316,22 +316,15 @@ fn what_is_wrong_is_told_by_field() {
     }
     let other = json!({"external_id": "2", "title": "x", "summary": "x"});
     assert_eq!(problem(&api.ask("PUT", "/articles/key:1", &[], Some(&other)), 422).1, ["/external_id"]);
-    for query in [
-        "limit=0",
-        "limit=201",
-        "limit=x",
-        "cursor=x",
-        "since=gestern",
-        "state=lost",
-        "category=no-such",
-        "sort=title",
-    ] {
+    for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "since=gestern", "state=lost", "sort=title"]
+    {
         let (code, fields) = problem(&api.get(&format!("/articles?{query}")), 400);
         assert_eq!(
             (code.as_str(), fields),
             ("invalid-parameter", vec![query.split('=').next().unwrap().to_owned()])
         );
     }
+    problem(&api.get("/articles?category=no-such"), 404);
     // Two articles cannot become one.
     told(&api.post("/articles", &json!({"external_id": "1", "title": "Một", "summary": "x"})), 201);
     told(

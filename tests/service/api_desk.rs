@@ -25,8 +25,8 @@ fn sections_are_made_renamed_and_moved() {
     let patch =
         |slug: &str, patch: Value| api.ask("PATCH", &format!("/categories/{slug}"), &[], Some(&patch));
     let moved = told(&patch("lam-an", json!({"title": "Tiền", "slug": "tien", "parent": "doi-song"})), 200);
-    assert_eq!((&moved["former"], &moved["parent"]), (&json!(["lam-an"]), &json!("doi-song")));
-    assert_eq!(told(&api.get("/categories/lam-an"), 200), moved, "a former slug leads to it");
+    assert_eq!((&moved["former"], &moved["parent"]), (&json!(["kinh-te", "lam-an"]), &json!("doi-song")));
+    assert_eq!(told(&api.get("/categories/lam-an"), 200), moved, "a former name leads to it");
     assert!(api.world.get("/feeds/doi-song.rss").text().contains("Tin 1"), "it is part of it now");
     assert_eq!(told(&patch("tien", json!({"parent": null})), 200)["parent"], Value::Null);
     let listed = told(&api.get("/categories"), 200);
@@ -180,7 +180,7 @@ fn the_api_is_explained_on_a_page_in_two_languages() {
     let page = api.world.request("GET", "/api", &[("Accept-Language", "en")], b"");
     assert_eq!(page.status, 200);
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
-    let text = page.text();
+    let text = page.text().replace("&#x2f;", "/");
     for told in ["createArticle", "PATCH /api/v1/articles/{id}", "articles:write", "external_id", "The API"] {
         assert!(text.contains(told), "{told}");
     }

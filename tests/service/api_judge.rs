@@ -11,6 +11,8 @@ use std::process::Command;
 const SETTINGS: &str = "
 [checks.positive_data_acceptance]
 expected-statuses = [\"2xx\", \"3xx\", 401, 403, 404, 409, 412, 422]
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422]
 ";
 
 #[test]

@@ -58,7 +58,7 @@ async fn a_token_is_good_until_it_ends_or_is_revoked(newsroom: Newsroom) {
         newsroom.add_token(&slug("cms"), &token, &write, Some(at("09:00:00")), at("07:00:00")).await.unwrap()
     );
     let entry = newsroom.token(&token, at("08:59:59")).await.unwrap().unwrap();
-    assert_eq!((entry.name, entry.scopes.allow(Scope::ArticlesRead)), (slug("cms"), true));
+    assert_eq!((entry.name, entry.scopes.permit(Scope::ArticlesRead)), (slug("cms"), true));
     assert!(newsroom.token(&token, at("09:00:00")).await.unwrap().is_none(), "it has ended");
     let other = ApiToken::new(&newsroom.chance);
     assert!(newsroom.token(&other, at("08:00:00")).await.unwrap().is_none());

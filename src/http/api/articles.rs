@@ -85,11 +85,11 @@ fn located(app: &AppState, mut response: Response) -> Response {
 #[utoipa::path(get, path = "/api/v1/articles", tag = "Articles", operation_id = "listArticles",
     security(("token" = ["articles:read"])),
     params(
-        ("category" = Option<String>, Query, description = "Of this section and its parts: its slug"),
-        ("state" = Option<String>, Query, description = "embargoed, visible or withdrawn"),
+        ("category" = Option<String>, Query, pattern = "^[a-z0-9]+(-[a-z0-9]+)*$", max_length = 63, description = "Of this section and its parts: its slug"),
+        ("state" = Option<String>, Query, pattern = "^(embargoed|visible|withdrawn)$", description = "embargoed, visible or withdrawn"),
         ("since" = Option<String>, Query, format = "date-time", description = "Published at this instant or later"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "How many; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$", description = "`next` of the page before"),
     ),
     responses((status = 200, description = "A page", body = Articles)))]
 pub async fn list(
@@ -102,8 +102,7 @@ pub async fn list(
         None => None,
         Some(slug) => {
             let tree = app.store.category_tree().await?;
-            let missing = || ApiProblem::parameter("category", format!("`{slug}` is no category"));
-            Some(tree.find(&slug).ok_or_else(missing)?.id)
+            Some(tree.find(&slug).ok_or_else(|| ApiProblem::missing("category"))?.id)
         }
     };
     let word = query.take::<String>("state", "a word")?;

@@ -102,6 +102,10 @@ impl FromRequest<AppState> for JsonBytes {
 impl JsonBytes {
     /// The body as an object of known fields.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiProblem> {
+        // serde would take an array for an object, field by field.
+        if self.0.trim_ascii_start().first() == Some(&b'[') {
+            return Err(ApiProblem::field("", "must be an object: {…}"));
+        }
         serde_json::from_slice(&self.0).map_err(|error| {
             let said = error.to_string();
             if !error.is_data() {

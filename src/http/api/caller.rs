@@ -24,7 +24,7 @@ pub struct Caller {
 impl Caller {
     /// Refuses what the token was not made for (RFC 6750 §3.1).
     pub fn may(&self, needed: Scope) -> Result<(), ApiProblem> {
-        if self.scopes.allow(needed) {
+        if self.scopes.permit(needed) {
             return Ok(());
         }
         let detail = format!("this token may not: it needs the scope {needed}; `bantin token add` makes one");

@@ -105,7 +105,7 @@ fn complete(method: &str, operation: &mut Value) {
     if has_body {
         operation["requestBody"]["required"] = true.into();
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         // An optional parameter is left out; none is ever null.
         if let Some(kind) = parameter["schema"]["type"][0].as_str().map(str::to_owned) {
             parameter["schema"]["type"] = kind.into();
@@ -138,7 +138,7 @@ fn complete(method: &str, operation: &mut Value) {
     let key = json!({ "name": "Idempotency-Key", "in": "header", "required": false,
         "description": "A text of your own, as a UUID. Within a day the same request under the same key is carried out once, and answered with the same",
         "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" } });
-    match operation["parameters"].as_array_mut() {
+    match operation.get_mut("parameters").and_then(Value::as_array_mut) {
         Some(parameters) => parameters.push(key),
         None => operation["parameters"] = json!([key]),
     }

@@ -87,7 +87,7 @@ async fn find(app: &AppState, name: &str) -> Result<Edition, ApiProblem> {
     security(("token" = ["digests:read"])),
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "How many; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$", description = "`next` of the page before"),
     ),
     responses((status = 200, description = "A page", body = Editions)))]
 pub async fn list(

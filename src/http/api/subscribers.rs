@@ -125,10 +125,10 @@ async fn find(app: &AppState, name: &str) -> Result<Subscriber, ApiProblem> {
 #[utoipa::path(get, path = "/api/v1/subscribers", tag = "Subscribers", operation_id = "listSubscribers",
     security(("token" = ["subscribers:read"])),
     params(
-        ("address" = Option<String>, Query, description = "The one with this address, however it is spelled"),
-        ("state" = Option<String>, Query, description = "pending, active, unsubscribed, bounced or complained"),
+        ("address" = Option<String>, Query, format = "email", description = "The one with this address, however it is spelled"),
+        ("state" = Option<String>, Query, pattern = "^(pending|active|unsubscribed|bounced|complained)$", description = "pending, active, unsubscribed, bounced or complained"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "How many; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$", description = "`next` of the page before"),
     ),
     responses((status = 200, description = "A page", body = Subscribers)))]
 pub async fn list(
