@@ -21,7 +21,7 @@ use crate::relay::{self, MailUrl, Member, Outbox, Relay, RelayError, RelaySet, S
 use crate::representations::{Hubs, Representations};
 use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
-use crate::{digest, tick};
+use crate::{digest, intake, tick};
 use axum::Router;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -148,6 +148,10 @@ pub struct App {
     pub sign_ups: Limiter,
     /// Who asked the hub how much.
     pub hub_limiter: Limiter,
+    /// Which token asked the API how much.
+    pub api_limiter: Limiter,
+    /// How articles that come in are read.
+    pub intake_rules: Arc<intake::Rules>,
     /// What became of the hub's work.
     pub hub_tally: Arc<HubTally>,
     /// Proxies that are believed.
@@ -325,8 +329,13 @@ impl App {
         let sign_ups = Limiter::new(limits.sign_up_burst, limits.sign_up_refill, started_at, &*chance);
         let hub = config.hub.clone();
         let hub_limiter = Limiter::new(hub.request_burst, hub.request_refill, started_at, &*chance);
+        let api = config.limits.api_per_minute;
+        let api_refill = Duration::from_secs(60).checked_div(api).unwrap_or_default();
+        let api_limiter = Limiter::new(api, api_refill, started_at, &*chance);
         Ok(Self {
             delta: config.server.delta,
+            api_limiter,
+            intake_rules: config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in())),
             hub,
             webhooks: config.webhooks.clone(),
             volumes: volume_shelf(),

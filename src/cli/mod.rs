@@ -21,6 +21,7 @@ mod rehearsal;
 mod serve;
 mod subscriber;
 mod suppression;
+mod token;
 
 use crate::app::{App, AppError, SystemChance, SystemClock};
 use crate::config::{Config, ConfigFault, LogSettings};
@@ -90,6 +91,9 @@ enum Command {
     /// Look at the addresses that must not be mailed, add some, let some be mailed again
     #[command(subcommand)]
     Suppression(suppression::SuppressionCommand),
+    /// Let programs of the newsroom use the API: make tokens, list them, take them back
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Find what is wrong with configuration, feeds, templates, store and mail, and say how to mend it
     Check(check::Check),
     /// Bring the database schema up to date
@@ -166,6 +170,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Subscriber(command) => wait(command.run(common)),
         Command::Bounce(bounce) => wait(bounce.run(common)),
         Command::Suppression(command) => wait(command.run(common)),
+        Command::Token(command) => wait(command.run(common)),
         Command::Check(check) => wait(check.run(common)),
         Command::Migrate => wait(async move {
             let config = common.config()?;

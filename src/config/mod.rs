@@ -125,6 +125,8 @@ pub struct Limits {
     pub feed_burst: u32,
     /// After how long it may fetch one more. Zero: as many as it likes.
     pub feed_refill: Duration,
+    /// How many requests a token of the API may make in a minute. 0: as many as it likes.
+    pub api_per_minute: u32,
 }
 
 /// How the program tells of itself.
@@ -233,6 +235,7 @@ impl Config {
             feed_refill: s
                 .take("limits.feed_refill_seconds", u32::from_str)
                 .map_or(Duration::from_secs(60), |n| Duration::from_secs(n.into())),
+            api_per_minute: s.take("limits.api_per_minute", u32::from_str).unwrap_or(1_200),
         };
         let log = LogSettings {
             json: s.take("log.format", log_format).unwrap_or(false),

@@ -11,6 +11,7 @@ mod letter;
 mod press;
 mod progress;
 mod rules;
+mod samples;
 mod tally;
 mod tenure;
 
@@ -24,6 +25,7 @@ pub use letter::{
 pub use press::Press;
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;
+pub use samples::newest_articles;
 pub use tally::Tally;
 pub use tenure::Tenure;
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod alias;
+mod api_token;
 mod article;
 mod backoff;
 mod bounce;
@@ -45,6 +46,7 @@ mod volume;
 
 pub use address::{AddressError, EmailAddress};
 pub use alias::{Alias, AliasError, Lookup, OldAddress, OldPath};
+pub use api_token::{ApiToken, Scope, Scopes, UnknownScope};
 pub use article::{Article, ArticleState, Body, CategoryName, Draft, Enclosure, IdentityKey, Image, Source};
 pub use backoff::Backoff;
 pub use bounce::{BounceClass, SOFT_RULE, SoftRule, SuppressionReason};

@@ -4,6 +4,7 @@
 //! → maker; every write goes through a workflow.
 
 mod answer;
+mod api;
 mod choosing;
 mod deltas;
 mod editions;
@@ -89,6 +90,10 @@ pub fn router(app: AppState) -> Router {
             "/hooks/bounces/{provider}/{key}",
             post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)),
         )
+        .route("/api", get(api::reference::show))
+        .route("/api/openapi.json", get(api::document::serve))
+        .route("/api/article.schema.json", get(api::document::article_schema))
+        .merge(api::routes(&app))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

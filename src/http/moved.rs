@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The first parts of the paths that are this program's own: an alias below one is never asked for.
-pub const OWN_PATHS: [&str; 23] = [
+pub const OWN_PATHS: [&str; 24] = [
     "",
+    "api",
     "articles",
     "confirm",
     "editions",

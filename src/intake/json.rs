@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 
 type Fields<'j> = BTreeMap<String, &'j RawValue>;
 
+/// The JSON Schema of an article's object, for whoever writes one.
+pub const ARTICLE_SCHEMA: &str = include_str!("article.schema.json");
+
 /// Reads a JSON file. What is broken in one article leaves the others alone.
 pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Vec<Result<Arrival, Fault>> {
     let mut warnings = Vec::new();
@@ -195,7 +198,8 @@ fn without_place(error: &serde_json::Error) -> String {
     message.rfind(" at line ").map_or(message.clone(), |at| message[..at].to_owned())
 }
 
-const KNOWN: [&str; 16] = [
+/// What an article's object may say, as [`ARTICLE_SCHEMA`] tells.
+pub(super) const KNOWN: [&str; 16] = [
     "external_id",
     "url",
     "title",

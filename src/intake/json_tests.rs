@@ -10,6 +10,18 @@ const WHOLE: &str = r#"{"external_id": 17, "url": "https://bao.example/đảng.h
     "source": {"title": "Báo", "url": "https://b.example"}, "language": "vi", "significant": false, "mood": 1}"#;
 
 #[test]
+fn the_schema_names_every_field_and_no_other() {
+    let schema: serde_json::Value = serde_json::from_str(crate::intake::ARTICLE_SCHEMA).unwrap();
+    let names: std::collections::BTreeSet<&str> =
+        schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, super::json::KNOWN.into_iter().collect());
+    for example in schema["examples"].as_array().unwrap() {
+        let arrival = one("a.json", example.to_string().as_bytes());
+        assert_eq!(arrival.warnings, []);
+    }
+}
+
+#[test]
 fn the_contracts_object_is_read_whole() {
     let Arrival { draft, warnings, .. } = one("a.json", WHOLE.as_bytes());
     assert_eq!(draft.title, "Tin \"nóng\" Đảng");

@@ -4,6 +4,7 @@
 //! script, an inline style or a foreign font, so [`CONTENT_POLICY`] can forbid them.
 //! Layout stands in `templates/page/`, words in `templates/messages/`.
 
+mod api;
 mod article;
 mod choosing;
 mod desk;
@@ -17,6 +18,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use api::{ApiField, ApiObject, ApiOperation, ApiSection, api};
 pub use article::article;
 pub use choosing::{Choosing, FeedChoice, Region, Way, Zone, zones};
 pub use desk::{Desk, style_sheet};

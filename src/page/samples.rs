@@ -202,6 +202,7 @@ impl Samples {
             ("editions", editions(&desk, &self.editions(), Some(EditionId(7)))),
             ("editions-empty", editions(&desk, &[], None)),
             ("edition", self.edition(&desk)),
+            ("api", self.api(&desk)),
             ("mailbox", mailbox(&desk, &self.letters())),
             ("mailbox-empty", mailbox(&desk, &[])),
             ("letter", letter(&desk, "/mailbox", &self.letter(true))),
@@ -228,6 +229,34 @@ impl Samples {
         }
         named.push(("problem-feed-ended".to_owned(), problem(&desk, 410, "feed-ended")));
         named
+    }
+
+    fn api(&self, desk: &Desk<'_>) -> Result<String, TemplateFault> {
+        let field = |required| ApiField {
+            name: self.text("title"),
+            kind: self.text("string"),
+            required,
+            about: self.text("The headline."),
+        };
+        let operation = ApiOperation {
+            id: "createArticle".into(),
+            method: "POST".into(),
+            path: "/api/v1/articles".into(),
+            summary: self.text("Takes an article in."),
+            about: self.text("What says nothing new changes nothing."),
+            scope: self.text("articles:write"),
+            parameters: vec![field(false)],
+            body: Some("Article".into()),
+            answers: vec![("201".into(), self.text("It is new"), Some("Article".into()))],
+        };
+        let section = ApiSection {
+            title: "Articles".into(),
+            about: self.text("What is published"),
+            operations: vec![operation],
+        };
+        let object =
+            ApiObject { name: "Article".into(), about: self.text("An article."), fields: vec![field(true)] };
+        api(desk, &[section], &[object])
     }
 
     /// With a feed that comes otherwise than the rest.

@@ -5,7 +5,7 @@
 //! change, and the publish sequence move together or not at all.
 
 use crate::domain::{ArticleId, CategoryId, Chance, Draft, FeedKey, Instant, Slug};
-use crate::store::{Acceptance, Renaming, Store, StoreError};
+use crate::store::{Acceptance, Change, Condition, Put, Renaming, Store, StoreError, Which};
 
 /// How many drafts go into one transaction: enough that its cost vanishes, few enough that
 /// readers of the publish sequence do not wait.
@@ -35,6 +35,39 @@ pub async fn accept(
     Ok(acceptances)
 }
 
+/// Takes one draft in, in the place of the article that is meant or as a new one, where the condition
+/// holds.
+pub async fn put(
+    store: &Store,
+    which: Option<&Which>,
+    (draft, occasion): (&Draft, Occasion),
+    condition: &Condition,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Put, StoreError> {
+    store.put_article(which, (draft, occasion == Occasion::News), condition, now, chance).await
+}
+
+/// Takes an article back, where the condition holds.
+pub async fn withdraw_if(
+    store: &Store,
+    which: &Which,
+    condition: &Condition,
+    now: Instant,
+) -> Result<Change, StoreError> {
+    store.withdraw_if(which, condition, now).await
+}
+
+/// Publishes an article again that was taken back, where the condition holds.
+pub async fn restore_if(
+    store: &Store,
+    which: &Which,
+    condition: &Condition,
+    now: Instant,
+) -> Result<Change, StoreError> {
+    store.restore_if(which, condition, now).await
+}
+
 /// Takes an article back: gone from every feed at once, never mailed again.
 /// `None` where there is no such article; the feeds it left otherwise.
 pub async fn withdraw(
@@ -57,6 +90,17 @@ pub async fn release_due(store: &Store, now: Instant) -> Result<usize, StoreErro
         tracing::info!(articles = released.len(), "embargo ended");
     }
     Ok(released.len())
+}
+
+/// Makes a section, with its feed.
+pub async fn add_category(
+    store: &Store,
+    title: &str,
+    slug: Option<&Slug>,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Renaming, StoreError> {
+    store.add_category(title, slug, now, chance).await
 }
 
 /// Gives a section another title, slug or both; its former slug leads to it for ever.

@@ -62,15 +62,14 @@ impl Store {
         let incoming: Vec<Incoming<'_>> = drafts.iter().map(Incoming::new).collect();
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
-        let mut desk =
-            Desk { engine: self.engine(), mailable, now, chance, touched: Touched::default(), number: None };
+        let mut desk = Desk::new(self.engine(), mailable, now, chance);
         let mut acceptances = Vec::with_capacity(drafts.len());
         while let rest = &incoming[acceptances.len()..]
             && !rest.is_empty()
         {
             acceptances.extend(desk.take_in(&mut tx, rest).await?);
         }
-        touch_feeds(&mut tx, &desk.touched, desk.number, now).await?;
+        desk.touch(&mut tx).await?;
         tx.commit().await?;
         Ok(acceptances)
     }
@@ -80,11 +79,12 @@ impl Store {
 pub(super) struct Incoming<'d> {
     pub(super) draft: &'d Draft,
     pub(super) fingerprint: String,
-    keys: Vec<String>,
+    /// By which it is recognised, the strongest first.
+    pub(super) keys: Vec<String>,
 }
 
 impl<'d> Incoming<'d> {
-    fn new(draft: &'d Draft) -> Self {
+    pub(super) fn new(draft: &'d Draft) -> Self {
         let mut keys: Vec<String> = draft.keys.iter().map(stored_key).collect();
         if keys.is_empty() {
             keys.push(stored_key(&IdentityKey::title(&draft.title, draft.published)));
@@ -94,7 +94,7 @@ impl<'d> Incoming<'d> {
 }
 
 /// A key as it is stored: beyond the limit a digest stands for its end.
-fn stored_key(key: &IdentityKey) -> String {
+pub(super) fn stored_key(key: &IdentityKey) -> String {
     let key = storable(key.as_str());
     if key.len() <= KEY_BYTES {
         return key;
@@ -105,7 +105,7 @@ fn stored_key(key: &IdentityKey) -> String {
 }
 
 /// Where one call of `accept` stands.
-struct Desk<'c> {
+pub(super) struct Desk<'c> {
     engine: Engine,
     mailable: bool,
     now: Instant,
@@ -116,10 +116,19 @@ struct Desk<'c> {
     number: Option<i64>,
 }
 
-impl Desk<'_> {
+impl<'c> Desk<'c> {
+    pub(super) fn new(engine: Engine, mailable: bool, now: Instant, chance: &'c dyn Chance) -> Self {
+        Self { engine, mailable, now, chance, touched: Touched::default(), number: None }
+    }
+
+    /// Marks as changed what was touched; the last step before the commit.
+    pub(super) async fn touch(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        touch_feeds(connection, &self.touched, self.number, self.now).await
+    }
+
     /// Takes in as many drafts from the front as are different articles: a batch may bring one
     /// article twice, and then the second draft revises the first.
-    async fn take_in(
+    pub(super) async fn take_in(
         &mut self,
         connection: &mut AnyConnection,
         rest: &[Incoming<'_>],

@@ -21,7 +21,9 @@ pub struct ArticleSelection {
     pub state: Option<ArticleState>,
 }
 
-const STATES: [ArticleState; 3] = [ArticleState::Embargoed, ArticleState::Visible, ArticleState::Withdrawn];
+/// Every state that an article is listed in.
+pub(super) const STATES: [ArticleState; 3] =
+    [ArticleState::Embargoed, ArticleState::Visible, ArticleState::Withdrawn];
 
 /// Walks articles_by_state from its end.
 const NEWEST_IN_STATE: &str = "SELECT n, published_at FROM articles WHERE state = $1 \
@@ -50,8 +52,8 @@ const ENTERED: &str =
     "SELECT e.feed, e.page, f.key FROM entries e JOIN feeds f ON f.n = e.feed WHERE e.article = $1";
 
 /// How an article stands that is withdrawn, restored or released.
-struct Standing {
-    n: i64,
+pub(super) struct Standing {
+    pub(super) n: i64,
     state: ArticleState,
     published: i64,
     updated: i64,
@@ -98,28 +100,9 @@ impl Store {
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
         let Some(standing) = standing(&mut tx, id).await? else { return Ok(None) };
-        if standing.state == ArticleState::Withdrawn {
-            return Ok(Some(Vec::new()));
-        }
-        let mut touched = Touched::default();
-        for row in sqlx::query(ENTERED).bind(standing.n).fetch_all(&mut *tx).await? {
-            let feed = FeedRow::of_row(&row)?;
-            touched.feeds.insert(feed);
-            touched.pages.insert((feed.n, row.try_get("page")?));
-        }
-        sqlx::query(BURY).bind(micros(now)).bind(standing.n).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM entries WHERE article = $1").bind(standing.n).execute(&mut *tx).await?;
-        sqlx::query("UPDATE articles SET state = 'withdrawn', withdrawn_at = $1 WHERE n = $2")
-            .bind(micros(now))
-            .bind(standing.n)
-            .execute(&mut *tx)
-            .await?;
-        touch_feeds(&mut tx, &touched, None, now).await?;
-        if standing.state == ArticleState::Visible {
-            note_article_events(&mut tx, EventKind::Withdrawn, &[standing.n], now).await?;
-        }
+        let feeds = take_back(&mut tx, &standing, now).await?;
         tx.commit().await?;
-        Ok(Some(keys_of(&touched.feeds)))
+        Ok(Some(feeds))
     }
 
     /// Publishes a withdrawn article again, or puts it back under its embargo. Says which feeds it
@@ -127,25 +110,10 @@ impl Store {
     pub async fn restore(&self, id: ArticleId, now: Instant) -> Result<Option<Vec<FeedKey>>, StoreError> {
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
-        let Some(mut standing) = standing(&mut tx, id).await? else { return Ok(None) };
-        if standing.state != ArticleState::Withdrawn {
-            return Ok(Some(Vec::new()));
-        }
-        if standing.published > micros(now) {
-            sqlx::query("UPDATE articles SET state = 'embargoed', withdrawn_at = NULL WHERE n = $1")
-                .bind(standing.n)
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await?;
-            return Ok(Some(Vec::new()));
-        }
-        // Later than the tombstone's instant, whatever the clock says: that is how a reader knows
-        // that the article is back (RFC 6721 §3).
-        standing.updated = micros(now).max(standing.updated + 1).max(standing.withdrawn + 1);
-        sqlx::query("DELETE FROM tombstones WHERE article = $1").bind(standing.n).execute(&mut *tx).await?;
-        let feeds = bring_out(&mut tx, &[standing], now).await?;
+        let Some(standing) = standing(&mut tx, id).await? else { return Ok(None) };
+        let feeds = bring_back(&mut tx, standing, now).await?;
         tx.commit().await?;
-        Ok(Some(keys_of(&feeds)))
+        Ok(Some(feeds))
     }
 
     /// Publishes what was under an embargo that has ended, in the order of its instants.
@@ -167,6 +135,60 @@ impl Store {
                 .await?;
         Ok(next.map(from_micros))
     }
+}
+
+/// Withdraws an article. The caller holds the sequence.
+pub(super) async fn take_back(
+    tx: &mut AnyConnection,
+    standing: &Standing,
+    now: Instant,
+) -> Result<Vec<FeedKey>, StoreError> {
+    if standing.state == ArticleState::Withdrawn {
+        return Ok(Vec::new());
+    }
+    let mut touched = Touched::default();
+    for row in sqlx::query(ENTERED).bind(standing.n).fetch_all(&mut *tx).await? {
+        let feed = FeedRow::of_row(&row)?;
+        touched.feeds.insert(feed);
+        touched.pages.insert((feed.n, row.try_get("page")?));
+    }
+    sqlx::query(BURY).bind(micros(now)).bind(standing.n).execute(&mut *tx).await?;
+    sqlx::query("DELETE FROM entries WHERE article = $1").bind(standing.n).execute(&mut *tx).await?;
+    sqlx::query("UPDATE articles SET state = 'withdrawn', withdrawn_at = $1 WHERE n = $2")
+        .bind(micros(now))
+        .bind(standing.n)
+        .execute(&mut *tx)
+        .await?;
+    touch_feeds(tx, &touched, None, now).await?;
+    if standing.state == ArticleState::Visible {
+        note_article_events(tx, EventKind::Withdrawn, &[standing.n], now).await?;
+    }
+    Ok(keys_of(&touched.feeds))
+}
+
+/// Publishes a withdrawn article again, or puts it back under its embargo. The caller holds the
+/// sequence.
+pub(super) async fn bring_back(
+    tx: &mut AnyConnection,
+    mut standing: Standing,
+    now: Instant,
+) -> Result<Vec<FeedKey>, StoreError> {
+    if standing.state != ArticleState::Withdrawn {
+        return Ok(Vec::new());
+    }
+    if standing.published > micros(now) {
+        sqlx::query("UPDATE articles SET state = 'embargoed', withdrawn_at = NULL WHERE n = $1")
+            .bind(standing.n)
+            .execute(&mut *tx)
+            .await?;
+        return Ok(Vec::new());
+    }
+    // Later than the tombstone's instant, whatever the clock says: that is how a reader knows
+    // that the article is back (RFC 6721 §3).
+    standing.updated = micros(now).max(standing.updated + 1).max(standing.withdrawn + 1);
+    sqlx::query("DELETE FROM tombstones WHERE article = $1").bind(standing.n).execute(&mut *tx).await?;
+    let feeds = bring_out(tx, &[standing], now).await?;
+    Ok(keys_of(&feeds))
 }
 
 /// Lets the articles appear whose embargo ends until an instant.
@@ -207,7 +229,10 @@ impl Standing {
     }
 }
 
-async fn standing(connection: &mut AnyConnection, id: ArticleId) -> Result<Option<Standing>, StoreError> {
+pub(super) async fn standing(
+    connection: &mut AnyConnection,
+    id: ArticleId,
+) -> Result<Option<Standing>, StoreError> {
     let row = sqlx::query(STANDING).bind(id.to_string()).fetch_optional(connection).await?;
     row.map(|row| Standing::of_row(&row)).transpose()
 }

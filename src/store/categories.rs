@@ -125,7 +125,7 @@ pub(super) async fn categories_of_names(
             Some(n) => n,
             None => {
                 let id = CategoryId::new(new_uuid(now, chance));
-                let (n, slug) = make_category(connection, id, &wanted).await?;
+                let (n, slug) = make_category(connection, id, &wanted, None).await?;
                 feeds.extend(feed_rows(connection, &[FeedKey::Category(id)]).await?.1);
                 by_folded.insert(wanted.folded, n);
                 by_slug.insert(slug, n);
@@ -169,12 +169,14 @@ pub(super) async fn lineage_feeds(
     Ok(feeds)
 }
 
-async fn make_category(
+/// Makes a section, by a slug that is free, or by the nicest one for its title.
+pub(super) async fn make_category(
     connection: &mut AnyConnection,
     id: CategoryId,
     wanted: &Wanted,
+    slug: Option<&Slug>,
 ) -> Result<(i64, String), StoreError> {
-    for slug in slugs(id, &wanted.title) {
+    for slug in slug.map(Slug::to_string).into_iter().chain(slugs(id, &wanted.title)) {
         let n: Option<i64> = sqlx::query_scalar(MAKE)
             .bind(id.to_string())
             .bind(slug.clone())

@@ -320,12 +320,18 @@ impl Store {
 
     /// The newest editions, the newest first.
     pub async fn editions(&self, limit: usize) -> Result<Vec<Edition>, StoreError> {
+        self.editions_below(EditionId(i64::MAX), limit).await
+    }
+
+    /// The newest editions below a number, the newest first.
+    pub async fn editions_below(&self, below: EditionId, limit: usize) -> Result<Vec<Edition>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let rows =
-            sqlx::query_as::<_, EditionRow>(concat!(edition_columns!(), " ORDER BY e.n DESC LIMIT $1"))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&mut *snapshot)
-                .await?;
+        let text = concat!(edition_columns!(), " WHERE e.n < $1 ORDER BY e.n DESC LIMIT $2");
+        let rows = sqlx::query_as::<_, EditionRow>(text)
+            .bind(below.0)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *snapshot)
+            .await?;
         let mut editions = Vec::with_capacity(rows.len());
         for row in rows {
             editions.push(edition_of(&mut snapshot, row).await?);

@@ -7,13 +7,17 @@
 
 mod acceptance;
 mod acceptance_rows;
+mod api_answers;
+mod api_tokens;
 mod archives;
+mod article_pages;
 mod article_rows;
 mod articles;
 mod bounces;
 mod callbacks;
 mod categories;
 mod claims;
+mod conditional;
 mod deliveries;
 mod editing;
 mod edition_archive;
@@ -52,12 +56,16 @@ mod upgrade;
 mod volumes;
 
 pub use acceptance::{Acceptance, Accepted};
+pub use api_answers::{KeptAnswer, Repeat};
+pub use api_tokens::TokenEntry;
+pub use article_pages::{ArticlePage, Position};
 pub use articles::ArticleSelection;
 pub use bounces::{Bounce, HandedOver, Noted, NotedBounce};
 pub use callbacks::{
     Asked, CallbackCaps, CallbackState, ClaimedPush, ClaimedRequest, LiveCallback, PushSettlement, Refused,
     RequestKind, RequestSettlement,
 };
+pub use conditional::{Change, Condition, KeyedArticle, Put, Which};
 pub use deliveries::{ClaimedDelivery, Settlement};
 pub use editing::{Edited, Issue, Order, OrderedArticle};
 pub use edition_archive::PublicEdition;

@@ -1,14 +1,15 @@
 use super::article_rows::category_of_row;
-use super::categories::{RESERVED, Wanted, former_name};
+use super::categories::{RESERVED, Wanted, former_name, make_category};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, touch_feeds};
 use super::sequence::{advance_tree, hold_sequence};
+use super::statement::damaged;
 use super::{Store, StoreError};
-use crate::domain::{Category, CategoryId, FeedKey, Instant, Slug};
+use crate::domain::{Category, CategoryId, Chance, FeedKey, Instant, Slug, new_uuid};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 use std::collections::BTreeSet;
 
-/// What became of the wish to give a section another name.
+/// What became of the wish to give a section a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renaming {
     /// It has the names that were asked for.
@@ -111,6 +112,48 @@ impl Store {
         touch_feeds(&mut tx, &Touched { feeds: touched.iter().copied().collect(), pages }, None, now).await?;
         tx.commit().await?;
         Ok(Renaming::Renamed { category, feeds: keys_of(&touched) })
+    }
+}
+
+impl Store {
+    /// Makes a section with this title, and this slug where one is given. Its feed is there at once.
+    pub async fn add_category(
+        &self,
+        title: &str,
+        slug: Option<&Slug>,
+        now: Instant,
+        chance: &dyn Chance,
+    ) -> Result<Renaming, StoreError> {
+        let mut tx = self.write().await?;
+        hold_sequence(&mut tx, self.engine()).await?;
+        let Some(wanted) = Wanted::new(title) else { return Ok(Renaming::TitleBlank) };
+        if let Some(other) = section_where(&mut tx, "c.folded = $1", wanted.folded.clone()).await? {
+            return Ok(Renaming::TitleTaken(other.category));
+        }
+        if let Some(slug) = slug {
+            if RESERVED.contains(&slug.as_str()) {
+                return Ok(Renaming::SlugReserved(slug.clone()));
+            }
+            let of_slug = section_where(&mut tx, "c.slug = $1", slug.to_string()).await?;
+            // A former slug leads to who had it, for ever.
+            let former = "c.n IN (SELECT category FROM former_slugs WHERE slug = $1)";
+            let other = match of_slug {
+                Some(other) => Some(other),
+                None => section_where(&mut tx, former, slug.to_string()).await?,
+            };
+            if let Some(other) = other {
+                return Ok(Renaming::SlugTaken(other.category));
+            }
+        }
+        let id = CategoryId::new(new_uuid(now, chance));
+        let (_, slug) = make_category(&mut tx, id, &wanted, slug).await?;
+        let feeds = feed_rows(&mut tx, &[FeedKey::Category(id)]).await?.1;
+        let touched = Touched { feeds: feeds.iter().copied().collect(), pages: BTreeSet::new() };
+        touch_feeds(&mut tx, &touched, None, now).await?;
+        tx.commit().await?;
+        let slug = slug.parse().map_err(|_| damaged("categories", id, slug))?;
+        let category = Category { id, slug, title: wanted.title, parent: None };
+        Ok(Renaming::Renamed { category, feeds: keys_of(&feeds) })
     }
 }
 

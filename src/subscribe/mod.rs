@@ -11,7 +11,7 @@ pub use words::{Wording, next_mail, search_titles, titles};
 
 use crate::domain::{
     Calendar, Digest, DigestFeeds, Directory, EmailAddress, EndedReason, FeedDefinition, FeedKey, Frequency,
-    Habits, Instant, Language, OptInId, Secret, SubscriberId, Token, TokenError, TokenPurpose, Wish,
+    Habits, Instant, Language, OptInId, Secret, Slug, SubscriberId, Token, TokenError, TokenPurpose, Wish,
 };
 use crate::store::{
     Enrolled, ListedReader, MoveAnswer, OptIn, OptInAnswer, OptInRequest, Store, StoreError, Yes,
@@ -221,6 +221,22 @@ pub async fn change_habits(
     store.change_habits(reader, language, habits, now).await?;
     tracing::info!(subscriber.id = %reader, paused = habits.is_paused(now), "habits changed");
     Ok(())
+}
+
+/// The wish for some of a digest's feeds, named by their slugs; of none named, for everything that it
+/// has. A slug that the digest has not comes back.
+pub fn wishes(digest: &Digest, directory: &Directory, feeds: &[Slug]) -> Result<Vec<Wish>, Slug> {
+    let offers = offered(digest, directory);
+    let mut keys = Vec::new();
+    for slug in feeds {
+        let key = directory.lookup(slug).feed().and_then(FeedDefinition::key);
+        keys.push(key.filter(|key| offers.contains(key)).ok_or_else(|| slug.clone())?);
+    }
+    if keys.is_empty() {
+        keys = if offers.contains(&FeedKey::All) { vec![FeedKey::All] } else { offers };
+    }
+    let frequency = Frequency::Digest(digest.slug.clone());
+    Ok(keys.into_iter().map(|feed| Wish { feed, frequency: frequency.clone() }).collect())
 }
 
 /// The feeds that a digest offers.

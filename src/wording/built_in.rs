@@ -4,6 +4,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("messages/en.toml", include_str!("../../templates/messages/en.toml")),
     ("messages/vi.toml", include_str!("../../templates/messages/vi.toml")),
     // page
+    ("page/api.html", include_str!("../../templates/page/api.html")),
     ("page/article.html", include_str!("../../templates/page/article.html")),
     ("page/base.html", include_str!("../../templates/page/base.html")),
     ("page/confirm-done.html", include_str!("../../templates/page/confirm-done.html")),

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fall over")]
 #![expect(clippy::disallowed_methods, reason = "a story may sleep: it holds up no runtime but its own")]
 
+mod api;
+mod api_desk;
+mod api_judge;
 mod architecture;
 mod archives;
 mod bounces;
@@ -51,6 +54,7 @@ mod sitemaps;
 mod smtp;
 mod smtp_faults;
 mod source;
+mod store_api;
 mod store_articles;
 mod store_bounces;
 mod store_choices;

@@ -1,10 +1,9 @@
-use super::samples::newest;
 use super::{Part, Previewed, find};
 use crate::app::App;
 use crate::cli::print_json;
 use crate::cli::subscriber::Who;
 use crate::digest::rehearse;
-use crate::dispatch::{LetterError, sample_letter, written_letter};
+use crate::dispatch::{LetterError, newest_articles, sample_letter, written_letter};
 use crate::domain::{Digest, Instant, Plan};
 use crate::mail::Message;
 use crate::store::Whom;
@@ -37,7 +36,7 @@ pub(super) async fn preview(
 async fn sample(app: &App, plan: &Plan, now: Instant) -> anyhow::Result<Message> {
     let Some(slug) = plan.digest() else { bail!("name the subscriber: `--subscriber ADDRESS`") };
     let digest = find(app, slug)?;
-    let articles = newest(app, digest).await?;
+    let articles = newest_articles(&app.store, &app.desk, digest).await?;
     ensure!(!articles.is_empty(), "there is no article to show; import some first");
     let language = app.publication.language.spoken();
     Ok(sample_letter(&app.desk, digest, &articles, &app.desk.sender.address, language, now)?.0)

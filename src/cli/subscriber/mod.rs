@@ -6,11 +6,9 @@ pub use roster::{guarded, unguarded};
 
 use super::{Common, print_json};
 use crate::app::App;
-use crate::domain::{
-    EmailAddress, FeedDefinition, FeedKey, Frequency, Language, Slug, SubscriberId, SubscriberState, Wish,
-};
+use crate::domain::{EmailAddress, Language, Slug, SubscriberId, SubscriberState};
 use crate::store::{OptInAnswer, OptInRequest, Store, Subscriber};
-use crate::subscribe::{self, ask, offered};
+use crate::subscribe::{self, ask};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
@@ -151,23 +149,16 @@ async fn add(
         None => app.desk.digests.first(),
     };
     let Some(digest) = found else { bail!("there is no such digest; `bantin digest list` names them") };
-    let directory = app.representations.directory();
-    let offers = offered(digest, &directory);
-    let mut keys: Vec<FeedKey> = Vec::new();
-    for slug in &feeds {
-        match directory.lookup(slug).feed().and_then(FeedDefinition::key).filter(|key| offers.contains(key)) {
-            Some(key) => keys.push(key),
-            None => bail!("the digest `{}` has no feed `{slug}`; `bantin feed list` names them", digest.slug),
+    let wishes = match subscribe::wishes(digest, &app.representations.directory(), &feeds) {
+        Ok(wishes) => wishes,
+        Err(slug) => {
+            bail!("the digest `{}` has no feed `{slug}`; `bantin feed list` names them", digest.slug)
         }
-    }
-    if keys.is_empty() {
-        keys.extend(if offers.contains(&FeedKey::All) { vec![FeedKey::All] } else { offers });
-    }
+    };
     let now = app.clock.now();
-    let frequency = Frequency::Digest(digest.slug.clone());
     let wish = OptInRequest {
         address,
-        wishes: keys.into_iter().map(|feed| Wish { feed, frequency: frequency.clone() }).collect(),
+        wishes,
         time_zone: None,
         language,
         remote_address: "command line".to_owned(),
