@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod digest;
 mod dkim;
+mod draft;
 mod export;
 mod feed;
 mod hub;
@@ -62,7 +63,7 @@ enum Command {
     Serve(serve::Serve),
     /// Take articles in: pages, captured text, JSON, JSONL, RSS, Atom, JSON Feed
     Import(import::Import),
-    /// Look at articles, take them back, publish them again
+    /// Look at articles and drafts, take them back, publish them
     #[command(subcommand)]
     Article(article::ArticleCommand),
     /// Look at categories, rename and move them

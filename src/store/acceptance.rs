@@ -3,6 +3,7 @@ use super::acceptance_rows::{
     revise_articles,
 };
 use super::categories::{categories_of_names, lineage_feeds};
+use super::drafts::settle_drafts;
 use super::endpoints::{EventKind, note_article_events};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, touch_feeds};
 use super::labels::label_feeds;
@@ -59,32 +60,46 @@ impl Store {
         now: Instant,
         chance: &dyn Chance,
     ) -> Result<Vec<Acceptance>, StoreError> {
-        let incoming: Vec<Incoming<'_>> = drafts.iter().map(Incoming::new).collect();
         let mut tx = self.write().await?;
-        hold_sequence(&mut tx, self.engine()).await?;
-        let mut desk =
-            Desk { engine: self.engine(), mailable, now, chance, touched: Touched::default(), number: None };
-        let mut acceptances = Vec::with_capacity(drafts.len());
-        while let rest = &incoming[acceptances.len()..]
-            && !rest.is_empty()
-        {
-            acceptances.extend(desk.take_in(&mut tx, rest).await?);
-        }
-        touch_feeds(&mut tx, &desk.touched, desk.number, now).await?;
+        let acceptances = accept_in(&mut tx, self.engine(), drafts, mailable, now, chance).await?;
         tx.commit().await?;
         Ok(acceptances)
     }
+}
+
+/// Takes drafts in, in a transaction that does more. What waits for a person of them, waits no more.
+pub(super) async fn accept_in(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    drafts: &[Draft],
+    mailable: bool,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Vec<Acceptance>, StoreError> {
+    let incoming: Vec<Incoming<'_>> = drafts.iter().map(Incoming::new).collect();
+    hold_sequence(connection, engine).await?;
+    let mut desk = Desk { engine, mailable, now, chance, touched: Touched::default(), number: None };
+    let mut acceptances = Vec::with_capacity(drafts.len());
+    while let rest = &incoming[acceptances.len()..]
+        && !rest.is_empty()
+    {
+        acceptances.extend(desk.take_in(connection, rest).await?);
+    }
+    touch_feeds(connection, &desk.touched, desk.number, now).await?;
+    let keys: Vec<String> = incoming.into_iter().flat_map(|incoming| incoming.keys).collect();
+    settle_drafts(connection, &keys, now).await?;
+    Ok(acceptances)
 }
 
 /// A draft with what it is recognised and compared by.
 pub(super) struct Incoming<'d> {
     pub(super) draft: &'d Draft,
     pub(super) fingerprint: String,
-    keys: Vec<String>,
+    pub(super) keys: Vec<String>,
 }
 
 impl<'d> Incoming<'d> {
-    fn new(draft: &'d Draft) -> Self {
+    pub(super) fn new(draft: &'d Draft) -> Self {
         let mut keys: Vec<String> = draft.keys.iter().map(stored_key).collect();
         if keys.is_empty() {
             keys.push(stored_key(&IdentityKey::title(&draft.title, draft.published)));

@@ -15,6 +15,7 @@ mod callbacks;
 mod categories;
 mod claims;
 mod deliveries;
+mod drafts;
 mod editing;
 mod edition_archive;
 mod editions;
@@ -59,6 +60,7 @@ pub use callbacks::{
     RequestKind, RequestSettlement,
 };
 pub use deliveries::{ClaimedDelivery, Settlement};
+pub use drafts::{Doubtful, Kept, KeptDraft};
 pub use editing::{Edited, Issue, Order, OrderedArticle};
 pub use edition_archive::PublicEdition;
 pub use editions::{Cut, CutAnswer, Cutting, Edition, Turn, Whom};
