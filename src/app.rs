@@ -19,9 +19,10 @@ use crate::mail::Sender;
 use crate::page::FeedLink;
 use crate::relay::{self, MailUrl, Member, Outbox, Relay, RelayError, RelaySet, SmtpOptions};
 use crate::representations::{Hubs, Representations};
+use crate::sources::Sources;
 use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
-use crate::{digest, tick};
+use crate::{digest, intake, tick};
 use axum::Router;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub struct Wake {
     pub push: Arc<Notify>,
     /// Another hub or a webhook may have to be told.
     pub endpoints: Arc<Notify>,
+    /// A source may be due.
+    pub sources: Arc<Notify>,
 }
 
 /// Which of its jobs a process does.
@@ -140,6 +143,8 @@ pub struct App {
     pub hub: HubSettings,
     /// The newsroom's webhooks.
     pub webhooks: WebhookSettings,
+    /// What articles flow in from.
+    pub sources: Sources,
     /// How much came out lately.
     pub volumes: VolumeShelf,
     /// Which letters are written beside the question and the digests.
@@ -261,6 +266,18 @@ fn outgoing_of(
     Ok(Outgoing { relay, outbox: None, connections })
 }
 
+/// The declared sources, with what looks at them.
+pub fn sources_of(
+    config: &Config,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    chance: &Arc<dyn Chance>,
+) -> Result<Sources, AppError> {
+    let rules = config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in()));
+    let (declared, zone) = (config.sources.clone(), config.publication.time_zone);
+    Ok(Sources::new(store.clone(), declared, zone, rules, Arc::clone(clock), Arc::clone(chance))?)
+}
+
 fn rules_of(settings: &MailSettings) -> Rules {
     let patience = chrono::Duration::from_std(settings.give_up_after).unwrap_or(MAIL_BACKOFF.patience);
     Rules {
@@ -329,6 +346,7 @@ impl App {
             delta: config.server.delta,
             hub,
             webhooks: config.webhooks.clone(),
+            sources: sources_of(config, &store, &clock, &chance)?,
             volumes: volume_shelf(),
             letters: config.mail.letters,
             sign_ups,
@@ -370,6 +388,7 @@ impl App {
         let hubs = self.hub.external.iter().map(endpoint(EndpointKind::Hub));
         let webhooks = self.webhooks.urls.iter().map(endpoint(EndpointKind::Webhook));
         self.store.note_endpoints(&hubs.chain(webhooks).collect::<Vec<_>>()).await?;
+        self.sources.declare().await?;
         digest::register(&self.store, &self.desk.calendar(), now).await
     }
 

@@ -3,16 +3,15 @@ use super::rehearsal;
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
 use crate::domain::{CategoryName, Clock as _, Doubt, Draft, Instant, WebUrl, clean_line};
-use crate::intake::{
-    Arrival, Fault, InputFormat, Intake, Rules, detect, read, read_json_line, wordpress,
-};
+use crate::intake::{Arrival, Fault, InputFormat, Intake, Rules, detect, read, read_json_line, wordpress};
 use crate::publish::{self, BATCH, Occasion};
+use crate::sources::files_below;
 use crate::store::{Accepted, Doubtful, Kept, Store};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::io::{BufRead, BufReader, IsTerminal, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -380,7 +379,9 @@ impl Desk<'_> {
                 let words = rehearsal::kept(id, draft, doubts);
                 self.bar.suspend(|| eprintln!("{name}: {words}"));
                 if self.json {
-                    print_json(&json!({ "input": name, "id": id, "what": "draft", "title": draft.title, "doubts": doubts }));
+                    print_json(
+                        &json!({ "input": name, "id": id, "what": "draft", "title": draft.title, "doubts": doubts }),
+                    );
                 }
             }
         }
@@ -463,38 +464,4 @@ fn looks_like_an_archive(drafts: &[Draft], now: Instant) -> bool {
     let week_ago = now - chrono::Duration::days(7);
     let old = drafts.iter().filter(|draft| draft.published.is_some_and(|at| at < week_ago)).count();
     old > HANDFUL && old * 2 > drafts.len()
-}
-
-/// The files of a folder and of those below it, in the order of their names.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if hidden {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else if !is_beside_articles(&path) {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
-/// What lies in folders beside articles: pictures, films, style sheets, and the pages of sections that
-/// Hugo and Zola call `_index.md`.
-fn is_beside_articles(path: &Path) -> bool {
-    const ENDINGS: [&str; 20] = [
-        "jpg", "jpeg", "png", "gif", "webp", "avif", "svg", "ico", "mp3", "mp4", "webm", "pdf", "doc",
-        "docx", "css", "js", "woff", "woff2", "zip", "gz",
-    ];
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-        || path.file_stem().is_some_and(|stem| stem == "_index")
 }

@@ -20,6 +20,7 @@ mod hub;
 mod import;
 mod rehearsal;
 mod serve;
+mod source;
 mod subscriber;
 mod suppression;
 
@@ -66,6 +67,9 @@ enum Command {
     /// Look at articles and drafts, take them back, publish them
     #[command(subcommand)]
     Article(article::ArticleCommand),
+    /// Look at the sources that articles flow in from, look at one now
+    #[command(subcommand)]
+    Source(source::SourceCommand),
     /// Look at categories, rename and move them
     #[command(subcommand)]
     Category(category::CategoryCommand),
@@ -159,6 +163,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(import) => wait(import.run(common)),
         Command::Adopt(adopt) => wait(adopt.run(common)),
         Command::Article(command) => wait(command.run(common)),
+        Command::Source(command) => wait(command.run(common)),
         Command::Hub(command) => wait(command.run(common)),
         Command::Dkim(command) => command.run(common),
         Command::Category(command) => wait(command.run(common)),

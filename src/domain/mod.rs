@@ -22,6 +22,7 @@ mod feed;
 mod feed_name;
 mod fold;
 mod frequency;
+mod hook_key;
 mod html;
 mod hub;
 mod ids;
@@ -62,6 +63,7 @@ pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format, PushC
 pub use feed_name::{FeedName, FeedNameError, FeedPlace, Term};
 pub use fold::fold;
 pub use frequency::{Day, Frequency, FrequencyError, Plan, TimeOfDay};
+pub use hook_key::HookKey;
 pub use html::SafeHtml;
 pub use hub::{
     Callback, CallbackError, CallbackSecret, HubMode, Lease, LeaseRules, PUSH_BACKOFF, SecretError,
@@ -69,7 +71,7 @@ pub use hub::{
 };
 pub use ids::{
     ArticleId, CallbackId, CategoryId, DeliveryId, EditionId, EndpointId, LabelId, OptInId, RequestId,
-    SearchId, SubscriberId, TopicId,
+    SearchId, SourceId, SubscriberId, TopicId,
 };
 pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};

@@ -11,6 +11,7 @@ pub mod express;
 mod feeds;
 mod forms;
 mod health;
+mod hooks;
 mod leaving;
 mod limiter;
 mod mail_gauges;
@@ -23,6 +24,7 @@ mod preferences;
 mod readers;
 mod reports;
 mod sitemaps;
+mod source_gauges;
 mod visitor;
 mod websub;
 
@@ -88,6 +90,11 @@ pub fn router(app: AppState) -> Router {
         .route(
             "/hooks/bounces/{provider}/{key}",
             post(reports::take).layer(DefaultBodyLimit::max(reports::MAX_NOTICE)),
+        )
+        .route("/hooks/articles/{name}", post(hooks::signed).layer(DefaultBodyLimit::max(hooks::MAX_POST)))
+        .route(
+            "/hooks/articles/{name}/{key}",
+            post(hooks::keyed).layer(DefaultBodyLimit::max(hooks::MAX_POST)),
         )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -45,7 +45,8 @@ pub struct KeptDraft {
     pub taken_at: Instant,
 }
 
-const COLUMNS: &str = "SELECT n, id, input, content, doubts, mailable, taken_at FROM drafts WHERE settled_at IS NULL";
+const COLUMNS: &str =
+    "SELECT n, id, input, content, doubts, mailable, taken_at FROM drafts WHERE settled_at IS NULL";
 
 impl Store {
     /// Keeps a doubtful article. One that came before, by what it is recognised by, is replaced.
