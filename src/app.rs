@@ -275,7 +275,8 @@ pub fn sources_of(
 ) -> Result<Sources, AppError> {
     let rules = config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in()));
     let (declared, zone) = (config.sources.clone(), config.publication.time_zone);
-    Ok(Sources::new(store.clone(), declared, zone, rules, Arc::clone(clock), Arc::clone(chance))?)
+    let senses = (Arc::clone(clock), Arc::clone(chance));
+    Ok(Sources::new(store.clone(), declared, zone, rules, config.limits.claim, senses)?)
 }
 
 fn rules_of(settings: &MailSettings) -> Rules {

@@ -8,8 +8,6 @@ use crate::publish::{self, Occasion};
 use crate::store::{Accepted, Doubtful, Haul, ItemMet, StoreError, Taken};
 use chrono::Duration;
 
-/// How long after a sign of life a source is held.
-const CLAIM: Duration = Duration::minutes(10);
 /// What was published longer ago when it first comes is no news.
 const YOUNG: Duration = Duration::days(7);
 /// How much of what is wrong with one item is told.
@@ -29,15 +27,15 @@ impl Catch {
     pub fn add(
         &mut self,
         source: &Source,
-        item: &str,
-        state: &str,
+        (item, state): (&str, &str),
+        input: &str,
         arrivals: Vec<Result<Arrival, Fault>>,
         now: Instant,
     ) {
         let mut faults = Vec::new();
         for arrival in arrivals {
             match arrival {
-                Ok(arrival) => self.put(source, item, arrival, now),
+                Ok(arrival) => self.put(source, input, arrival, now),
                 Err(fault) => faults.push(fault.to_string()),
             }
         }
@@ -109,7 +107,7 @@ impl Sources {
             let now = self.clock.now();
             let taken = self
                 .store
-                .take_from_source(&self.worker, id, haul, now + CLAIM, now, &*self.chance)
+                .take_from_source(&self.worker, id, haul, self.hold(), now, &*self.chance)
                 .await?
                 .ok_or(SourceError::Lost)?;
             sum.new += taken.new;
@@ -136,10 +134,5 @@ impl Sources {
         }
         self.store.note_post(&source.name, now).await?;
         Ok(taken)
-    }
-
-    /// Until when a source is held from now on.
-    pub(super) fn hold(&self) -> Instant {
-        self.clock.now() + CLAIM
     }
 }

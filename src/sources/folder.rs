@@ -41,7 +41,8 @@ impl Sources {
                     Ok(None) => continue,
                     Ok(Some(bytes)) => {
                         let intake = self.intake(source, &name, Some(detect(&name, &bytes)), None);
-                        catch.add(source, &open.item, &open.wanted, read(&intake, &bytes), self.clock.now());
+                        let (read, now) = (read(&intake, &bytes), self.clock.now());
+                        catch.add(source, (&open.item, &open.wanted), &name, read, now);
                     }
                     Err(error) => catch.note(&open.item, &open.wanted, Some(error.to_string())),
                 }

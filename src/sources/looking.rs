@@ -107,14 +107,36 @@ impl Sources {
         self.store.give_back_sources(&self.worker, self.clock.now()).await
     }
 
+    /// Until when a source is held from now on.
+    pub(super) fn hold(&self) -> Instant {
+        self.clock.now() + Duration::from_std(self.claim).unwrap_or(Duration::minutes(10))
+    }
+
+    /// Signs of life, for as long as somebody waits for them.
+    async fn keep_claims(&self) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(self.claim / 3).await;
+            if let Err(error) = self.store.extend_source_claims(&self.worker, self.hold()).await {
+                tracing::warn!(%error, "claims of sources not renewed");
+            }
+        }
+    }
+
     async fn look(&self, claimed: ClaimedSource) -> Result<Taken, SourceError> {
         let Some(source) = self.find(claimed.name.as_str()) else { return Err(SourceError::Lost) };
-        let looked = match &source.kind {
-            SourceKind::Feed(url) => self.look_at_feed(&claimed, source, url).await,
-            SourceKind::Sitemap(url) => self.look_at_sitemap(&claimed, source, url).await,
-            SourceKind::Folder(path) => self.look_at_folder(&claimed, source, path).await,
-            SourceKind::Sql(table) => self.look_at_table(&claimed, source, table).await,
-            SourceKind::Webhook(_) => self.look_at_pages(&claimed, source).await,
+        let work = async {
+            match &source.kind {
+                SourceKind::Feed(url) => self.look_at_feed(&claimed, source, url).await,
+                SourceKind::Sitemap(url) => self.look_at_sitemap(&claimed, source, url).await,
+                SourceKind::Folder(path) => self.look_at_folder(&claimed, source, path).await,
+                SourceKind::Sql(table) => self.look_at_table(&claimed, source, table).await,
+                SourceKind::Webhook(_) => self.look_at_pages(&claimed, source).await,
+            }
+        };
+        let looked = tokio::select! {
+            looked = work => looked,
+            // Beside the work and never instead of it, which may hold what this needs.
+            never = self.keep_claims() => match never {},
         };
         let now = self.clock.now();
         let settlement = match &looked {

@@ -170,6 +170,8 @@ pub struct Sources {
     pub chance: Arc<dyn Chance>,
     /// In whose name sources are claimed.
     pub worker: String,
+    /// How long a source is held after a sign of life.
+    pub claim: Duration,
     /// When it is time to stop.
     pub stop: CancellationToken,
     public: Fetcher,
@@ -183,8 +185,8 @@ impl Sources {
         declared: Vec<Source>,
         zone: chrono_tz::Tz,
         rules: Arc<Rules>,
-        clock: Arc<dyn Clock>,
-        chance: Arc<dyn Chance>,
+        claim: Duration,
+        (clock, chance): (Arc<dyn Clock>, Arc<dyn Chance>),
     ) -> Result<Self, FetchError> {
         let worker = crate::domain::new_uuid(clock.now(), &*chance).to_string();
         Ok(Self {
@@ -195,6 +197,7 @@ impl Sources {
             clock,
             chance,
             worker,
+            claim,
             stop: CancellationToken::new(),
             public: Fetcher::new(Reach::Public, Limits::default())?,
             anywhere: Fetcher::new(Reach::Anywhere, Limits::default())?,

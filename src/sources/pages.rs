@@ -148,10 +148,13 @@ impl Sources {
         page: &OpenItem,
         catch: &mut Catch,
     ) -> Result<(), SourceError> {
-        let wrong = |catch: &mut Catch, why: String| catch.note(&page.item, &page.wanted, Some(why));
+        let wrong = |catch: &mut Catch, why: String| -> Result<(), SourceError> {
+            catch.note(&page.item, &page.wanted, Some(why));
+            Ok(())
+        };
         let url = match WebUrl::parse(&page.item) {
             Ok(url) => url,
-            Err(error) => return Ok(wrong(catch, error.to_string())),
+            Err(error) => return wrong(catch, error.to_string()),
         };
         let now = self.clock.now();
         match ask(self.fetcher(source), &url, &Remembered::default(), now).await {
@@ -159,12 +162,12 @@ impl Sources {
                 let bytes = bytes.unwrap_or_default();
                 let format = detect(url.as_url().path(), &bytes);
                 let intake = self.intake(source, &page.item, Some(format), Some(url));
-                catch.add(source, &page.item, &page.wanted, read(&intake, &bytes), now);
+                catch.add(source, (&page.item, &page.wanted), &page.item, read(&intake, &bytes), now);
                 Ok(())
             }
-            Err(error @ SourceError::Gone) => Ok(wrong(catch, error.to_string())),
+            Err(error @ SourceError::Gone) => wrong(catch, error.to_string()),
             Err(SourceError::Answered(status)) if (400..500).contains(&status) && status != 429 => {
-                Ok(wrong(catch, SourceError::Answered(status).to_string()))
+                wrong(catch, SourceError::Answered(status).to_string())
             }
             Err(error) => Err(error),
         }

@@ -119,7 +119,8 @@ impl Sources {
         let now = self.clock.now();
         for (key, state, row) in &met {
             if known.get(key).is_none_or(|(_, seen)| seen != state) {
-                catch.add(source, key, state, vec![self.article(source, table, key, row)], now);
+                let read = vec![self.article(source, table, key, row)];
+                catch.add(source, (key, state), &format!("{} {key}", source.name), read, now);
             }
         }
         Ok(catch)

@@ -4,7 +4,7 @@
 //! that takes its articles. Killed before it, everything is met again; after it, nothing is.
 
 use super::acceptance::{Accepted, accept_in};
-use super::claims::{Claimed, give_back, hold};
+use super::claims::{Claimed, extend, give_back, hold};
 use super::deliveries::storable_reply;
 use super::drafts::{Doubtful, Kept, keep_in};
 use super::statement::{damaged, insert_rows, storable};
@@ -309,6 +309,14 @@ impl Store {
     pub async fn note_post(&self, name: &Slug, now: Instant) -> Result<(), StoreError> {
         let text = "UPDATE sources SET looked_at = $1, taken_at = $1, succeeded_at = $1 WHERE name = $2";
         sqlx::query(text).bind(micros(now)).bind(name.to_string()).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    /// A sign of life: everything that this worker looks at is held longer.
+    pub async fn extend_source_claims(&self, worker: &str, until: Instant) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        extend(&mut tx, Claimed::Sources, worker, until).await?;
+        tx.commit().await?;
         Ok(())
     }
 
