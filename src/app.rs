@@ -19,6 +19,7 @@ use crate::mail::Sender;
 use crate::page::FeedLink;
 use crate::relay::{self, MailUrl, Member, Outbox, Relay, RelayError, RelaySet, SmtpOptions};
 use crate::representations::{Hubs, Representations};
+use crate::sources::Sources;
 use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
 use crate::{digest, intake, tick};
@@ -77,6 +78,8 @@ pub struct Wake {
     pub push: Arc<Notify>,
     /// Another hub or a webhook may have to be told.
     pub endpoints: Arc<Notify>,
+    /// A source may be due.
+    pub sources: Arc<Notify>,
 }
 
 /// Which of its jobs a process does.
@@ -140,6 +143,8 @@ pub struct App {
     pub hub: HubSettings,
     /// The newsroom's webhooks.
     pub webhooks: WebhookSettings,
+    /// What articles flow in from.
+    pub sources: Sources,
     /// How much came out lately.
     pub volumes: VolumeShelf,
     /// Which letters are written beside the question and the digests.
@@ -265,6 +270,19 @@ fn outgoing_of(
     Ok(Outgoing { relay, outbox: None, connections })
 }
 
+/// The declared sources, with what looks at them.
+pub fn sources_of(
+    config: &Config,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    chance: &Arc<dyn Chance>,
+) -> Result<Sources, AppError> {
+    let rules = config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in()));
+    let (declared, zone) = (config.sources.clone(), config.publication.time_zone);
+    let senses = (Arc::clone(clock), Arc::clone(chance));
+    Ok(Sources::new(store.clone(), declared, zone, rules, config.limits.claim, senses)?)
+}
+
 fn rules_of(settings: &MailSettings) -> Rules {
     let patience = chrono::Duration::from_std(settings.give_up_after).unwrap_or(MAIL_BACKOFF.patience);
     Rules {
@@ -338,6 +356,7 @@ impl App {
             intake_rules: config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in())),
             hub,
             webhooks: config.webhooks.clone(),
+            sources: sources_of(config, &store, &clock, &chance)?,
             volumes: volume_shelf(),
             letters: config.mail.letters,
             sign_ups,
@@ -379,6 +398,7 @@ impl App {
         let hubs = self.hub.external.iter().map(endpoint(EndpointKind::Hub));
         let webhooks = self.webhooks.urls.iter().map(endpoint(EndpointKind::Webhook));
         self.store.note_endpoints(&hubs.chain(webhooks).collect::<Vec<_>>()).await?;
+        self.sources.declare().await?;
         digest::register(&self.store, &self.desk.calendar(), now).await
     }
 

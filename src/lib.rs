@@ -4,8 +4,8 @@
 //!
 //! - 5 assembly: [`cli`], [`app`], [`config`]
 //! - 4 doors: [`http`], [`inbox`], [`tick`]
-//! - 3 workflows: [`publish`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`bounce`], [`hub`], [`errands`]
-//! - 2 outside: [`store`] (SQL), [`relay`] (SMTP), [`fetch`] (HTTP out)
+//! - 3 workflows: [`publish`], [`sources`], [`representations`], [`digest`], [`dispatch`], [`subscribe`], [`bounce`], [`hub`], [`errands`]
+//! - 2 outside: [`store`] (SQL), [`query`] (the newsroom's own database), [`relay`] (SMTP), [`fetch`] (HTTP out)
 //! - 1 makers: [`feed`], [`mail`], [`page`], [`intake`], with their words in [`wording`]
 //! - 0 words: [`domain`]
 //!
@@ -43,9 +43,13 @@ pub mod inbox;
 #[cfg(feature = "server")]
 pub mod publish;
 #[cfg(feature = "server")]
+pub mod query;
+#[cfg(feature = "server")]
 pub mod relay;
 #[cfg(feature = "server")]
 pub mod representations;
+#[cfg(feature = "server")]
+pub mod sources;
 #[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]

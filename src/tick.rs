@@ -4,6 +4,7 @@
 
 use crate::app::{App, AppError, Roles, Wake, listen};
 use crate::hub::Hub;
+use crate::sources::Sources;
 use crate::{digest, dispatch, inbox, publish};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     if roles.scheduler {
         tracker.spawn(editions(Arc::clone(app), stop.clone()));
         tracker.spawn(embargoes(Arc::clone(app), stop.clone()));
+        let desk = app.sources.clone().until(stop.clone());
+        tracker.spawn(sources(Arc::clone(app), desk));
     }
     if roles.worker {
         tracker.spawn(letters(Arc::clone(app), stop.clone()));
@@ -96,6 +99,7 @@ fn waker(wake: &Wake) -> Result<Job, AppError> {
             wake.verify.notify_one();
             wake.push.notify_one();
             wake.endpoints.notify_one();
+            wake.sources.notify_one();
         })
     })?)
 }
@@ -125,6 +129,30 @@ async fn editions(app: Arc<App>, stop: CancellationToken) {
             Ok(_) => app.wake.dispatch.notify_one(),
             Err(error) => tracing::error!(%error, "digests not looked at; tried again at the next tick"),
         }
+    }
+}
+
+/// Looks at sources, each on its own: one that hangs holds up no other, and not the next tick.
+async fn sources(app: Arc<App>, desk: Sources) {
+    let mut errands = JoinSet::new();
+    while woken(&app.wake.sources, &desk.stop).await {
+        while let Some(ended) = errands.try_join_next() {
+            if let Err(panic) = ended {
+                tracing::error!(%panic, "a look at a source fell over; its claim ends by itself");
+            }
+        }
+        if let Err(error) = desk.look_at_due(&mut errands).await {
+            tracing::error!(%error, "sources not looked at; tried again at the next tick");
+        }
+    }
+    // What is under way ends at its next step; what waits for a slow server is left and met again.
+    let ended =
+        tokio::time::timeout(Duration::from_secs(3), async { while errands.join_next().await.is_some() {} });
+    if ended.await.is_err() {
+        errands.shutdown().await;
+    }
+    if let Err(error) = desk.give_back().await {
+        tracing::warn!(%error, "claims of sources not given back; they end by themselves");
     }
 }
 

@@ -56,6 +56,6 @@ impl Addresses {
             let (bytes, _) = self.fetch(sitemap.as_str()).await?;
             pages.extend(Sitemap::read(&bytes).pages);
         }
-        Ok(pages)
+        Ok(pages.into_iter().map(|(page, _)| page).collect())
     }
 }

@@ -1,8 +1,8 @@
-use super::{Common, print_json};
-use crate::app::SystemClock;
-use crate::domain::{Article, ArticleId, ArticleState, Clock as _, FeedKey, Slug};
+use super::{Common, draft, print_json};
+use crate::app::{SystemChance, SystemClock};
+use crate::domain::{Article, ArticleId, ArticleState, Clock as _, FeedKey, Slug, clean_line};
 use crate::publish;
-use crate::store::{ArticleSelection, Store};
+use crate::store::{Acceptance, ArticleSelection, Store};
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -22,21 +22,30 @@ pub enum ArticleCommand {
         /// Only in this state
         #[arg(long, value_name = "embargoed|visible|withdrawn", value_parser = state)]
         state: Option<ArticleState>,
+        /// What waits for a person instead: doubtful, and published nowhere
+        #[arg(long, conflicts_with_all = ["category", "search", "state"])]
+        drafts: bool,
         /// How many
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
-    /// Show one article
+    /// Show one article or draft
     Show {
         /// Its id
         id: ArticleId,
     },
-    /// Publish a withdrawn article again
+    /// Publish a draft, or a withdrawn article again
     Publish {
         /// Its id
         id: ArticleId,
+        /// The title of a draft, where the one that was guessed is wrong
+        #[arg(long)]
+        title: Option<String>,
+        /// When a draft was published, like 2024-04-04T04:30:00+07:00
+        #[arg(long, value_name = "INSTANT", value_parser = chrono::DateTime::parse_from_rfc3339)]
+        published: Option<chrono::DateTime<chrono::FixedOffset>>,
     },
-    /// Take an article back: gone from every feed at once, never mailed again
+    /// Take an article back: gone from every feed at once, never mailed again. Put a draft away
     Withdraw {
         /// Its id
         id: ArticleId,
@@ -52,7 +61,12 @@ impl ArticleCommand {
         let store = Store::open(&common.config()?.store).await?;
         store.migrate(SystemClock.now()).await?;
         match self {
-            Self::List { category, search, state, limit } => {
+            Self::List { drafts: true, limit, .. } => {
+                for draft in &store.drafts(limit).await? {
+                    draft::print(draft, common.json, false);
+                }
+            }
+            Self::List { category, search, state, limit, .. } => {
                 let articles = match search {
                     Some(words) => store.search(&words, limit).await?,
                     None => {
@@ -70,13 +84,27 @@ impl ArticleCommand {
                     print(article, common.json, false);
                 }
             }
-            Self::Show { id } => match store.article(id).await? {
-                Some(article) => print(&article, common.json, true),
-                None => bail!("there is no article {id}"),
+            Self::Show { id } => match (store.draft(id).await?, store.article(id).await?) {
+                (Some(draft), _) => draft::print(&draft, common.json, true),
+                (None, Some(article)) => print(&article, common.json, true),
+                (None, None) => bail!("there is no article {id}"),
             },
-            Self::Publish { id } => {
+            Self::Publish { id, title, published } if store.draft(id).await?.is_some() => {
+                let title = title.as_deref().map(clean_line).filter(|title| !title.is_empty());
+                let (published, now) = (published.map(|at| at.to_utc()), SystemClock.now());
+                let done = store.publish_draft(id, title.as_deref(), published, now, &SystemChance).await?;
+                let Some(Acceptance { id, feeds, .. }) = done else { bail!("draft {id} is gone") };
+                tell(id, "published", Some(feeds), common.json)?;
+            }
+            Self::Publish { id, title, published } => {
+                if title.is_some() || published.is_some() {
+                    bail!("{id} is no draft; what an article says is changed by importing it again");
+                }
                 let feeds = publish::restore(&store, id, SystemClock.now()).await?;
                 tell(id, "published", feeds, common.json)?;
+            }
+            Self::Withdraw { id } if store.drop_draft(id, SystemClock.now()).await? => {
+                tell(id, "put away", Some(Vec::new()), common.json)?;
             }
             Self::Withdraw { id } => {
                 let feeds = publish::withdraw(&store, id, SystemClock.now()).await?;

@@ -1,5 +1,5 @@
 use super::{Common, print_json};
-use crate::app::{SystemChance, SystemClock, publication_of, templates_of};
+use crate::app::{SystemChance, SystemClock, publication_of, sources_of, templates_of};
 use crate::config::{Config, read_folder};
 use crate::domain::{
     ALL_SLUG, Alias, CategoryTree, Chance, Clock, DeclaredFeed, DigestFeeds, Directory, FeedKey, Instant,
@@ -18,6 +18,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Host;
 
@@ -86,6 +87,7 @@ impl Check {
                 seals(&mut report, &config);
                 returns(&mut report, &config);
                 if !self.offline {
+                    sources(&mut report, &config, stored.as_ref()).await;
                     mailbox(&mut report, &config).await;
                     outgoing(&mut report, &config).await;
                 }
@@ -184,6 +186,43 @@ fn is_inside(url: &WebUrl) -> bool {
         Some(Host::Ipv6(address)) => !is_public(address.into()),
         Some(Host::Domain(name)) => !name.trim_end_matches('.').contains('.') || name.ends_with(".localhost"),
         None => true,
+    }
+}
+
+/// Tries each source, and says which fail or have items that were left out.
+async fn sources(report: &mut Report, config: &Config, stored: Option<&Stored>) {
+    const PART: &str = "sources";
+    let Some(Stored { store, .. }) = stored.filter(|_| !config.sources.is_empty()) else { return };
+    let (clock, chance): (Arc<dyn Clock>, Arc<dyn Chance>) = (Arc::new(SystemClock), Arc::new(SystemChance));
+    let desk = match sources_of(config, store, &clock, &chance) {
+        Ok(desk) => desk,
+        Err(error) => return report.fault(PART, error.to_string()),
+    };
+    let states = store.source_states().await.unwrap_or_default();
+    for source in desk.declared.iter() {
+        let name = &source.name;
+        match desk.try_out(source).await {
+            Ok(told) => report.fine(PART, format!("{name}: {told}")),
+            Err(error) => report.fault(PART, format!("{name}: {error}")),
+        }
+        let Some(state) = states.iter().find(|state| state.name == *name) else { continue };
+        if let Ok((_, wrong)) = store.item_counts(state.id).await
+            && wrong > 0
+        {
+            report.doubt(
+                PART,
+                format!("{name}: {wrong} items were left out; `bantin source show {name}` tells why"),
+            );
+        }
+    }
+    match store.draft_count().await {
+        Ok(drafts) if drafts > 0 => {
+            report.doubt(
+                PART,
+                format!("{drafts} drafts wait for a person; `bantin article list --drafts` names them"),
+            );
+        }
+        _ => {}
     }
 }
 

@@ -2,17 +2,16 @@ use super::addresses::Addresses;
 use super::rehearsal;
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
-use crate::domain::{CategoryName, Clock as _, Draft, Instant, WebUrl, clean_line};
-use crate::intake::{
-    Arrival, Fault, Guess, InputFormat, Intake, Rules, detect, read, read_json_line, wordpress,
-};
+use crate::domain::{CategoryName, Clock as _, Doubt, Draft, Instant, WebUrl, clean_line};
+use crate::intake::{Arrival, Fault, InputFormat, Intake, Rules, detect, read, read_json_line, wordpress};
 use crate::publish::{self, BATCH, Occasion};
-use crate::store::{Accepted, Store};
+use crate::sources::files_below;
+use crate::store::{Accepted, Doubtful, Kept, Store};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::io::{BufRead, BufReader, IsTerminal, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,7 +33,7 @@ pub struct Import {
     /// When it was published, where a page does not show it surely, like 2024-04-04T04:30:00+07:00; for one article
     #[arg(long, value_name = "INSTANT", value_parser = chrono::DateTime::parse_from_rfc3339)]
     published: Option<chrono::DateTime<chrono::FixedOffset>>,
-    /// Store also what is doubtful, as it was guessed
+    /// Publish also what is doubtful, as it was guessed, instead of keeping it as a draft
     #[arg(long)]
     doubtful: bool,
     /// The address of the site that files come from: relative addresses are resolved against it
@@ -66,6 +65,8 @@ struct Tally {
     new: usize,
     revised: usize,
     unchanged: usize,
+    /// That wait for a person.
+    drafts: usize,
     failed: usize,
 }
 
@@ -130,16 +131,17 @@ impl Import {
         }
         desk.store_waiting().await?;
         bar.finish_and_clear();
-        let Tally { new, revised, unchanged, failed } = desk.tally;
+        let Tally { new, revised, unchanged, drafts, failed } = desk.tally;
         if common.json {
             print_json(
-                &json!({ "new": new, "revised": revised, "unchanged": unchanged, "failed": failed, "dry_run": self.dry_run }),
+                &json!({ "new": new, "revised": revised, "unchanged": unchanged, "drafts": drafts, "failed": failed, "dry_run": self.dry_run }),
             );
         } else {
             let would = if self.dry_run { " (dry run: nothing was stored)" } else { "" };
-            println!("{new} new, {revised} revised, {unchanged} unchanged, {failed} failed{would}");
+            let waiting = if drafts > 0 { format!(", {drafts} kept as drafts") } else { String::new() };
+            println!("{new} new, {revised} revised, {unchanged} unchanged, {failed} failed{waiting}{would}");
         }
-        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if failed + drafts == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -347,16 +349,39 @@ impl Desk<'_> {
                     let place = warning.line.map(|line| format!(":{line}")).unwrap_or_default();
                     self.bar.suspend(|| eprintln!("{name}{place}: warning: {}", warning.message));
                 }
-                let doubts: Vec<&Guess> =
-                    arrival.guesses.iter().filter(|guess| guess.is_doubtful()).collect();
-                if !doubts.is_empty() && !self.doubtful && self.store.is_some() {
-                    let message = rehearsal::doubts(&arrival.draft, &doubts);
-                    self.complain(name, &message);
-                    return Ok(());
+                let doubts = arrival.doubts();
+                if let Some(store) = self.store.clone().filter(|_| !doubts.is_empty() && !self.doubtful) {
+                    return self.keep(&store, name, &arrival.draft, &doubts).await;
                 }
                 self.waiting.push((name.to_owned(), arrival));
                 if self.waiting.len() >= BATCH {
                     self.store_waiting().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is doubtful waits for a person.
+    async fn keep(
+        &mut self,
+        store: &Store,
+        name: &str,
+        draft: &Draft,
+        doubts: &[Doubt],
+    ) -> anyhow::Result<()> {
+        let mailable = self.occasion != Some(Occasion::Archive);
+        let doubtful = Doubtful { draft, doubts, input: name, mailable };
+        match store.keep_draft(doubtful, SystemClock.now(), &SystemChance).await? {
+            Kept::Settled => self.tally.unchanged += 1,
+            Kept::Waits(id) => {
+                self.tally.drafts += 1;
+                let words = rehearsal::kept(id, draft, doubts);
+                self.bar.suspend(|| eprintln!("{name}: {words}"));
+                if self.json {
+                    print_json(
+                        &json!({ "input": name, "id": id, "what": "draft", "title": draft.title, "doubts": doubts }),
+                    );
                 }
             }
         }
@@ -439,38 +464,4 @@ fn looks_like_an_archive(drafts: &[Draft], now: Instant) -> bool {
     let week_ago = now - chrono::Duration::days(7);
     let old = drafts.iter().filter(|draft| draft.published.is_some_and(|at| at < week_ago)).count();
     old > HANDFUL && old * 2 > drafts.len()
-}
-
-/// The files of a folder and of those below it, in the order of their names.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if hidden {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else if !is_beside_articles(&path) {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
-/// What lies in folders beside articles: pictures, films, style sheets, and the pages of sections that
-/// Hugo and Zola call `_index.md`.
-fn is_beside_articles(path: &Path) -> bool {
-    const ENDINGS: [&str; 20] = [
-        "jpg", "jpeg", "png", "gif", "webp", "avif", "svg", "ico", "mp3", "mp4", "webm", "pdf", "doc",
-        "docx", "css", "js", "woff", "woff2", "zip", "gz",
-    ];
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-        || path.file_stem().is_some_and(|stem| stem == "_index")
 }

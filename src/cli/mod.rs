@@ -13,12 +13,14 @@ mod check;
 mod demo;
 mod digest;
 mod dkim;
+mod draft;
 mod export;
 mod feed;
 mod hub;
 mod import;
 mod rehearsal;
 mod serve;
+mod source;
 mod subscriber;
 mod suppression;
 mod token;
@@ -63,9 +65,12 @@ enum Command {
     Serve(serve::Serve),
     /// Take articles in: pages, captured text, JSON, JSONL, RSS, Atom, JSON Feed
     Import(import::Import),
-    /// Look at articles, take them back, publish them again
+    /// Look at articles and drafts, take them back, publish them
     #[command(subcommand)]
     Article(article::ArticleCommand),
+    /// Look at the sources that articles flow in from, look at one now
+    #[command(subcommand)]
+    Source(source::SourceCommand),
     /// Look at categories, rename and move them
     #[command(subcommand)]
     Category(category::CategoryCommand),
@@ -162,6 +167,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(import) => wait(import.run(common)),
         Command::Adopt(adopt) => wait(adopt.run(common)),
         Command::Article(command) => wait(command.run(common)),
+        Command::Source(command) => wait(command.run(common)),
         Command::Hub(command) => wait(command.run(common)),
         Command::Dkim(command) => command.run(common),
         Command::Category(command) => wait(command.run(common)),

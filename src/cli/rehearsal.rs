@@ -1,6 +1,6 @@
 //! What an article would become, and why: for `bantin import --dry-run`.
 
-use crate::domain::{Draft, excerpt};
+use crate::domain::{ArticleId, Doubt, Draft, excerpt};
 use crate::intake::{Arrival, Guess};
 use serde_json::{Value, json};
 
@@ -48,21 +48,11 @@ pub fn as_json(name: &str, arrival: &Arrival) -> Value {
     })
 }
 
-/// Why an article is left to a person, and how to give what is missing.
-pub fn doubts(draft: &Draft, doubts: &[&Guess]) -> String {
-    let told: Vec<String> = doubts
-        .iter()
-        .map(|guess| {
-            let mend = match guess.field {
-                "title" => "give it with --title",
-                "published" => "give it with --published",
-                _ => "look at it with --dry-run",
-            };
-            format!("its {} is doubtful ({}); {mend}", guess.field, guess.rule)
-        })
-        .collect();
+/// Why an article is left to a person, and how to publish it.
+pub fn kept(id: ArticleId, draft: &Draft, doubts: &[Doubt]) -> String {
+    let told: Vec<String> = doubts.iter().map(Doubt::told).collect();
     format!(
-        "`{}` was left out: {}; --doubtful stores it as it is",
+        "`{}` is kept as a draft: {}; `bantin article publish {id}` publishes it, --doubtful had stored it as it is",
         excerpt(&draft.title, 80),
         told.join("; ")
     )

@@ -1,8 +1,8 @@
 use super::settings::Settings;
 use super::{not_blank, path};
+use crate::domain::HookKey;
 use crate::inbox::ImapUrl;
 use crate::mail::report::Rules;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,34 +20,6 @@ pub struct BounceSettings {
     pub hook_key: Option<HookKey>,
     /// What is known of servers' words.
     pub rules: Rules,
-}
-
-/// What only a provider knows that may post to us.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HookKey(String);
-
-impl HookKey {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let is_one =
-            text.len() >= 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        if is_one {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("must be 24 letters and digits or more; make one with `openssl rand -hex 24`")
-        }
-    }
-
-    /// As it stands in the address.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Secrets never reach a log.
-impl fmt::Debug for HookKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HookKey(…)")
-    }
 }
 
 pub(super) fn bounce_settings(s: &mut Settings) -> BounceSettings {

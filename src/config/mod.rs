@@ -10,9 +10,10 @@ mod dkim;
 mod hub;
 mod relays;
 mod settings;
+mod sources;
 
+pub use bounces::BounceSettings;
 use bounces::bounce_settings;
-pub use bounces::{BounceSettings, HookKey};
 pub use hub::{HubSettings, WebhookSettings};
 use hub::{hub_settings, webhook_settings};
 
@@ -26,6 +27,7 @@ use crate::domain::{Breaker, EmailAddress, LanguageTag, ReturnPath, Schedule, We
 use crate::intake::Rules;
 use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
+use crate::sources::Source;
 use crate::store::StoreUrl;
 use settings::Settings;
 use std::collections::BTreeMap;
@@ -161,6 +163,8 @@ pub struct Config {
     pub hub: HubSettings,
     /// `[webhooks]`
     pub webhooks: WebhookSettings,
+    /// `[sources.…]`: what articles flow in from.
+    pub sources: Vec<Source>,
     /// `[limits]`
     pub limits: Limits,
     /// `[log]`
@@ -219,6 +223,7 @@ impl Config {
         let rules = s.take("intake.rules", own_rules).map(Arc::new);
         let hub = hub_settings(s);
         let webhooks = webhook_settings(s);
+        let sources = sources::declared_sources(s);
         let seconds = |s: &mut Settings, key, default| {
             s.take(key, positive).map_or(Duration::from_secs(default), Duration::from_secs)
         };
@@ -254,6 +259,7 @@ impl Config {
                 rules,
                 hub,
                 webhooks,
+                sources,
                 limits,
                 log,
             })

@@ -72,28 +72,32 @@ impl Settings {
                 settings.fault(place(section.span().start), message);
                 continue;
             };
-            for (key, value) in keys {
-                let name = format!("{}.{}", section.get_ref(), key.get_ref());
-                let elements =
-                    value.get_ref().as_array().map(|array| array.iter().map(|e| e.get_ref().as_table()));
-                // [[section.key]]: the first one's settings are section.key.1.…
-                if let Some(tables) = elements.and_then(|tables| tables.collect::<Option<Vec<_>>>())
-                    && !tables.is_empty()
-                {
-                    for (at, table) in tables.into_iter().enumerate() {
-                        for (key, value) in table {
-                            let entry =
-                                (texts(value.get_ref(), &text[value.span()]), place(key.span().start));
-                            settings.entries.insert(format!("{name}.{}.{}", at + 1, key.get_ref()), entry);
-                        }
-                    }
-                    continue;
-                }
-                let entry = (texts(value.get_ref(), &text[value.span()]), place(key.span().start));
-                settings.entries.insert(name, entry);
-            }
+            settings.read_table(section.get_ref(), keys, text, &place);
         }
         settings
+    }
+
+    /// The keys of a table, and of those in it: `[section.key]` and `[[section.key]]`, whose first one's
+    /// settings are section.key.1.…
+    fn read_table(&mut self, name: &str, keys: &DeTable<'_>, text: &str, place: &impl Fn(usize) -> Origin) {
+        for (key, value) in keys {
+            let name = format!("{name}.{}", key.get_ref());
+            let elements =
+                value.get_ref().as_array().map(|array| array.iter().map(|e| e.get_ref().as_table()));
+            let tables = elements.and_then(|tables| tables.collect::<Option<Vec<_>>>());
+            match (value.get_ref().as_table(), tables.filter(|tables| !tables.is_empty())) {
+                (Some(table), _) => self.read_table(&name, table, text, place),
+                (None, Some(tables)) => {
+                    for (at, table) in tables.into_iter().enumerate() {
+                        self.read_table(&format!("{name}.{}", at + 1), table, text, place);
+                    }
+                }
+                (None, None) => {
+                    let entry = (texts(value.get_ref(), &text[value.span()]), place(key.span().start));
+                    self.entries.insert(name, entry);
+                }
+            }
+        }
     }
 
     /// Puts the variables `BANTIN_SECTION__KEY` over what is there.
@@ -124,11 +128,25 @@ impl Settings {
         self.entries.keys().any(|key| key.split('.').next() == Some(section))
     }
 
+    /// Whether a key is set, also by a file.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key) || self.entries.contains_key(&format!("{key}_file"))
+    }
+
     /// Which there are of several: 1 and 3 where `KEY.1.…` and `KEY.3.…` are set.
     pub fn numbers(&self, key: &str) -> BTreeSet<u32> {
         let number =
             |name: &String| name.strip_prefix(key)?.strip_prefix('.')?.split('.').next()?.parse().ok();
         self.entries.keys().filter_map(number).collect()
+    }
+
+    /// Which names there are below a key: `a` and `b` where `KEY.a.…` and `KEY.b.…` are set.
+    pub fn names(&self, key: &str) -> BTreeSet<String> {
+        let name = |name: &String| {
+            let (first, _) = name.strip_prefix(key)?.strip_prefix('.')?.split_once('.')?;
+            Some(first.to_owned())
+        };
+        self.entries.keys().filter_map(name).collect()
     }
 
     /// Takes a value out and reads it. `KEY_file` names a file whose content is the value.

@@ -52,7 +52,8 @@ pub struct Source {
 pub struct CategoryName(pub String);
 
 /// What tells that two drafts are one article. Several may lead to the same article.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct IdentityKey(String);
 
 impl IdentityKey {
@@ -94,7 +95,7 @@ impl IdentityKey {
 }
 
 /// What came in, not yet ours.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     /// What it is recognised by, the strongest first; never empty.
     pub keys: Vec<IdentityKey>,
@@ -103,6 +104,7 @@ pub struct Draft {
     /// The lead, as plain text.
     pub summary: Option<String>,
     /// The full text. May be empty where there is a summary.
+    #[serde(with = "cleaned")]
     pub body: SafeHtml,
     /// Where readers find it on the newspaper's site.
     pub url: Option<WebUrl>,
@@ -126,6 +128,20 @@ pub struct Draft {
     pub language: Option<LanguageTag>,
     /// Whether a change moves `updated`.
     pub significant: bool,
+}
+
+/// HTML of a draft that we keep ourselves: it was cleaned when it came in.
+mod cleaned {
+    use super::SafeHtml;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(html: &SafeHtml, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(html.as_str())
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<SafeHtml, D::Error> {
+        String::deserialize(from).map(SafeHtml::stored)
+    }
 }
 
 impl Draft {

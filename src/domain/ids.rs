@@ -106,3 +106,7 @@ row_id!(
     /// An external hub or a webhook that the newsroom declared.
     EndpointId
 );
+row_id!(
+    /// What articles flow in from.
+    SourceId
+);

@@ -18,10 +18,12 @@ mod clock;
 mod delivery;
 mod digest;
 mod directory;
+mod doubt;
 mod feed;
 mod feed_name;
 mod fold;
 mod frequency;
+mod hook_key;
 mod html;
 mod hub;
 mod ids;
@@ -58,10 +60,12 @@ pub use clock::{Clock, Instant, from_micros, micros};
 pub use delivery::{Attempt, DeliveryKind, DeliveryState, MAIL_BACKOFF, Outcome};
 pub use digest::{Calendar, Digest, DigestFeeds, Slot};
 pub use directory::{ALL_SLUG, DEFAULT_WINDOW, DeclaredFeed, Directory, Selected};
+pub use doubt::Doubt;
 pub use feed::{FeedContent, FeedDefinition, FeedKey, FeedKeyError, Format, PushContent, Selection};
 pub use feed_name::{FeedName, FeedNameError, FeedPlace, Term};
 pub use fold::fold;
 pub use frequency::{Day, Frequency, FrequencyError, Plan, TimeOfDay};
+pub use hook_key::HookKey;
 pub use html::SafeHtml;
 pub use hub::{
     Callback, CallbackError, CallbackSecret, HubMode, Lease, LeaseRules, PUSH_BACKOFF, SecretError,
@@ -69,7 +73,7 @@ pub use hub::{
 };
 pub use ids::{
     ArticleId, CallbackId, CategoryId, DeliveryId, EditionId, EndpointId, LabelId, OptInId, RequestId,
-    SearchId, SubscriberId, TopicId,
+    SearchId, SourceId, SubscriberId, TopicId,
 };
 pub use label::{Label, LabelKind, labels_of, person};
 pub use language::{Language, LanguageTag};

@@ -3,6 +3,7 @@
 use super::AppState;
 use super::mail_gauges::MailGauges;
 use super::pace_gauges::PaceGauges;
+use super::source_gauges::SourceGauges;
 use crate::dispatch::Tally;
 use crate::domain::{BounceClass, DeliveryState};
 use axum::extract::State;
@@ -129,6 +130,7 @@ pub struct Health {
     hub: HubGauges,
     mail: MailGauges,
     pace: PaceGauges,
+    sources: SourceGauges,
 }
 
 impl Health {
@@ -152,10 +154,12 @@ impl Health {
             hub: HubGauges::default(),
             mail: MailGauges::default(),
             pace: PaceGauges::default(),
+            sources: SourceGauges::default(),
         };
         health.hub.register(&mut registry);
         health.mail.register(&mut registry, tally);
         health.pace.register(&mut registry);
+        health.sources.register(&mut registry);
         registry.register("http_answers", "Answers by route and status", health.answers.clone());
         registry.register_with_unit(
             "http_answer_duration",
@@ -310,6 +314,7 @@ pub async fn metrics(State(app): State<AppState>) -> Response {
     health.hub.read(&app).await;
     health.mail.read(&app).await;
     health.pace.read(&app);
+    health.sources.read(&app).await;
     let mut text = String::new();
     let registry = health.registry.lock().unwrap_or_else(PoisonError::into_inner);
     if encode(&mut text, &registry).is_err() {

@@ -12,6 +12,7 @@ pub mod express;
 mod feeds;
 mod forms;
 mod health;
+mod hooks;
 mod leaving;
 mod limiter;
 mod mail_gauges;
@@ -24,6 +25,7 @@ mod preferences;
 mod readers;
 mod reports;
 mod sitemaps;
+mod source_gauges;
 mod visitor;
 mod websub;
 
@@ -94,6 +96,11 @@ pub fn router(app: AppState) -> Router {
         .route("/api/openapi.json", get(api::document::serve))
         .route("/api/article.schema.json", get(api::document::article_schema))
         .merge(api::routes(&app))
+        .route("/hooks/articles/{name}", post(hooks::signed).layer(DefaultBodyLimit::max(hooks::MAX_POST)))
+        .route(
+            "/hooks/articles/{name}/{key}",
+            post(hooks::keyed).layer(DefaultBodyLimit::max(hooks::MAX_POST)),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -9,7 +9,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use subtle::ConstantTimeEq as _;
 
 /// SendGrid posts up to a thousand events, Postmark the whole returned mail.
 pub const MAX_NOTICE: usize = 4 << 20;
@@ -20,8 +19,7 @@ pub async fn take(
     Path((provider, key)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
-    let known = app.bounces.hook_key.as_ref();
-    let is_known = known.is_some_and(|known| bool::from(known.as_str().as_bytes().ct_eq(key.as_bytes())));
+    let is_known = app.bounces.hook_key.as_ref().is_some_and(|known| known.is(&key));
     let Some(provider) = Provider::parse(&provider).filter(|_| is_known) else {
         return (StatusCode::NOT_FOUND, "nothing is taken here\n").into_response();
     };

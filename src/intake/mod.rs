@@ -33,7 +33,7 @@ pub mod wordpress;
 mod xml_feed;
 mod xml_tree;
 
-use crate::domain::{CategoryName, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
+use crate::domain::{CategoryName, Doubt, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
 use std::{fmt, str::FromStr};
 
 pub use json::{ARTICLE_SCHEMA, read_json_line};
@@ -138,6 +138,14 @@ pub struct Arrival {
     pub warnings: Vec<Warning>,
     /// What of it was guessed, and how surely. What its source states in so many words is not here.
     pub guesses: Vec<Guess>,
+}
+
+impl Arrival {
+    /// What of it is for a person to decide.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        let doubtful = self.guesses.iter().filter(|guess| guess.is_doubtful());
+        doubtful.map(|guess| Doubt { field: guess.field.to_owned(), rule: guess.rule.to_owned() }).collect()
+    }
 }
 
 /// A field that a page does not state, and by what it was told.

@@ -9,8 +9,8 @@ use crate::domain::WebUrl;
 /// What a sitemap names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sitemap {
-    /// Pages.
-    pub pages: Vec<WebUrl>,
+    /// Pages, each with when it changed, as it says so.
+    pub pages: Vec<(WebUrl, Option<String>)>,
     /// Further sitemaps.
     pub sitemaps: Vec<WebUrl>,
 }
@@ -26,7 +26,11 @@ impl Sitemap {
             let place = entry.elements().find(|e| e.name == "loc" && e.prefix.is_empty());
             let Some(url) = place.and_then(|loc| resolve(&loc.text(), None)) else { continue };
             match entry.name.as_str() {
-                "url" => found.pages.push(url),
+                "url" => {
+                    let changed = entry.elements().find(|e| e.name == "lastmod" && e.prefix.is_empty());
+                    let changed = changed.map(|at| at.text().trim().chars().take(40).collect());
+                    found.pages.push((url, changed));
+                }
                 "sitemap" => found.sitemaps.push(url),
                 _ => {}
             }
@@ -76,8 +80,9 @@ mod tests {
 
     #[test]
     fn addresses_are_found_in_sitemaps_and_lists() {
-        let sitemap = br#"<?xml version="1.0"?><urlset xmlns="x"><url><loc> https://bao.example/a?x=1&amp;y=2 </loc><image:image><image:loc>https://bao.example/i.jpg</image:loc></image:image></url><url><loc>javascript:x</loc></url></urlset>"#;
-        assert_eq!(Sitemap::read(sitemap).pages, [WebUrl::parse("https://bao.example/a?x=1&y=2").unwrap()]);
+        let sitemap = br#"<?xml version="1.0"?><urlset xmlns="x"><url><loc> https://bao.example/a?x=1&amp;y=2 </loc><lastmod>2026-11-01</lastmod><image:image><image:loc>https://bao.example/i.jpg</image:loc></image:image></url><url><loc>javascript:x</loc></url></urlset>"#;
+        let page = WebUrl::parse("https://bao.example/a?x=1&y=2").unwrap();
+        assert_eq!(Sitemap::read(sitemap).pages, [(page, Some("2026-11-01".to_owned()))]);
         let index = b"<sitemapindex><sitemap><loc>https://bao.example/s.xml</loc></sitemap></sitemapindex>";
         assert_eq!(Sitemap::read(index).sitemaps.len(), 1);
         let base = WebUrl::parse("https://bao.example/kinh-te").unwrap();

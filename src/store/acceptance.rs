@@ -3,6 +3,7 @@ use super::acceptance_rows::{
     revise_articles,
 };
 use super::categories::{categories_of_names, lineage_feeds};
+use super::drafts::settle_drafts;
 use super::endpoints::{EventKind, note_article_events};
 use super::feeds::{FeedRow, Touched, feed_rows, keys_of, touch_feeds};
 use super::labels::label_feeds;
@@ -59,20 +60,33 @@ impl Store {
         now: Instant,
         chance: &dyn Chance,
     ) -> Result<Vec<Acceptance>, StoreError> {
-        let incoming: Vec<Incoming<'_>> = drafts.iter().map(Incoming::new).collect();
         let mut tx = self.write().await?;
-        hold_sequence(&mut tx, self.engine()).await?;
-        let mut desk = Desk::new(self.engine(), mailable, now, chance);
-        let mut acceptances = Vec::with_capacity(drafts.len());
-        while let rest = &incoming[acceptances.len()..]
-            && !rest.is_empty()
-        {
-            acceptances.extend(desk.take_in(&mut tx, rest).await?);
-        }
-        desk.touch(&mut tx).await?;
+        let acceptances = accept_in(&mut tx, self.engine(), drafts, mailable, now, chance).await?;
         tx.commit().await?;
         Ok(acceptances)
     }
+}
+
+/// Takes drafts in, in a transaction that does more. What waits for a person of them, waits no more.
+pub(super) async fn accept_in(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    drafts: &[Draft],
+    mailable: bool,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Vec<Acceptance>, StoreError> {
+    let incoming: Vec<Incoming<'_>> = drafts.iter().map(Incoming::new).collect();
+    hold_sequence(connection, engine).await?;
+    let mut desk = Desk::new(engine, mailable, now, chance);
+    let mut acceptances = Vec::with_capacity(drafts.len());
+    while let rest = &incoming[acceptances.len()..]
+        && !rest.is_empty()
+    {
+        acceptances.extend(desk.take_in(connection, rest).await?);
+    }
+    desk.finish(connection).await?;
+    Ok(acceptances)
 }
 
 /// A draft with what it is recognised and compared by.
@@ -114,16 +128,20 @@ pub(super) struct Desk<'c> {
     touched: Touched,
     /// The last publish sequence that was taken.
     number: Option<i64>,
+    /// By what all that was taken in is recognised.
+    keys: Vec<String>,
 }
 
 impl<'c> Desk<'c> {
     pub(super) fn new(engine: Engine, mailable: bool, now: Instant, chance: &'c dyn Chance) -> Self {
-        Self { engine, mailable, now, chance, touched: Touched::default(), number: None }
+        Self { engine, mailable, now, chance, touched: Touched::default(), number: None, keys: Vec::new() }
     }
 
-    /// Marks as changed what was touched; the last step before the commit.
-    pub(super) async fn touch(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        touch_feeds(connection, &self.touched, self.number, self.now).await
+    /// Marks as changed what was touched, and as taken what waited for a person as a draft; the last step
+    /// before the commit.
+    pub(super) async fn finish(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        touch_feeds(connection, &self.touched, self.number, self.now).await?;
+        settle_drafts(connection, &self.keys, self.now).await
     }
 
     /// Takes in as many drafts from the front as are different articles: a batch may bring one
@@ -136,6 +154,7 @@ impl<'c> Desk<'c> {
         let front = distinct_front(rest);
         let keys: Vec<String> = front.iter().flat_map(|i| i.keys.iter().cloned()).collect();
         let in_use = keys_in_use(connection, &keys).await?;
+        self.keys.extend(keys);
         let mut known = HashSet::new();
         let front: Vec<(&Incoming<'_>, Option<i64>)> = front
             .iter()

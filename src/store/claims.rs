@@ -1,5 +1,5 @@
 //! What is the same of every queue whose rows a worker holds for a while: mail, requests to the hub,
-//! pushes, endpoints. `due_at` is when a row is due or when its claim ends, so that a claim whose
+//! pushes, endpoints, sources. `due_at` is when a row is due or when its claim ends, so that a claim whose
 //! holder died is found by the query that finds what is due.
 
 use super::StoreError;
@@ -18,6 +18,8 @@ pub(super) enum Claimed {
     Pushes,
     /// Other hubs and webhooks.
     Endpoints,
+    /// What articles flow in from.
+    Sources,
 }
 
 impl Claimed {
@@ -27,6 +29,7 @@ impl Claimed {
             Self::Requests => "callback_requests",
             Self::Pushes => "callbacks",
             Self::Endpoints => "endpoints",
+            Self::Sources => "sources",
         }
     }
 
@@ -35,7 +38,7 @@ impl Claimed {
         match self {
             Self::Deliveries => "settled_at IS NULL AND state = 'claimed' AND",
             Self::Pushes => "due_at IS NOT NULL AND",
-            Self::Requests | Self::Endpoints => "",
+            Self::Requests | Self::Endpoints | Self::Sources => "",
         }
     }
 }

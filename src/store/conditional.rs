@@ -164,7 +164,7 @@ impl Store {
         }
         let mut desk = Desk::new(self.engine(), mailable, now, chance);
         let taken = desk.take_in(&mut tx, std::slice::from_ref(&incoming)).await?.pop();
-        desk.touch(&mut tx).await?;
+        desk.finish(&mut tx).await?;
         let Some(acceptance) = taken else { return Ok(Put::Missing) };
         let article = changed(&mut tx, acceptance.id).await?;
         tx.commit().await?;

@@ -6,13 +6,15 @@ use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a module may use on its own floor.
-const NEIGHBOURS: [(&str, &[&str]); 12] = [
+const NEIGHBOURS: [(&str, &[&str]); 13] = [
     ("mail", &["wording"]),
     ("page", &["wording"]),
     // A mail server that a stranger's domain names lies outside of our network, as a callback does.
     ("relay", &["fetch"]),
     // The release of embargoes belongs to the cut: what became visible until then is in it.
     ("digest", &["publish"]),
+    // What flows in is accepted as everything else is.
+    ("sources", &["publish"]),
     // A link in the returned mail proves whose it is, as readers' links do.
     ("bounce", &["subscribe"]),
     // Letters name feeds as the directory names them now, and carry the reader's links; a refusal on
@@ -47,8 +49,8 @@ const UPWARD: [(&str, &[&str]); 2] = [
 
 /// What only some modules may touch. `std` and crates that are not named here are everybody's.
 const HANDS: [(&str, &[&str]); 26] = [
-    // SQL.
-    ("sqlx", &["store"]),
+    // SQL: our own store, and the newsroom's database, which is only read.
+    ("sqlx", &["store", "query"]),
     // SMTP. The message builder and the address type are pure and lie below the purity line.
     ("lettre::transport", &[]),
     ("lettre::SmtpTransport", &[]),
@@ -74,8 +76,8 @@ const HANDS: [(&str, &[&str]); 26] = [
     ("hyper_util", &["http"]),
     ("httparse", &["http"]),
     ("reqwest", &["fetch"]),
-    // Files: settings and templates; the SQLite file's folder; the outbox; what is imported.
-    ("std::fs", &["config", "store", "relay", "cli"]),
+    // Files: settings and templates; the SQLite file's folder; the outbox; what is imported, and watched.
+    ("std::fs", &["config", "store", "relay", "cli", "sources"]),
     ("tokio::fs", &["relay", "inbox"]),
     ("tokio_cron_scheduler", &["tick", "app"]),
     // Errors without a type are for whoever only prints them.
