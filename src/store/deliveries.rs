@@ -213,7 +213,9 @@ impl Store {
             let (state, next, reply) = settlement.parts();
             let edition = sqlx::query_scalar::<_, Option<i64>>(
                 "UPDATE deliveries SET state = $3, reply = coalesce($4, reply), due_at = coalesce($5, due_at),
-                 settled_at = $6, attempts = attempts - $7, claimed_by = NULL, handed_at = NULL
+                 settled_at = $6, attempts = attempts - $7, claimed_by = NULL, handed_at = NULL,
+                 held_back = CASE WHEN $3 = 'suppressed' THEN (
+                     SELECT max(s.change) FROM subscriptions s WHERE s.subscriber = deliveries.subscriber) END
                  WHERE n = $1 AND claimed_by = $2 AND state = 'claimed' RETURNING edition",
             )
             .bind(id.0)
@@ -348,7 +350,8 @@ pub(super) async fn void_editions(
     now: Instant,
 ) -> Result<(), StoreError> {
     let editions = sqlx::query_scalar::<_, i64>(
-        "UPDATE deliveries SET state = 'suppressed', settled_at = $2, reply = 'the reader left'
+        "UPDATE deliveries SET state = 'suppressed', settled_at = $2, reply = 'the reader left',
+             held_back = (SELECT max(change) FROM subscriptions WHERE subscriber = $1)
          WHERE subscriber = $1 AND kind = 'edition' AND state IN ('pending', 'deferred')
          RETURNING edition",
     )
@@ -379,22 +382,22 @@ pub(super) async fn void_everything(
     burn_kept_letters(transaction, subscriber).await
 }
 
-/// Queues again what was held back since a reader left: its articles are in the ledger, so no
+/// Queues again what was held back since the change by which a reader left: its articles are in the ledger, so no
 /// later edition would bring them. A worker looks again before it sends, so what was held back
 /// for another reason is held back again.
 pub(super) async fn revive_suppressed(
     transaction: &mut Transaction<'static, Any>,
     subscriber: SubscriberId,
-    since: Instant,
+    since: i64,
     now: Instant,
 ) -> Result<(), StoreError> {
     let editions = sqlx::query_scalar::<_, i64>(
         "UPDATE deliveries SET state = 'pending', settled_at = NULL, reply = NULL, due_at = $3
-         WHERE subscriber = $1 AND kind = 'edition' AND state = 'suppressed' AND settled_at >= $2
+         WHERE subscriber = $1 AND kind = 'edition' AND state = 'suppressed' AND held_back >= $2
          RETURNING edition",
     )
     .bind(subscriber.0)
-    .bind(micros(since))
+    .bind(since)
     .bind(micros(now))
     .fetch_all(&mut **transaction)
     .await?;

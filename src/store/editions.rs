@@ -248,7 +248,7 @@ macro_rules! still_wanted {
         "(EXISTS (SELECT 1 FROM subscriptions s JOIN entries e ON e.feed = s.feed AND e.article = l.article
                   WHERE s.subscriber = l.subscriber AND s.ended_at IS NULL)
           OR NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.subscriber = l.subscriber AND (
-                             s.ended_at >= (SELECT d.cut_at FROM editions d WHERE d.n = l.edition)
+                             s.ended_behind >= l.edition
                              OR s.ended_at IS NOT NULL AND EXISTS (
                                  SELECT 1 FROM entries e WHERE e.feed = s.feed AND e.article = l.article))))"
     };

@@ -22,14 +22,13 @@ pub enum MoveAnswer {
 const LEFT: &str = "
     SELECT f.key, s.frequency FROM subscriptions s JOIN feeds f ON f.n = s.feed
     WHERE s.subscriber = $1 AND s.ended_reason = 'reader'
-      AND s.ended_at = (SELECT max(ended_at) FROM subscriptions WHERE subscriber = $1) ORDER BY s.n";
+      AND s.change = (SELECT max(change) FROM subscriptions WHERE subscriber = $1) ORDER BY s.n";
 
 /// Once a leaving, however often its button is pressed.
-const NOT_YET_SAID: &str = "
-    SELECT count(*) FROM subscribers r WHERE r.n = $1 AND r.state = 'unsubscribed' AND r.address <> ''
-      AND NOT EXISTS (
-          SELECT 1 FROM opt_ins o WHERE o.subscriber = $1 AND o.kind = 'goodbye' AND o.requested_at >=
-              (SELECT max(ended_at) FROM subscriptions WHERE subscriber = $1))";
+const SAY_IT_ONCE: &str = "
+    UPDATE subscribers SET goodbye = (SELECT max(change) FROM subscriptions WHERE subscriber = $1)
+    WHERE n = $1 AND state = 'unsubscribed' AND address <> '' AND coalesce(goodbye, 0) <
+        (SELECT max(change) FROM subscriptions WHERE subscriber = $1)";
 
 impl Store {
     /// Queues the letter that says that nothing comes any more, once a leaving. Nothing where the
@@ -37,8 +36,8 @@ impl Store {
     pub async fn say_goodbye(&self, id: SubscriberId, now: Instant) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         hold_subscriber(&mut transaction, id, self.engine()).await?;
-        let due: i64 = sqlx::query_scalar(NOT_YET_SAID).bind(id.0).fetch_one(&mut *transaction).await?;
-        if due == 0 {
+        let due = sqlx::query(SAY_IT_ONCE).bind(id.0).execute(&mut *transaction).await?;
+        if due.rows_affected() == 0 {
             return Ok(false);
         }
         let mut left = Vec::new();

@@ -72,27 +72,19 @@ impl Store {
     /// Takes the reader's last leaving back: what ended then runs again from its cursor, and the
     /// editions that were held back are queued again. Returns how many run again.
     ///
-    /// Only the last change can be taken back. A second click does nothing: what runs again
-    /// counts as started now.
+    /// Only the last change can be taken back, and changes are counted: a clock that was put back does
+    /// not tell which was the last. A second click does nothing, as coming back is a change.
     pub async fn undo_end(&self, id: SubscriberId, now: Instant) -> Result<u64, StoreError> {
         let mut transaction = self.write().await?;
         hold_subscriber(&mut transaction, id, self.engine()).await?;
-        let last = sqlx::query_scalar::<_, Option<i64>>(
-            "SELECT max(ended_at) FROM subscriptions WHERE subscriber = $1",
-        )
-        .bind(id.0)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let Some(left_at) = last else { return Ok(0) };
+        let Some(last) = last_change(&mut transaction, id).await? else { return Ok(0) };
         let revived = sqlx::query(
-            "UPDATE subscriptions SET ended_at = NULL, ended_reason = NULL, started_at = $3
-             WHERE subscriber = $1 AND ended_at = $2 AND ended_reason = 'reader' AND NOT EXISTS (
-                 SELECT 1 FROM subscriptions later
-                 WHERE later.subscriber = $1 AND later.ended_at IS NULL
-                   AND (later.started_at > $2 OR later.feed = subscriptions.feed))",
+            "UPDATE subscriptions SET ended_at = NULL, ended_reason = NULL, ended_behind = NULL,
+                 started_at = $3, change = $2 + 1
+             WHERE subscriber = $1 AND change = $2 AND ended_reason = 'reader'",
         )
         .bind(id.0)
-        .bind(left_at)
+        .bind(last)
         .bind(micros(now))
         .execute(&mut *transaction)
         .await?
@@ -104,7 +96,7 @@ impl Store {
                 .await?;
             // The clock may be another one than at the leaving.
             plan_running(&mut transaction, id, now).await?;
-            revive_suppressed(&mut transaction, id, from_micros(left_at), now).await?;
+            revive_suppressed(&mut transaction, id, last, now).await?;
         }
         transaction.commit().await?;
         Ok(revived)
@@ -173,6 +165,7 @@ pub(super) async fn run_wishes(
     now: Instant,
 ) -> Result<(), StoreError> {
     sqlx::query(FORGET_UNSENT).bind(subscriber.0).execute(&mut **transaction).await?;
+    let change = last_change(transaction, subscriber).await?.unwrap_or(0) + 1;
     for Wish { feed: key, frequency } in wishes {
         let Some(feed) = feed_row(transaction, *key, engine, now).await? else { continue };
         let running = sqlx::query_as::<_, (i64, String, i64, i64)>(
@@ -186,10 +179,11 @@ pub(super) async fn run_wishes(
         let (cursor, began) = match running {
             Some((_, present, ..)) if present == frequency.to_string() => continue,
             Some((n, _, cursor, began)) => {
-                sqlx::query("UPDATE subscriptions SET ended_at = $2, ended_reason = $3 WHERE n = $1")
+                sqlx::query(concat!(end!(), " WHERE n = $1"))
                     .bind(n)
                     .bind(micros(now))
                     .bind(EndedReason::Preferences.as_str())
+                    .bind(change)
                     .execute(&mut **transaction)
                     .await?;
                 (cursor, began)
@@ -200,8 +194,8 @@ pub(super) async fn run_wishes(
             }
         };
         sqlx::query(
-            "INSERT INTO subscriptions (subscriber, feed, frequency, cursor, began, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO subscriptions (subscriber, feed, frequency, cursor, began, started_at, change)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(subscriber.0)
         .bind(feed)
@@ -209,6 +203,7 @@ pub(super) async fn run_wishes(
         .bind(cursor)
         .bind(began)
         .bind(micros(now))
+        .bind(change)
         .execute(&mut **transaction)
         .await?;
     }
@@ -255,13 +250,30 @@ async fn feed_row(
         .await?)
 }
 
-const END_ONE: &str = "
-    UPDATE subscriptions SET ended_at = $2, ended_reason = $3
-    WHERE subscriber = $1 AND ended_at IS NULL AND feed = (SELECT n FROM feeds WHERE key = $4)";
+/// How a subscription ends, by the change $4. What was cut before stays known by its number.
+macro_rules! end {
+    () => {
+        "UPDATE subscriptions SET ended_at = $2, ended_reason = $3, change = $4,
+             ended_behind = (SELECT coalesce(max(n), 0) FROM editions)"
+    };
+}
+use end;
 
-const END_ALL: &str = "
-    UPDATE subscriptions SET ended_at = $2, ended_reason = $3
-    WHERE subscriber = $1 AND ended_at IS NULL";
+const END_ONE: &str = concat!(
+    end!(),
+    " WHERE subscriber = $1 AND ended_at IS NULL AND feed = (SELECT n FROM feeds WHERE key = $5)"
+);
+
+const END_ALL: &str = concat!(end!(), " WHERE subscriber = $1 AND ended_at IS NULL");
+
+/// The number of the last change of what a subscriber gets. The caller holds him.
+async fn last_change(
+    transaction: &mut Transaction<'static, Any>,
+    subscriber: SubscriberId,
+) -> Result<Option<i64>, StoreError> {
+    let text = "SELECT max(change) FROM subscriptions WHERE subscriber = $1";
+    Ok(sqlx::query_scalar(text).bind(subscriber.0).fetch_one(&mut **transaction).await?)
+}
 
 /// Ends what runs, and where nothing is left, the subscriber's being one.
 pub(super) async fn end_running(
@@ -273,7 +285,10 @@ pub(super) async fn end_running(
     now: Instant,
 ) -> Result<u64, StoreError> {
     hold_subscriber(transaction, id, engine).await?;
-    let ending = |statement| sqlx::query::<Any>(statement).bind(id.0).bind(micros(now)).bind(reason.as_str());
+    let change = last_change(transaction, id).await?.unwrap_or(0) + 1;
+    let ending = |statement| {
+        sqlx::query::<Any>(statement).bind(id.0).bind(micros(now)).bind(reason.as_str()).bind(change)
+    };
     let mut ended = 0;
     match only {
         None => ended = ending(END_ALL).execute(&mut **transaction).await?.rows_affected(),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Lets go of a future when it has waited so many times. Each statement waits for the database at
-/// least once, the commit too.
+/// least once, the commit too. Says how many times were left, if it lived.
 pub struct Killed<F> {
     inner: Option<Pin<Box<F>>>,
     waits: u32,
@@ -19,12 +19,12 @@ impl<F: Future> Killed<F> {
 }
 
 impl<F: Future> Future for Killed<F> {
-    type Output = Option<F::Output>;
+    type Output = Option<(F::Output, u32)>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(inner) = self.inner.as_mut() else { return Poll::Ready(None) };
         match inner.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Ready(done) => Poll::Ready(Some((done, self.waits))),
             Poll::Pending if self.waits == 0 => {
                 self.inner = None;
                 Poll::Ready(None)
@@ -35,4 +35,15 @@ impl<F: Future> Future for Killed<F> {
             }
         }
     }
+}
+
+/// Who dies when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deaths {
+    /// Somebody at some statement, now and then.
+    NowAndThen,
+    /// Everybody, once, when so many waits are over.
+    After(u32),
+    /// Nobody any more.
+    Over,
 }

@@ -4,16 +4,18 @@
 //!
 //! `BANTIN_MODEL_SEED=17` replays one history and tells it; `BANTIN_MODEL_HISTORIES=100000` takes more.
 
+mod ground;
 mod history;
 mod kill;
+mod people;
+mod post;
 mod reference;
 mod slots;
 
-use crate::newsroom::Newsroom;
-use bantin::domain::Instant;
-use bantin::store::{Store, StoreUrl};
+use ground::Ground;
 use history::History;
-use std::path::{Path, PathBuf};
+use kill::Deaths;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tempfile::TempDir;
 
@@ -40,33 +42,25 @@ fn in_memory() -> TempDir {
     if shared.is_dir() { TempDir::new_in(shared).unwrap() } else { TempDir::new().unwrap() }
 }
 
-/// An empty store, to be copied: a migration takes longer than a history.
-async fn template(folder: &Path) -> PathBuf {
-    let path = folder.join("template.db");
-    let store = Store::open(&StoreUrl::Sqlite(path.clone())).await.unwrap();
-    store.migrate(Instant::default()).await.unwrap();
-    store.close().await;
-    path
-}
-
-/// Runs histories on so many threads, each with a runtime of its own. Says how many mails there were.
-fn run(
-    threads: usize,
-    seeds: std::ops::Range<u64>,
-    live: impl Fn(&tokio::runtime::Runtime, u64) -> usize + Sync,
-) {
+/// Runs histories on so many threads, each with a runtime and a store of its own.
+fn run(threads: usize, seeds: std::ops::Range<u64>, ground: impl AsyncFn(usize) -> Ground + Sync) {
     let (next, mails) = (AtomicU64::new(seeds.start), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
+        for thread in 0..threads {
+            let (ground, next, mails, end) = (&ground, &next, &mails, seeds.end);
+            scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
+                runtime.block_on(async {
+                    let mut ground = ground(thread).await;
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= end {
+                            return;
+                        }
+                        let history = History::begin(seed, Deaths::NowAndThen, &mut ground).await;
+                        mails.fetch_add(history.live().await, Ordering::Relaxed);
                     }
-                    mails.fetch_add(live(&runtime, seed), Ordering::Relaxed);
-                }
+                });
             });
         }
     });
@@ -79,28 +73,11 @@ fn run(
 fn every_due_article_goes_out_exactly_once_on_sqlite() {
     let folder = in_memory();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let template = runtime.block_on(template(folder.path()));
-    run(3, seeds(ON_SQLITE), |runtime, seed| {
-        let path = folder.path().join(format!("{seed}.db"));
-        std::fs::copy(&template, &path).unwrap();
-        let mails = runtime.block_on(async {
-            let history = History::begin(seed, &StoreUrl::Sqlite(path.clone())).await;
-            history.live().await
-        });
-        for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
-        }
-        mails
-    });
+    let template = runtime.block_on(ground::template(folder.path()));
+    run(3, seeds(ON_SQLITE), async |thread| Ground::on_sqlite(&template, thread).await);
 }
 
 #[test]
 fn every_due_article_goes_out_exactly_once_on_postgres() {
-    run(3, seeds(ON_POSTGRES), |runtime, seed| {
-        runtime.block_on(async {
-            let newsroom = Newsroom::on_postgres().await;
-            newsroom.store.close().await;
-            History::begin(seed, &newsroom.url).await.live().await
-        })
-    });
+    run(3, seeds(ON_POSTGRES), async |_| Ground::on_postgres().await);
 }

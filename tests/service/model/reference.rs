@@ -48,11 +48,13 @@ pub struct Wished {
 pub struct Mail {
     pub edition: i64,
     pub titles: Titles,
+    /// When it was cut, and at which look.
     pub at: Instant,
+    pub look: u64,
     pub state: Progress,
     pub doubted: bool,
-    /// Set when it was held back.
-    pub held_back: Option<Instant>,
+    /// Since which of its reader's changes it is held back.
+    pub held_back: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +73,12 @@ pub struct Person {
     pub cap: Option<u32>,
     pub paused_until: Option<Instant>,
     pub wishes: BTreeMap<usize, Wished>,
-    pub ended: Vec<(usize, Instant)>,
-    pub left: Option<(Instant, BTreeMap<usize, Wished>)>,
+    /// How often what he gets was changed.
+    pub changes: u64,
+    /// What ended, by which change and behind which look at the clock.
+    pub ended: Vec<(usize, u64, u64)>,
+    /// What he left by his last change, if that can be taken back.
+    pub left: Option<BTreeMap<usize, Wished>>,
     pub had: Titles,
     pub mails: Vec<Mail>,
 }
@@ -86,6 +92,8 @@ pub struct Reference {
     pub people: Vec<Person>,
     /// Events, counted: what comes out, is changed or taken back, in its order.
     pub event: u64,
+    /// Looks at the clock, counted.
+    pub looks: u64,
     touched: [u64; FEEDS],
     watched: Option<u64>,
     plans: BTreeMap<Plan, Instant>,
@@ -233,22 +241,23 @@ impl Reference {
                 }
             }
         }
+        let change = self.people[person].changes + 1;
         for (feed, frequency) in wishes {
             if *feed == SEARCH && self.watched.is_none() {
                 self.watch();
             }
-            let event = self.event;
+            let (event, look) = (self.event, self.looks);
             let person = &mut self.people[person];
             match person.wishes.get_mut(feed) {
                 Some(wished) if wished.frequency == *frequency => {}
                 Some(wished) => {
                     wished.frequency = frequency.clone();
-                    person.ended.push((*feed, now));
-                    person.left = None;
+                    person.ended.push((*feed, change, look));
+                    (person.changes, person.left) = (change, None);
                 }
                 None => {
                     person.wishes.insert(*feed, Wished { frequency: frequency.clone(), begun: event });
-                    person.left = None;
+                    (person.changes, person.left) = (change, None);
                 }
             }
         }
@@ -279,34 +288,41 @@ impl Reference {
     }
 
     /// Ends wishes. `by_link`: so that it can be taken back.
-    pub fn end(&mut self, person: usize, feeds: &[usize], by_link: bool, now: Instant) {
+    pub fn end(&mut self, person: usize, feeds: &[usize], by_link: bool) {
+        let look = self.looks;
         let person = &mut self.people[person];
         let gone: BTreeMap<usize, Wished> =
             feeds.iter().filter_map(|feed| Some((*feed, person.wishes.remove(feed)?))).collect();
         if !gone.is_empty() {
-            person.ended.extend(gone.keys().map(|feed| (*feed, now)));
-            person.left = by_link.then_some((now, gone));
+            person.changes += 1;
+            person.ended.extend(gone.keys().map(|feed| (*feed, person.changes, look)));
+            person.left = by_link.then_some(gone);
         }
         if person.wishes.is_empty() {
             person.active = false;
             for mail in person.mails.iter_mut().filter(|mail| mail.state == Progress::Waiting) {
-                (mail.state, mail.held_back) = (Progress::Suppressed, Some(now));
+                (mail.state, mail.held_back) = (Progress::Suppressed, Some(person.changes));
             }
         }
     }
 
-    pub fn undo(&mut self, person: usize, now: Instant) {
-        if let Some((left_at, gone)) = self.people[person].left.take() {
+    /// Takes his last change back, if it was a leaving. What the store says of it: how many.
+    pub fn undo(&mut self, person: usize, now: Instant) -> u64 {
+        let gone = self.people[person].left.take().unwrap_or_default();
+        if !gone.is_empty() {
             let person = &mut self.people[person];
-            person.ended.retain(|(feed, at)| !(gone.contains_key(feed) && *at == left_at));
-            person.wishes.extend(gone);
+            let left = person.changes;
+            person.changes += 1;
+            person.ended.retain(|(_, change, _)| *change != left);
+            person.wishes.extend(gone.clone());
             person.active = true;
-            for mail in person.mails.iter_mut().filter(|mail| mail.held_back.is_some_and(|at| at >= left_at))
+            for mail in person.mails.iter_mut().filter(|mail| mail.held_back.is_some_and(|since| since >= left))
             {
                 (mail.state, mail.held_back) = (Progress::Waiting, None);
             }
         }
         self.plan(person, now);
+        gone.len() as u64
     }
 
     /// What is due to whom by a plan: wished for by it, came out since, up to an event, never had.
@@ -356,6 +372,7 @@ impl Reference {
                 edition: 0,
                 titles: titles.clone(),
                 at: now,
+                look: self.looks,
                 state: Progress::Waiting,
                 doubted: false,
                 held_back: None,
@@ -366,6 +383,7 @@ impl Reference {
 
     /// A look at the clock.
     pub fn tick(&mut self, now: Instant) -> Vec<Cut> {
+        self.looks += 1;
         self.release(now);
         let mut cuts = Vec::new();
         self.tell_at_once(now, &mut cuts);
@@ -419,11 +437,11 @@ impl Reference {
     pub fn letter(&mut self, person: usize, mail: usize, now: Instant) -> Titles {
         let (pieces, person) = (&self.pieces, &mut self.people[person]);
         let paused = person.paused_until.is_some_and(|until| until > now);
-        let Mail { titles, at, doubted, .. } = &person.mails[mail];
+        let Mail { titles, look, doubted, .. } = &person.mails[mail];
         let stays = |title: &&String| {
             let piece = pieces.iter().find(|piece| piece.title == **title).unwrap();
             // Left is its section, or anything at all since the cut where it is in none any more.
-            let left = person.ended.iter().any(|(feed, when)| when >= at || piece.stands.contains_key(feed));
+            let left = person.ended.iter().any(|(feed, _, behind)| behind >= look || piece.stands.contains_key(feed));
             !paused && piece.state == State::Visible && (person.wishes_for(piece) || !left)
         };
         let said: Titles = titles.iter().filter(stays).cloned().collect();
