@@ -5,7 +5,7 @@ use crate::config::{
     BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
     WebhookSettings, read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Handing, Press, Rules, Tally};
+use crate::dispatch::{Desk, Dispatcher, Press, Rules, Tally};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
@@ -472,7 +472,8 @@ impl App {
             tally: Arc::clone(&self.tally),
             runs: Arc::default(),
             tenure: Arc::default(),
-            handing: Arc::<Handing>::default(),
+            handing: Arc::default(),
+            looking: Arc::default(),
             stop,
         }
     }

@@ -1,4 +1,4 @@
-use super::press::{Key, Order, Press, Print};
+use super::press::{Key, Kind, Order, Press, Print};
 use crate::domain::{
     Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
     Language, NoticeKind, OptInId, Plan, Publication, Secret, Slot, Slug, SubscriberId, SubscriberState,
@@ -9,7 +9,7 @@ use crate::mail::{
     Typeset, compose_edition, compose_notice, edition_html, edition_in_full,
 };
 use crate::representations::Representations;
-use crate::store::{ClaimedDelivery, Edition, OpenLetter, OptIn, Store, StoreError, Subscriber};
+use crate::store::{ClaimedDelivery, Edition, OpenLetter, OptIn, PlainLetter, Store, StoreError, Subscriber};
 use crate::subscribe::{self, Scope, Wording};
 use crate::wording::Templates;
 use chrono_tz::Tz;
@@ -64,6 +64,8 @@ pub struct Written {
     pub to: EmailAddress,
     /// The numbers of its articles.
     pub articles: Option<String>,
+    /// Whether the last look said that its reader may have it.
+    pub is_looked_at: bool,
 }
 
 impl Desk {
@@ -186,7 +188,7 @@ pub async fn notice_letter(
     };
     let manner = (notice.language, zone.unwrap_or(desk.publication.time_zone));
     let message = compose_notice(&desk.letterhead(), &notice.address, manner, &letter, id)?;
-    Ok(Written { message, to: notice.address, articles: None })
+    Ok(Written { message, to: notice.address, articles: None, is_looked_at: false })
 }
 
 /// Why a letter need not be written any more.
@@ -207,11 +209,44 @@ pub async fn edition_letter(
     store: &Store,
     desk: &Desk,
     delivery: &ClaimedDelivery,
+    plain: Option<PlainLetter>,
     now: Instant,
 ) -> Result<Written, LetterError> {
-    let id = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
+    let edition = delivery.edition.ok_or(LetterError::Needless("an edition of nothing"))?;
     let reader = &delivery.subscriber;
-    let OpenLetter { contents, held, released_at } =
+    let kind =
+        plain.map(|letter| Kind { edition, language: reader.language, zone: desk.clock_of(reader), letter });
+    let directory = desk.representations.directory();
+    let ready = kind.as_ref().and_then(|kind| desk.press.ready(kind, &directory));
+    let is_looked_at = ready.is_some();
+    let (mut message, numbers) = match ready {
+        Some(print) => printed(desk, &print, reader)?,
+        None => opened_letter(store, desk, (delivery, edition), kind, now).await?,
+    };
+    if delivery.attempt.0 > 1
+        && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
+    {
+        message.bytes = bytes;
+    }
+    Ok(Written { message, to: delivery.subscriber.address.clone(), articles: Some(numbers), is_looked_at })
+}
+
+/// A reader's copy of an edition that is set, and the numbers of its articles.
+fn printed(desk: &Desk, print: &Print, reader: &Subscriber) -> Result<(Message, String), LetterError> {
+    let recipient = desk.recipient(&print.edition, reader);
+    Ok((print.typeset.letter(&desk.letterhead(), &recipient, reader.id)?, print.articles.clone()))
+}
+
+/// The same after a look at what stands in this letter. What is plain is known from then on.
+async fn opened_letter(
+    store: &Store,
+    desk: &Desk,
+    (delivery, id): (&ClaimedDelivery, EditionId),
+    kind: Option<Kind>,
+    now: Instant,
+) -> Result<(Message, String), LetterError> {
+    let reader = &delivery.subscriber;
+    let OpenLetter { contents, held, released_at, is_whole } =
         store.open_letter(id, reader.id, delivery.doubted, now).await?;
     let known = desk.press.edition(id, released_at).filter(|_| !contents.is_empty());
     let edition = match known {
@@ -230,27 +265,25 @@ pub async fn edition_letter(
     let directory = desk.representations.directory();
     let key = Key { edition: id, language: reader.language, zone: desk.clock_of(reader), contents };
     let order = desk.press.order(&key, &edition, &directory);
-    let (mut message, numbers) = if let Order::Print(print) = order {
-        let recipient = desk.recipient(&edition, reader);
-        (print.typeset.letter(&desk.letterhead(), &recipient, reader.id)?, print.articles.clone())
-    } else {
-        let articles = store.letter_articles(&key.contents).await?;
-        let message = written_letter(desk, &edition, reader, &articles)?;
-        let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
-        let numbers = numbers.join(",");
-        if matches!(order, Order::ComposeAndSet) {
-            let print = set_letter(desk, &edition, &key, &articles)?
-                .map(|typeset| Print { typeset, articles: numbers.clone() });
-            desk.press.keep(key, edition, &directory, print);
+    if let Order::Print(print) = order {
+        if let Some(kind) = kind.filter(|kind| is_whole && kind.letter.released_at == released_at) {
+            desk.press.know(kind, &print, &directory);
         }
-        (message, numbers)
-    };
-    if delivery.attempt.0 > 1
-        && let Some(bytes) = store.kept_letter(delivery.id, &numbers).await?
-    {
-        message.bytes = bytes;
+        return printed(desk, &print, reader);
     }
-    Ok(Written { message, to: delivery.subscriber.address.clone(), articles: Some(numbers) })
+    let articles = store.letter_articles(&key.contents).await?;
+    let message = written_letter(desk, &edition, reader, &articles)?;
+    let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
+    let numbers = numbers.join(",");
+    if matches!(order, Order::ComposeAndSet) {
+        let print = set_letter(desk, &edition, &key, &articles)?.map(|typeset| Print {
+            edition: Arc::clone(&edition),
+            typeset,
+            articles: numbers.clone(),
+        });
+        desk.press.keep(key, edition, &directory, print);
+    }
+    Ok((message, numbers))
 }
 
 const UNDECLARED: LetterError = LetterError::Needless("its digest is no longer declared");

@@ -6,7 +6,6 @@
 //! edition of which too much is refused is stopped, and a copy of the store mails nothing.
 
 mod archive;
-mod handing;
 mod letter;
 mod press;
 mod progress;
@@ -14,11 +13,11 @@ mod rules;
 mod samples;
 mod tally;
 mod tenure;
+mod together;
 
 pub use archive::{
     ArchiveError, PublicIssue, editions_document, editions_feed, in_sections, public_edition, public_editions,
 };
-pub use handing::Handing;
 pub use letter::{
     Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
 };
@@ -28,6 +27,7 @@ pub use rules::Rules;
 pub use samples::newest_articles;
 pub use tally::Tally;
 pub use tenure::Tenure;
+pub use together::Together;
 
 use crate::bounce::Returns;
 use crate::domain::{
@@ -36,7 +36,7 @@ use crate::domain::{
 };
 use crate::errands::{Errand, NotYet, Waits, work};
 use crate::relay::{Parcel, Relay, Turn, Wait};
-use crate::store::{ClaimedDelivery, Settlement, Store, StoreError};
+use crate::store::{AddressHash, ClaimedDelivery, PlainLetter, Settlement, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,8 +82,10 @@ pub struct Dispatcher {
     pub runs: Arc<AtomicU64>,
     /// Until when its claims hold.
     pub tenure: Arc<Tenure>,
-    /// Who is about to hand over.
-    pub handing: Arc<Handing>,
+    /// Who is about to hand over, and wants that written down first: whether the claim still held.
+    pub handing: Arc<Together<DeliveryId, bool>>,
+    /// Who takes the last look at a letter.
+    pub looking: Arc<Together<(DeliveryId, AddressHash), Option<PlainLetter>>>,
     /// Once this is cancelled no new letter is begun; those under way are brought to their end.
     pub stop: CancellationToken,
 }
@@ -330,14 +332,18 @@ impl Dispatcher {
                 Err(LetterError::Needless("the reader has left"))
             }
             DeliveryKind::Edition => {
+                let plain = self.plain(delivery).await?;
                 // Before the letter is opened: what is in it counts as served.
-                if let Some(outcome) = self.refused(&reader.address).await? {
+                if plain.is_none()
+                    && let Some(outcome) = self.refused(&reader.address).await?
+                {
                     return Ok(Some(outcome));
                 }
-                edition_letter(&self.store, &self.desk, delivery, self.clock.now()).await
+                edition_letter(&self.store, &self.desk, delivery, plain, self.clock.now()).await
             }
         };
         Ok(Some(match letter {
+            Ok(written) if written.is_looked_at => return self.hand_over(delivery, written, turn).await,
             Ok(written) => match self.refused(&written.to).await? {
                 Some(outcome) => outcome,
                 None => return self.hand_over(delivery, written, turn).await,
@@ -349,6 +355,14 @@ impl Dispatcher {
             // A broken template is mended by a person; the reader's letter waits for it.
             Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}").into()),
         }))
+    }
+
+    /// The last look, together with all who take it now: what is due to the reader as his edition is, if
+    /// nothing has happened that concerns him.
+    async fn plain(&self, delivery: &ClaimedDelivery) -> Result<Option<PlainLetter>, StoreError> {
+        let hash = AddressHash::of(&delivery.subscriber.address, &self.desk.secret);
+        let look = async |letters: &[_]| self.store.plain_letters(letters, self.clock.now()).await;
+        Ok(self.looking.ask((delivery.id, hash), look).await?.flatten())
     }
 
     /// Read now, not when the delivery was claimed: an address may have bounced a second ago.
@@ -364,11 +378,12 @@ impl Dispatcher {
         written: Written,
         turn: Turn,
     ) -> Result<Option<Outcome>, StoreError> {
-        let Written { message, to, articles } = written;
-        if self.rules.holds(delivery.kind)
-            && !self.handing.note(&self.store, &self.worker, delivery.id, self.clock.now()).await?
-        {
-            return Ok(None);
+        let Written { message, to, articles, .. } = written;
+        if self.rules.holds(delivery.kind) {
+            let note = async |ids: &[_]| self.store.note_handed(&self.worker, ids, self.clock.now()).await;
+            if self.handing.ask(delivery.id, note).await? != Some(true) {
+                return Ok(None);
+            }
         }
         let parcel = Parcel {
             envelope_from: self.returns.envelope_from(delivery.id),

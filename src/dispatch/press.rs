@@ -2,7 +2,7 @@
 
 use crate::domain::{Directory, EditionId, Instant, Language};
 use crate::mail::Typeset;
-use crate::store::{Edition, LetterContents};
+use crate::store::{Edition, LetterContents, PlainLetter};
 use chrono_tz::Tz;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,15 @@ pub(super) struct Key {
     pub(super) contents: LetterContents,
 }
 
+/// Which plain letters are the same: to whom the same is due, of an edition as it was released.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    pub(super) edition: EditionId,
+    pub(super) language: Language,
+    pub(super) zone: Tz,
+    pub(super) letter: PlainLetter,
+}
+
 /// What is known of one combination.
 enum Known {
     /// It was asked for once: most that are, are asked for once only, and setting costs two letters.
@@ -32,6 +41,7 @@ enum Known {
 
 /// An edition that is set, and the numbers of its articles.
 pub(super) struct Print {
+    pub(super) edition: Arc<Edition>,
     pub(super) typeset: Typeset,
     pub(super) articles: String,
 }
@@ -59,6 +69,18 @@ struct Shelf {
     /// The editor may change an edition that is held.
     known: HashMap<Key, (Arc<Edition>, Known)>,
     editions: HashMap<EditionId, Arc<Edition>>,
+    plain: HashMap<Kind, Arc<Print>>,
+}
+
+impl Shelf {
+    /// Forgets what was set when sections were called otherwise.
+    fn look_at(&mut self, directory: &Arc<Directory>) {
+        if !self.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory)) {
+            self.known.clear();
+            self.plain.clear();
+            self.directory = Some(Arc::clone(directory));
+        }
+    }
 }
 
 impl Press {
@@ -86,10 +108,7 @@ impl Press {
     /// What to do with the letter of an edition with these contents.
     pub(super) fn order(&self, key: &Key, edition: &Arc<Edition>, directory: &Arc<Directory>) -> Order {
         let mut shelf = self.shelf();
-        if !shelf.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory)) {
-            shelf.known.clear();
-            shelf.directory = Some(Arc::clone(directory));
-        }
+        shelf.look_at(directory);
         match shelf.known.get(key).filter(|(known, _)| Arc::ptr_eq(known, edition)) {
             Some((_, Known::Set(print))) => Order::Print(Arc::clone(print)),
             Some((_, Known::Unfit)) => Order::Compose,
@@ -117,6 +136,23 @@ impl Press {
             let known = print.map_or(Known::Unfit, |print| Known::Set(Arc::new(print)));
             shelf.known.insert(key, (edition, known));
         }
+    }
+
+    /// The edition as it is set for plain letters of a kind.
+    pub(super) fn ready(&self, kind: &Kind, directory: &Arc<Directory>) -> Option<Arc<Print>> {
+        let mut shelf = self.shelf();
+        shelf.look_at(directory);
+        shelf.plain.get(kind).cloned()
+    }
+
+    /// Notes how plain letters of a kind are set.
+    pub(super) fn know(&self, kind: Kind, print: &Arc<Print>, directory: &Arc<Directory>) {
+        let mut shelf = self.shelf();
+        shelf.look_at(directory);
+        if shelf.plain.len() >= KEPT {
+            shelf.plain.clear();
+        }
+        shelf.plain.insert(kind, Arc::clone(print));
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {

@@ -229,22 +229,29 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// A letter's three texts.
-pub(super) struct Texts {
-    pub(super) subject: String,
-    pub(super) text: String,
-    pub(super) html: String,
-}
-
-pub(super) fn texts(
+/// A letter's three parts.
+pub(super) fn parts(
     head: &Letterhead<'_>,
     to: &Recipient<'_>,
     letter: &EditionLetter<'_>,
-) -> Result<Texts, ComposeError> {
+    edition: EditionId,
+    message_id: &str,
+) -> Result<envelope::Letter, ComposeError> {
     let draft = Draft::new(head, to, letter)?;
     let (html, fit) = draft.fitted()?;
     let text = draft.render("body.txt", fit, "")?;
-    Ok(Texts { subject: draft.frame.subject, text, html })
+    let envelope = envelope::Envelope {
+        to: to.address,
+        subject: draft.frame.subject,
+        date: letter.composed_at,
+        message_id: message_id.to_owned(),
+        lines: headers::of_edition(head, to, letter, edition),
+    };
+    Ok(envelope::Letter {
+        head: envelope::head(head, &envelope),
+        text: envelope::crlf(&text),
+        html: envelope::crlf(&html),
+    })
 }
 
 /// The whole message for one reader.
@@ -255,16 +262,10 @@ pub fn compose_edition(
     edition: EditionId,
     subscriber: SubscriberId,
 ) -> Result<Message, ComposeError> {
-    let Texts { subject, text, html } = texts(head, to, letter)?;
-    let domain = head.from.address.domain();
-    let envelope = envelope::Envelope {
-        to: to.address,
-        subject,
-        date: letter.composed_at,
-        message_id: headers::message_id(head.secret, "edition", edition.0, subscriber.0, domain),
-        lines: headers::of_edition(head, to, letter, edition),
-    };
-    envelope::seal(head, envelope, &text, &html)
+    let message_id =
+        headers::message_id(head.secret, "edition", edition.0, subscriber.0, head.from.address.domain());
+    let parts = parts(head, to, letter, edition, &message_id)?;
+    envelope::seal(head, &parts, message_id, letter.composed_at)
 }
 
 /// The HTML part alone, exactly as it is mailed: for previews.

@@ -34,10 +34,15 @@ pub fn message_id(secret: &Secret, kind: &str, subject: i64, recipient: i64, dom
     format!("<{name}@{domain}>")
 }
 
+/// What stands before its domain.
+pub(super) fn name_of(message_id: &str) -> &str {
+    message_id.trim_start_matches('<').split('@').next().unwrap_or_default()
+}
+
 /// Free text, as in `Subject` (RFC 5322 §2.2.1), folded into lines of 76.
 ///
-/// lettre's own encoder lets a word that looks like an encoded-word pass as it is, so a headline
-/// could smuggle in characters that were cleaned out before; here it is encoded like the rest.
+/// A word that looks like an encoded-word is encoded like the rest: a headline could smuggle in
+/// characters that were cleaned out before.
 pub(super) fn text(name: &str, value: &str) -> String {
     let value = clean_line(value);
     let used = name.len() + 2;
@@ -64,8 +69,7 @@ pub(super) fn named(name: &str, phrase: &str, angle: &str) -> String {
     format!("{phrase}{gap}<{angle}>")
 }
 
-/// The date with the newspaper's own offset (RFC 5322 §3.3). Written by hand: lettre knows UTC
-/// only, and chrono's RFC 2822 form panics beyond the year 9999.
+/// The date with the newspaper's own offset (RFC 5322 §3.3). Written by hand: chrono's RFC 2822 form panics beyond the year 9999.
 pub(super) fn date(instant: Instant, zone: Tz) -> String {
     instant.with_timezone(&zone).format("%a, %d %b %Y %H:%M:%S %z").to_string()
 }

@@ -116,13 +116,9 @@ pub enum ComposeError {
     /// Nothing to say; an edition without articles is not mailed.
     #[error("the edition has no article for this reader")]
     Empty,
-    /// The mail library refused.
-    #[error("the message cannot be built: {0}")]
-    Unbuildable(String),
 }
 
-/// The longest link that goes into a header or a button. lettre and many relays never fold inside
-/// a word, and RFC 5322 §2.1.1 ends a line at 998.
+/// The longest link that goes into a header or a button. It is never folded, and RFC 5322 §2.1.1 ends a line at 998.
 const LINK_BYTES: usize = 200;
 
 fn check_link(which: &'static str, link: &str) -> Result<(), ComposeError> {

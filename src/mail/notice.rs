@@ -89,5 +89,10 @@ pub fn compose_notice(
         message_id: headers::message_id(head.secret, kind, id.0, 0, head.from.address.domain()),
         lines: letter.links.as_ref().map(headers::one_click).unwrap_or_default(),
     };
-    envelope::seal(head, envelope, &text, &html)
+    let letter = envelope::Letter {
+        head: envelope::head(head, &envelope),
+        text: envelope::crlf(&text),
+        html: envelope::crlf(&html),
+    };
+    envelope::seal(head, &letter, envelope.message_id, envelope.date)
 }

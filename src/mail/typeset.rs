@@ -1,9 +1,9 @@
 //! An edition that is set once for all who get the same of it. What is one reader's own, his address
 //! and his links, is put in afterwards: filling the templates in takes most of a letter's time.
 
-use super::edition::{EditionLetter, Texts, texts};
-use super::headers::{self, Line};
-use super::{ComposeError, Letterhead, Links, Message, Recipient, check_link, envelope};
+use super::edition::{EditionLetter, parts};
+use super::envelope::{self, Letter};
+use super::{ComposeError, Letterhead, Links, Message, Recipient, check_link, headers};
 use crate::domain::{EditionId, EmailAddress, Instant, Language, SubscriberId, escape_html, hex};
 use chrono_tz::Tz;
 
@@ -11,12 +11,14 @@ use chrono_tz::Tz;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Own {
     Address,
+    /// Of the message.
+    Name,
     Unsubscribe,
     Preferences,
     Browser,
 }
 
-const OWN: [Own; 4] = [Own::Address, Own::Unsubscribe, Own::Preferences, Own::Browser];
+const OWN: [Own; 5] = [Own::Address, Own::Name, Own::Unsubscribe, Own::Preferences, Own::Browser];
 
 #[derive(Debug)]
 enum Piece {
@@ -28,15 +30,14 @@ enum Piece {
 #[derive(Debug)]
 pub struct Typeset {
     edition: EditionId,
-    subject: String,
     date: Instant,
-    lines: Vec<Line>,
+    head: Vec<Piece>,
     text: Vec<Piece>,
     html: Vec<Piece>,
 }
 
-/// A reader whose address and links are not written as they are in HTML.
-const ODD: (&str, &str) = ("o'n&ly+a=test/1@bao.example", "https://bao.example/?a=1&b='2'/");
+/// A reader whose address and links are not written as they are in HTML, nor his address in a subject.
+const ODD: (&str, &str) = ("đ'n&ly+a=test/1@bao.example", "https://bao.example/?a=1&b='2'/");
 
 impl Typeset {
     /// Sets an edition. `None` where its template does more with what is a reader's own than write
@@ -62,23 +63,22 @@ impl Typeset {
             return Ok(None);
         };
         let nobody = Recipient { address: &address, language, zone, links };
-        let Texts { subject, text, html } = texts(head, &nobody, letter)?;
+        let name = mark(Own::Name);
+        let called = |name: &str| format!("<{name}@{}>", head.from.address.domain());
+        let marked = parts(head, &nobody, letter, edition, &called(&name))?;
+        let pieces = |text: &str| pieces(text, &values(&nobody, &name));
         let set = Self {
             edition,
             date: letter.composed_at,
-            lines: headers::of_edition(head, &nobody, letter, edition),
-            text: pieces(&text, &nobody),
-            html: pieces(&html, &nobody),
-            subject,
+            head: pieces(&marked.head),
+            text: pieces(&marked.text),
+            html: pieces(&marked.html),
         };
         let link = |n: usize| format!("{}{n}", ODD.1);
         let links = Links { unsubscribe: link(1), preferences: link(2), browser: Some(link(3)) };
         let odd = Recipient { address: &odd_address, language, zone, links };
-        let composed = texts(head, &odd, letter)?;
-        let is_same = set.subject == composed.subject
-            && set.text(&odd) == composed.text
-            && set.html(&odd) == composed.html;
-        Ok(is_same.then_some(set))
+        let composed = parts(head, &odd, letter, edition, &called("odd"))?;
+        Ok((set.filled(&odd, "odd") == composed).then_some(set))
     }
 
     /// The whole message for one reader, byte for byte as it is composed by itself.
@@ -90,52 +90,39 @@ impl Typeset {
     ) -> Result<Message, ComposeError> {
         check_link("unsubscribe", &to.links.unsubscribe)?;
         check_link("preferences", &to.links.preferences)?;
-        check_link("browser", own(to, Own::Browser))?;
-        let mut lines = self.lines.clone();
-        for (name, value) in &mut lines {
-            if *name == "List-Unsubscribe" {
-                *value = format!("<{}>", to.links.unsubscribe);
-            }
-        }
+        check_link("browser", to.links.browser.as_deref().unwrap_or_default())?;
         let domain = head.from.address.domain();
-        let envelope = envelope::Envelope {
-            to: to.address,
-            subject: self.subject.clone(),
-            date: self.date,
-            message_id: headers::message_id(head.secret, "edition", self.edition.0, subscriber.0, domain),
-            lines,
-        };
-        envelope::seal(head, envelope, &self.text(to), &self.html(to))
+        let message_id = headers::message_id(head.secret, "edition", self.edition.0, subscriber.0, domain);
+        let letter = self.filled(to, headers::name_of(&message_id));
+        envelope::seal(head, &letter, message_id, self.date)
     }
 
-    fn text(&self, to: &Recipient<'_>) -> String {
-        let address = to.address.to_string();
-        filled(&self.text, |which| if which == Own::Address { &address } else { own(to, which) })
-    }
-
-    fn html(&self, to: &Recipient<'_>) -> String {
+    fn filled(&self, to: &Recipient<'_>, name: &str) -> Letter {
+        let written = values(to, name);
         // As minijinja escapes, but for the slashes (`bare_slashes`).
-        let escaped = |text: &str| escape_html(text).replace('\'', "&#x27;");
-        let address = escaped(&to.address.to_string());
-        let links = OWN.map(|which| escaped(own(to, which)));
-        filled(&self.html, |which| if which == Own::Address { &address } else { &links[which as usize] })
+        let escaped = written.each_ref().map(|value| escape_html(value).replace('\'', "&#x27;"));
+        Letter {
+            head: filled(&self.head, &written),
+            text: filled(&self.text, &written),
+            html: filled(&self.html, &escaped),
+        }
     }
 }
 
-/// A link of a reader.
-fn own<'a>(to: &'a Recipient<'_>, which: Own) -> &'a str {
-    match which {
-        Own::Address => "",
-        Own::Unsubscribe => &to.links.unsubscribe,
-        Own::Preferences => &to.links.preferences,
-        Own::Browser => to.links.browser.as_deref().unwrap_or_default(),
-    }
+/// What is a reader's own, in the order of [`OWN`].
+fn values(to: &Recipient<'_>, name: &str) -> [String; 5] {
+    OWN.map(|which| match which {
+        Own::Address => to.address.to_string(),
+        Own::Name => name.to_owned(),
+        Own::Unsubscribe => to.links.unsubscribe.clone(),
+        Own::Preferences => to.links.preferences.clone(),
+        Own::Browser => to.links.browser.clone().unwrap_or_default(),
+    })
 }
 
 /// Parts a text at every mark.
-fn pieces(text: &str, marks: &Recipient<'_>) -> Vec<Piece> {
-    let address = marks.address.to_string();
-    let mark = |which| if which == Own::Address { address.as_str() } else { own(marks, which) };
+fn pieces(text: &str, marks: &[String; 5]) -> Vec<Piece> {
+    let mark = |which: Own| marks[which as usize].as_str();
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((at, which)) =
@@ -149,13 +136,13 @@ fn pieces(text: &str, marks: &Recipient<'_>) -> Vec<Piece> {
     pieces
 }
 
-fn filled<'a>(pieces: &'a [Piece], value: impl Fn(Own) -> &'a str) -> String {
-    let mut text = String::new();
+fn filled(pieces: &[Piece], values: &[String; 5]) -> String {
+    let mut text = Vec::with_capacity(pieces.len());
     for piece in pieces {
-        text.push_str(match piece {
-            Piece::Same(same) => same,
-            Piece::Own(which) => value(*which),
+        text.push(match piece {
+            Piece::Same(same) => same.as_str(),
+            Piece::Own(which) => values[*which as usize].as_str(),
         });
     }
-    text
+    text.concat()
 }

@@ -1,7 +1,7 @@
 use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
 use super::outcomes::{burn_kept_letters, count_outcomes};
-use super::statement::damaged;
+use super::statement::{damaged, rows_about};
 use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
 use super::{Engine, Store, StoreError};
 use crate::domain::{
@@ -9,7 +9,7 @@ use crate::domain::{
     from_micros, micros,
 };
 use sqlx::{Any, Row, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A mail that one worker may send, until its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,18 @@ const DUE_SKIPPING: &str = concat!(
       ORDER BY d.due_at, d.n LIMIT $3 FOR UPDATE OF d SKIP LOCKED"
 );
 
+/// What became of claimed letters, one row each: [`SETTLEMENT`].
+const SETTLE: &str = "
+    UPDATE deliveries SET state = v.column3, reply = coalesce(v.column4, reply), due_at = coalesce(v.column5, due_at),
+        settled_at = v.column6, attempts = attempts - v.column7, claimed_by = NULL, handed_at = NULL,
+        held_back = CASE WHEN v.column3 = 'suppressed' THEN (
+            SELECT max(s.change) FROM subscriptions s WHERE s.subscriber = deliveries.subscriber) END
+    FROM (VALUES {rows}) AS v WHERE n = v.column1 AND claimed_by = v.column2 AND state = 'claimed'
+    RETURNING n, edition, state, settled_at";
+
+/// Number, worker, state, words, next try, end, and whether it was no try.
+const SETTLEMENT: &str = "(?, ?, ?, ?, ?, ?, ?)";
+
 impl Store {
     /// Claims due deliveries for a worker until an instant, the most urgent first and then the
     /// longest due. A claim that ended is simply due again, so recovery is the normal path.
@@ -202,34 +214,30 @@ impl Store {
         settlements: &[(DeliveryId, Settlement)],
         now: Instant,
     ) -> Result<Vec<bool>, StoreError> {
-        let mut transaction = self.write().await?;
-        let mut settled = vec![false; settlements.len()];
-        let mut outcomes = BTreeMap::new();
         // By number, so that two batches never wait for each other in a circle.
-        let mut order: Vec<usize> = (0..settlements.len()).collect();
-        order.sort_by_key(|at| settlements[*at].0);
-        for at in order {
-            let (id, settlement) = &settlements[at];
-            let (state, next, reply) = settlement.parts();
-            let edition = sqlx::query_scalar::<_, Option<i64>>(
-                "UPDATE deliveries SET state = $3, reply = coalesce($4, reply), due_at = coalesce($5, due_at),
-                 settled_at = $6, attempts = attempts - $7, claimed_by = NULL, handed_at = NULL,
-                 held_back = CASE WHEN $3 = 'suppressed' THEN (
-                     SELECT max(s.change) FROM subscriptions s WHERE s.subscriber = deliveries.subscriber) END
-                 WHERE n = $1 AND claimed_by = $2 AND state = 'claimed' RETURNING edition",
-            )
-            .bind(id.0)
-            .bind(worker.to_owned())
-            .bind(state.as_str())
-            .bind(reply.map(storable_reply))
-            .bind(next.map(micros))
-            .bind(next.is_none().then(|| micros(now)))
-            .bind(i64::from(matches!(settlement, Settlement::PutOff { .. })))
-            .fetch_optional(&mut *transaction)
-            .await?;
-            settled[at] = edition.is_some();
-            if let Some(edition) = edition.flatten().filter(|_| next.is_none()) {
-                let (accepted, bounced) = outcomes.entry(edition).or_default();
+        let mut ordered: Vec<&(DeliveryId, Settlement)> = settlements.iter().collect();
+        ordered.sort_by_key(|(id, _)| *id);
+        let mut transaction = self.write().await?;
+        let rows =
+            rows_about(&mut transaction, SETTLE, SETTLEMENT, &ordered, |statement, (id, settlement)| {
+                let (state, next, reply) = settlement.parts();
+                statement
+                    .bind(id.0)
+                    .bind(worker.to_owned())
+                    .bind(state.as_str())
+                    .bind(reply.map(storable_reply))
+                    .bind(next.map(micros))
+                    .bind(next.is_none().then(|| micros(now)))
+                    .bind(i64::from(matches!(settlement, Settlement::PutOff { .. })))
+            });
+        let mut settled = HashSet::new();
+        let mut outcomes = BTreeMap::new();
+        for row in rows.await? {
+            settled.insert(DeliveryId(row.try_get(0)?));
+            // Nothing is counted of what is tried again.
+            if let (Some(edition), Some(_)) = (row.try_get(1)?, row.try_get::<Option<i64>, _>(3)?) {
+                let state = state_of(&row.try_get::<String, _>(2)?)?;
+                let (accepted, bounced): &mut (i64, i64) = outcomes.entry(edition).or_default();
                 *accepted += i64::from(state == DeliveryState::Accepted);
                 *bounced += i64::from(state == DeliveryState::Bounced);
             }
@@ -237,7 +245,7 @@ impl Store {
         count_outcomes(&mut transaction, &outcomes).await?;
         complete_editions(&mut transaction, outcomes.into_keys().collect(), self.engine(), now).await?;
         transaction.commit().await?;
-        Ok(settled)
+        Ok(settlements.iter().map(|(id, _)| settled.contains(id)).collect())
     }
 
     /// A sign of life: everything that this worker holds is held until a later instant. Returns

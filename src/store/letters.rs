@@ -1,10 +1,12 @@
 //! The last look before a letter is written: what stands in it, and what is given back.
 
 use super::editions::{still_wanted, with_leads};
-use super::statement::execute_about;
+use super::statement::{execute_about, rows_about};
 use super::subscribers::hold_subscriber;
-use super::{Store, StoreError};
-use crate::domain::{Article, EditionId, Instant, SubscriberId, from_micros, micros};
+use super::{AddressHash, Store, StoreError};
+use crate::domain::{Article, DeliveryId, EditionId, Instant, SubscriberId, from_micros, micros};
+use sqlx::Row as _;
+use std::collections::HashMap;
 
 /// What is due of an edition, whether it may still go out, and until when its reader pauses. Less what
 /// the editor left out: that comes with no later edition either.
@@ -18,6 +20,19 @@ const LETTER: &str = concat!(
        AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND x.left_out = 0
      ORDER BY x.place IS NULL, x.place, a.published_at DESC, a.n DESC"
 );
+
+/// Letters to whose reader nothing has happened that could concern them: he never left anything, does not
+/// pause, and may have mail. Of each article which it is, or a hyphen where it is not out any more.
+const PLAIN: &str = "
+    SELECT d.n, e.released_at,
+        (SELECT string_agg(CASE a.state WHEN 'visible' THEN CAST(l.article AS TEXT) ELSE '-' END, ',')
+         FROM ledger l CROSS JOIN articles a
+         WHERE l.edition = d.edition AND l.subscriber = d.subscriber AND a.n = l.article)
+    FROM (VALUES {rows}) AS v CROSS JOIN deliveries d CROSS JOIN subscribers r CROSS JOIN editions e
+    WHERE d.n = v.column1 AND d.state = 'claimed' AND r.n = d.subscriber AND r.state = 'active'
+      AND (r.paused_until IS NULL OR r.paused_until <= v.column3) AND e.n = d.edition AND e.held_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM suppressions p WHERE p.address_hash = v.column2)
+      AND NOT EXISTS (SELECT 1 FROM subscriptions s WHERE s.subscriber = d.subscriber AND s.ended_at IS NOT NULL)";
 
 /// The subscriptions by which a later edition finds what is given back: those that hold it and had
 /// served it. None goes back behind where it began.
@@ -53,6 +68,17 @@ pub struct OpenLetter {
     /// When its edition was released, if it was held before the first letter. What the editor may
     /// still change, he changes before.
     pub released_at: Option<Instant>,
+    /// Whether nothing is left out that the edition brings to this reader.
+    pub is_whole: bool,
+}
+
+/// A letter of which nothing is to be left out, to a reader who may have it: whoever is due the same of
+/// an edition gets the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PlainLetter {
+    /// When its edition was released, if it was held.
+    pub released_at: Option<Instant>,
+    articles: String,
 }
 
 /// Row and revision, whether it is wanted, until when its reader pauses, since when its edition is held,
@@ -90,10 +116,33 @@ impl Store {
         }
         let contents = included.into_iter().map(|(n, revision, ..)| (n, revision)).collect();
         Ok(OpenLetter {
+            is_whole: left_out.is_empty(),
             contents: LetterContents(contents),
             held: held.is_some(),
             released_at: released_at.map(from_micros),
         })
+    }
+
+    /// The last look at many claimed letters at once, each with what its address is kept as: which of
+    /// them are plain. The others are looked at one by one ([`Store::open_letter`]).
+    pub async fn plain_letters(
+        &self,
+        letters: &[(DeliveryId, AddressHash)],
+        now: Instant,
+    ) -> Result<Vec<Option<PlainLetter>>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        let rows = rows_about(&mut connection, PLAIN, "(?, ?, ?)", letters, |statement, (id, address)| {
+            statement.bind(id.0).bind(address.as_str().to_owned()).bind(micros(now))
+        });
+        let mut plain = HashMap::new();
+        for row in rows.await? {
+            let released_at = row.try_get::<Option<i64>, _>(1)?.map(from_micros);
+            let articles = row.try_get::<Option<String>, _>(2)?.filter(|articles| !articles.contains('-'));
+            plain.extend(
+                articles.map(|articles| (row.get::<i64, _>(0), PlainLetter { released_at, articles })),
+            );
+        }
+        Ok(letters.iter().map(|(id, _)| plain.remove(&id.0)).collect())
     }
 
     /// The articles themselves; texts are there only where [`Article::lead`] needs them.

@@ -82,7 +82,7 @@ pub use error::StoreError;
 pub use feeds::{Definition, FeedState};
 pub use holds::Hold;
 pub use installation::Installation;
-pub use letters::{LetterContents, OpenLetter};
+pub use letters::{LetterContents, OpenLetter, PlainLetter};
 pub use notices::MoveAnswer;
 pub use opt_ins::{OptIn, OptInAnswer, OptInRequest, Yes};
 pub use outcomes::{EditionCounts, EditionFigures, Failure};

@@ -7,7 +7,7 @@ use crate::domain::{
     DeliveryId, DeliveryState, EditionId, EmailAddress, Instant, SubscriberId, from_micros, micros,
 };
 use sqlx::{Any, AnyConnection, Row, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// An edition's letters so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,16 +207,16 @@ impl Store {
         Ok(queued)
     }
 
-    /// Writes down that the texts of these letters may go out from now on. Returns those that the worker
-    /// still holds: the others are somebody else's.
+    /// Writes down that the texts of these letters may go out from now on. Returns of each whether the
+    /// worker still holds it: the others are somebody else's.
     pub async fn note_handed(
         &self,
         worker: &str,
         deliveries: &[DeliveryId],
         now: Instant,
-    ) -> Result<Vec<DeliveryId>, StoreError> {
+    ) -> Result<Vec<bool>, StoreError> {
         let mut transaction = self.write().await?;
-        let mut ours = Vec::new();
+        let mut ours = HashSet::new();
         let mut ids: Vec<i64> = deliveries.iter().map(|id| id.0).collect();
         ids.sort_unstable();
         for id in ids {
@@ -230,11 +230,11 @@ impl Store {
             .await?
             .rows_affected();
             if held > 0 {
-                ours.push(DeliveryId(id));
+                ours.insert(id);
             }
         }
         transaction.commit().await?;
-        Ok(ours)
+        Ok(deliveries.iter().map(|id| ours.contains(&id.0)).collect())
     }
 
     /// Keeps a letter that may have been taken, for its repeat. Its articles name the version.

@@ -100,6 +100,28 @@ pub(super) async fn insert_rows<T>(
     Ok(returned)
 }
 
+/// A statement about many rows of values, in no order across [`ROWS`] of them: `{rows}` in its text
+/// becomes their places. The last row is repeated up to a power of two, for the same reason as the keys
+/// of [`about`].
+pub(super) async fn rows_about<T>(
+    connection: &mut AnyConnection,
+    text: &str,
+    row: &str,
+    rows: &[T],
+    bind: impl Fn(Statement, &T) -> Statement,
+) -> Result<Vec<AnyRow>, StoreError> {
+    let numbered = connection.backend_name() != "SQLite";
+    let mut returned = Vec::new();
+    for rows in rows.chunks(ROWS) {
+        let count = rows.len().next_power_of_two();
+        let text = text.replace("{rows}", &row_places(row, count, numbered));
+        let padding = std::iter::repeat_n(rows.last(), count - rows.len()).flatten();
+        let statement = rows.iter().chain(padding).fold(sqlx::query(AssertSqlSafe(text)), &bind);
+        returned.extend(statement.fetch_all(&mut *connection).await?);
+    }
+    Ok(returned)
+}
+
 /// `(?, ?), (?, ?)`, for PostgreSQL with numbers: `($1, $2), ($3, $4)`. SQLite understands both,
 /// but looks each number up among all of them.
 fn row_places(row: &str, count: usize, numbered: bool) -> String {

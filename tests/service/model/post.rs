@@ -146,14 +146,7 @@ impl History<'_> {
         (at, mails[at].doubted)
     }
 
-    async fn hand_over(
-        &mut self,
-        delivery: i64,
-        person: usize,
-        at: usize,
-        titles: Titles,
-        worker: &str,
-    ) {
+    async fn hand_over(&mut self, delivery: i64, person: usize, at: usize, titles: Titles, worker: &str) {
         let now = self.now;
         let next = now + Duration::minutes(10);
         let (settlement, state) = if titles.is_empty() {

@@ -316,7 +316,8 @@ impl Reference {
             person.ended.retain(|(_, change, _)| *change != left);
             person.wishes.extend(gone.clone());
             person.active = true;
-            for mail in person.mails.iter_mut().filter(|mail| mail.held_back.is_some_and(|since| since >= left))
+            for mail in
+                person.mails.iter_mut().filter(|mail| mail.held_back.is_some_and(|since| since >= left))
             {
                 (mail.state, mail.held_back) = (Progress::Waiting, None);
             }
@@ -441,7 +442,10 @@ impl Reference {
         let stays = |title: &&String| {
             let piece = pieces.iter().find(|piece| piece.title == **title).unwrap();
             // Left is its section, or anything at all since the cut where it is in none any more.
-            let left = person.ended.iter().any(|(feed, _, behind)| behind >= look || piece.stands.contains_key(feed));
+            let left = person
+                .ended
+                .iter()
+                .any(|(feed, _, behind)| behind >= look || piece.stands.contains_key(feed));
             !paused && piece.state == State::Visible && (person.wishes_for(piece) || !left)
         };
         let said: Titles = titles.iter().filter(stays).cloned().collect();
