@@ -82,6 +82,7 @@ impl Check {
                 declared(&mut report, &config, stored.as_ref());
                 if let Some(stored) = &stored {
                     retired(&mut report, stored).await;
+                    tokens(&mut report, &config, stored).await;
                 }
                 sender(&mut report, &config);
                 seals(&mut report, &config);
@@ -456,6 +457,23 @@ async fn retired(report: &mut Report, stored: &Stored) {
                 ),
             );
         }
+    }
+}
+
+/// Programs of the newsroom whose token has run out, or travels so that others can read it.
+async fn tokens(report: &mut Report, config: &Config, stored: &Stored) {
+    const PART: &str = "tokens";
+    let Ok(tokens) = stored.store.tokens().await else { return };
+    let now = SystemClock.now();
+    for token in tokens.iter().filter(|token| token.expires_at.is_some_and(|end| end <= now)) {
+        let name = &token.name;
+        report.doubt(PART, format!("`{name}` has run out, so its program is refused; `bantin token revoke {name}`, then `bantin token add` makes another"));
+    }
+    if let (Some(url), false) = (&config.publication.base_url, tokens.is_empty())
+        && url.as_url().scheme() == "http"
+        && !is_inside(url)
+    {
+        report.doubt(PART, "the API's tokens are sent without encryption, as publication.base_url begins with http://; put a proxy with TLS before it (deploy/README.md)");
     }
 }
 

@@ -98,6 +98,9 @@ pub enum Change {
     Refused,
 }
 
+/// What begins the key of an id that the newsroom's own system gave.
+const EXTERNAL: &str = "id:api:";
+
 /// By which its own system knows an article; of several, the first that came in cannot be told.
 const EXTERNAL_IDS: &str = "SELECT article, min(key) AS key FROM article_keys WHERE article IN ({keys}) AND key LIKE 'id:api:%' GROUP BY article";
 
@@ -125,24 +128,26 @@ impl Store {
         let mut tx = self.write().await?;
         hold_sequence(&mut tx, self.engine()).await?;
         let mut incoming = Incoming::new(draft);
-        if let Some(Which::Key(key)) = which {
-            incoming.keys.insert(0, stored_key(key));
-            incoming.keys.dedup();
+        if which.is_some() {
+            // A headline beside an id would make one article of two that share it.
+            incoming.keys.retain(|key| key.starts_with("id:") || key.starts_with("url:"));
         }
-        let in_use = keys_in_use(&mut tx, &incoming.keys).await?;
-        let target = match which {
+        let own = match which {
+            None => None,
+            Some(Which::Key(key)) => Some(stored_key(key)),
+            // Whatever it says of itself, it is this one: a key of it comes first.
             Some(which @ Which::Id(_)) => match row_of(&mut tx, which).await? {
-                Some(n) => {
-                    // Whatever it says of itself, it is this one: a key of it comes first.
-                    let key = "SELECT min(key) FROM article_keys WHERE article = $1";
-                    incoming.keys.insert(0, sqlx::query_scalar(key).bind(n).fetch_one(&mut *tx).await?);
-                    incoming.keys.dedup();
-                    Some(n)
-                }
                 None => return Ok(Put::Missing),
+                Some(n) => {
+                    let key = sqlx::query_scalar("SELECT min(key) FROM article_keys WHERE article = $1");
+                    Some(key.bind(n).fetch_one(&mut *tx).await?)
+                }
             },
-            Some(Which::Key(_)) | None => incoming.keys.iter().find_map(|key| in_use.get(key)).copied(),
         };
+        incoming.keys.retain(|key| Some(key) != own.as_ref());
+        incoming.keys.splice(0..0, own);
+        let in_use = keys_in_use(&mut tx, &incoming.keys).await?;
+        let target = incoming.keys.iter().find_map(|key| in_use.get(key)).copied();
         let present = match target {
             Some(n) => keyed_articles(&mut tx, &[n], Bodies::Without).await?.pop(),
             None => None,
@@ -154,11 +159,10 @@ impl Store {
             let other = keyed_articles(&mut tx, &[*other], Bodies::Without).await?.pop();
             return Ok(other.map_or(Put::Missing, |other| Put::Taken(other.article.id)));
         }
-        // Who names an article by a key that is new may find it by its address, where it has no such
-        // key yet: it came from a page or feed.
-        if let (Some(Which::Key(key)), Some(present)) = (which, &present)
-            && present.external_id.is_some()
-            && !in_use.contains_key(&stored_key(key))
+        // What came from a page or feed gets its own system's id here; what has one keeps it.
+        let is_new = |key: &String| key.starts_with(EXTERNAL) && !in_use.contains_key(key);
+        if let Some(present) = present.filter(|present| present.external_id.is_some())
+            && incoming.keys.iter().any(is_new)
         {
             return Ok(Put::Taken(present.article.id));
         }
@@ -243,7 +247,7 @@ pub(super) async fn keyed_articles(
     let mut ids: HashMap<i64, String> = HashMap::new();
     for row in fetch_about(connection, EXTERNAL_IDS, &[], rows).await? {
         let key: String = row.try_get("key")?;
-        ids.extend(key.strip_prefix("id:api:").map(|id| (row.get("article"), id.to_owned())));
+        ids.extend(key.strip_prefix(EXTERNAL).map(|id| (row.get("article"), id.to_owned())));
     }
     let articles = articles_by_row(connection, rows, bodies).await?;
     Ok(articles

@@ -135,6 +135,11 @@ fn an_article_is_made_changed_withdrawn_and_published_again() {
     assert_eq!((&second["id"], &second["revision"]), (&first["id"], &json!(2)));
     assert_ne!(replaced.header("etag"), made.header("etag"));
 
+    edited["published"] = json!("2020-01-01T00:00:00Z");
+    let moved = told(&api.ask("PUT", &path, &[], Some(&edited)), 200);
+    assert!(moved["warnings"][0].as_str().unwrap().contains("never changes"), "{moved}");
+    assert_eq!(moved["published"], second["published"]);
+
     // What was got can be put back as it is.
     let back = api.ask("PUT", &path, &[("If-Match", replaced.header("etag").unwrap())], Some(&second));
     assert_eq!((told(&back, 200), back.header("etag")), (second.clone(), replaced.header("etag")));
@@ -391,6 +396,8 @@ fn a_token_that_asks_too_often_is_told_to_wait() {
     assert_eq!(problem(&answer, 429).0, "too-many-requests");
     assert!((1..=12).contains(&answer.header("retry-after").unwrap().parse::<u64>().unwrap()));
     assert_eq!(api.get("/articles").status, 200, "from this very machine");
+    let counted = api.world.get("/metrics").text();
+    assert!(counted.contains("http_answers_total{route=\"/api/v1/articles\",status=\"429\"} 1"), "{counted}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn schemathesis_finds_nothing() {
     let folder = std::env::var("BANTIN_TEST_SCHEMATHESIS").unwrap_or_else(|_| own.to_owned());
     let output = Command::new(Path::new(&folder).join("bin/st"))
         .args(["--config-file", settings.to_str().unwrap(), "run", &world.url("/api/openapi.json")])
-        .args(["--header", &format!("Authorization: Bearer {token}"), "--seed", "1", "--workers", "2"])
+        .args(["--header", &format!("Authorization: Bearer {token}"), "--seed", "1", "--workers", "1"])
         .args(["--max-time", "40", "--max-examples", "30", "--generation-database", "none", "--no-color"])
         .current_dir(world.path("."))
         .output()

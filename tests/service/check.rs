@@ -51,6 +51,19 @@ fn doubt(world: &World, words: &[&str]) {
 }
 
 #[test]
+fn a_token_that_has_run_out_or_travels_in_the_open_is_found() {
+    let mut world = newsroom();
+    let soon = (chrono::Utc::now() + chrono::Duration::milliseconds(1_500)).to_rfc3339();
+    world.done(&["token", "add", "cms", "--scope", "articles:write", "--expires", &soon]);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    doubt(&world, &["`cms` has run out", "bantin token revoke cms"]);
+    world.set("BANTIN_PUBLICATION__BASE_URL", "http://tin.songhau.vn");
+    doubt(&world, &["tokens are sent without encryption"]);
+    world.done(&["token", "revoke", "cms"]);
+    assert!(!check(&world, "doubt").1.contains("token"));
+}
+
+#[test]
 fn a_sound_newsroom_has_no_fault() {
     let world = newsroom();
     let (code, told) = check(&world, "fault");

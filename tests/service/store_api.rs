@@ -189,6 +189,10 @@ async fn an_article_is_replaced_by_its_id_or_its_own_key(newsroom: Newsroom) {
     assert_eq!((acceptance.id, article.article.title.as_str()), (first.article.id, "Họp báo"));
     assert_eq!(article.external_id.as_deref(), Some("1"));
 
+    // Nor does another article with that headline become this one.
+    draft.keys = vec![IdentityKey::title("Họp báo", None)];
+    assert_ne!(made(&newsroom, &draft).await.article.id, first.article.id);
+
     let new = put(&newsroom, Some(&key("2/ă")), &given("2/ă", "Mới"), &Condition::Always).await;
     let Put::Done(acceptance, article) = new else { panic!("{new:?}") };
     assert_eq!((acceptance.what, article.external_id.as_deref()), (Accepted::New, Some("2/ă")));
@@ -223,6 +227,7 @@ async fn a_draft_with_two_articles_keys_is_refused(newsroom: Newsroom) {
     let done = put(&newsroom, Some(&key("2")), &adopted, &Condition::Always).await;
     assert!(matches!(done, Put::Done(acceptance, _) if acceptance.id == fetched_id));
     adopted.keys[0] = IdentityKey::external("api", "3");
+    assert_eq!(put(&newsroom, None, &adopted, &Condition::Always).await, Put::Taken(fetched_id));
     assert_eq!(put(&newsroom, Some(&key("3")), &adopted, &Condition::Always).await, Put::Taken(fetched_id));
 }
 

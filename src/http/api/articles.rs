@@ -217,7 +217,8 @@ async fn written(
         Put::Done(acceptance, article) => {
             let new = acceptance.what == Accepted::New;
             let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-            Ok(located(app, answer(status, *article, given.warnings())))
+            let warnings = warnings(given, &article);
+            Ok(located(app, answer(status, *article, warnings)))
         }
         Put::Missing => Err(ApiProblem::missing("article")),
         Put::Refused => Err(ApiProblem::precondition()),
@@ -225,9 +226,19 @@ async fn written(
     }
 }
 
+/// What was odd about what came in, and what of it was not done.
+fn warnings(given: &Given, written: &KeyedArticle) -> Vec<String> {
+    let mut warnings = given.warnings();
+    let is = written.article.published;
+    if given.arrival.draft.published.is_some_and(|said| said != is) {
+        warnings.push(format!("`published` stays {is}: it never changes once the article is visible"));
+    }
+    warnings
+}
+
 fn taken(other: ArticleId) -> ApiProblem {
     let detail =
-        format!("external_id or url is that of another article, {other}; change or withdraw that one");
+        format!("the article {other} has this external_id or url, or this url and another external_id");
     ApiProblem::conflict("taken", detail)
 }
 
@@ -257,17 +268,11 @@ pub async fn replace(
     caller.may(Scope::ArticlesWrite)?;
     let which = which(&name)?;
     bounded(&body)?;
-    let mut given = Given::read(&app, &body.0)?;
+    let given = Given::read(&app, &body.0)?;
     if let Which::Key(key) = &which {
         let told = given.external_id.as_ref().map(|id| IdentityKey::external("api", id));
         if told.is_some_and(|told| told != *key) {
             return Err(ApiProblem::field("/external_id", "is another one than the path names"));
-        }
-        if given.external_id.is_none() {
-            // A title beside an id would make one article of two that share a headline.
-            let keys = &mut given.arrival.draft.keys;
-            keys.retain(|key| key.as_str().starts_with("url:"));
-            keys.insert(0, key.clone());
         }
     }
     written(&app, Some(&which), &given, Occasion::News, &condition(&headers)?).await
@@ -311,7 +316,10 @@ pub async fn patch(
         let which = Which::Id(article.article.id);
         let draft = (&given.arrival.draft, Occasion::News);
         match publish::put(&app.store, Some(&which), draft, &seen, app.clock.now(), &*app.chance).await? {
-            Put::Done(_, article) => return Ok(answer(StatusCode::OK, *article, given.warnings())),
+            Put::Done(_, article) => {
+                let warnings = warnings(&given, &article);
+                return Ok(answer(StatusCode::OK, *article, warnings));
+            }
             Put::Missing => return Err(ApiProblem::missing("article")),
             Put::Taken(other) => return Err(taken(other)),
             Put::Refused => {}

@@ -13,13 +13,12 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 /// What every request may be answered with.
-const COMMON: [(&str, &str); 9] = [
+const COMMON: [(&str, &str); 8] = [
     ("400", "The request cannot be read, or a parameter is wrong"),
     ("401", "There is no token, or it is not good; WWW-Authenticate says which"),
     ("403", "The token was not made for this"),
     ("404", "There is no such thing"),
     ("405", "This cannot be done here; Allow says what can"),
-    ("408", "The body did not come in time"),
     ("429", "Too many requests; Retry-After says when to come again"),
     ("500", "This went wrong on our side"),
     ("503", "The store does not answer, or not in time; try again"),

@@ -26,6 +26,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 use std::sync::Arc;
 use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 /// The largest article, in bytes.
@@ -64,5 +65,6 @@ pub fn routes(app: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(Arc::clone(app), repeats::once))
         .layer(from_fn_with_state(Arc::clone(app), caller::admit))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
+        .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::only_problems))
 }

@@ -160,7 +160,9 @@ impl IntoResponse for ApiProblem {
 
 /// Whatever refuses a request before a handler sees it speaks the same language as the handlers.
 pub async fn only_problems(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    // What is told to one token is nobody else's to keep.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status();
     let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM);
     if told || !(status.is_client_error() || status.is_server_error()) {
