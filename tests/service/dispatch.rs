@@ -329,6 +329,8 @@ fn alerts_speak_of_what_is_broken_and_not_of_what_is_much() {
 
     world.set("BANTIN_WEBHOOKS__URLS", "http://127.0.0.1:9/");
     world.set("BANTIN_WEBHOOKS__SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    world.set("BANTIN_SOURCES__CMS__KIND", "webhook");
+    world.set("BANTIN_SOURCES__CMS__KEY", "0123456789abcdef0123456789abcdef");
     world.serve();
     world.miss_the_slot();
     world.wait_for("there is something to tell", World::is_complete);
