@@ -35,6 +35,7 @@ on_both_engines!(
     nothing_new_makes_no_edition,
     leaving_voids_what_is_queued_and_undo_brings_it_back,
     leaving_one_section_takes_its_articles_out_of_the_queue,
+    a_leaving_is_taken_back_also_when_the_clock_was_put_back_since,
     saving_preferences_leaves_alone_what_was_not_shown,
     a_claim_that_ended_is_due_again,
     a_confirmation_overtakes_editions,
@@ -564,6 +565,24 @@ async fn leaving_voids_what_is_queued_and_undo_brings_it_back(newsroom: Newsroom
     assert_eq!(newsroom.undo_end(id, at("08:31:01")).await.unwrap(), 0);
     let running = newsroom.subscriptions(id).await.unwrap();
     assert_eq!(running.iter().map(|s| s.feed).collect::<Vec<_>>(), [b]);
+}
+
+async fn a_leaving_is_taken_back_also_when_the_clock_was_put_back_since(newsroom: Newsroom) {
+    let (a, b) = two_sections(&newsroom).await;
+    let id = reader(&newsroom, "an", "sang", &[a, b], "02:00:00").await;
+    let (wanted, since) = (wishes("tuan", &[a]), since("09:00:00"));
+    newsroom.change_subscriptions(id, &[a, b], &wanted, &since, at("09:00:00")).await.unwrap();
+    publish(&newsroom, "một", &["A"], "09:10:00").await;
+    let edition = cut(&newsroom, "tuan", "09:20:00").await.edition;
+    // What was chosen before has a later time than what is done now.
+    newsroom.end_subscriptions(id, None, EndedReason::Reader, at("03:00:00")).await.unwrap();
+    assert!(newsroom.say_goodbye(id, at("03:00:01")).await.unwrap());
+    assert!(!newsroom.say_goodbye(id, at("12:00:00")).await.unwrap(), "it was said");
+    assert_eq!(newsroom.undo_end(id, at("03:10:00")).await.unwrap(), 1);
+    assert_eq!(newsroom.subscriptions(id).await.unwrap().len(), 1);
+    let due = claim(&newsroom, "w", "04:00:00", "03:10:01").await;
+    assert_eq!(due.iter().filter_map(|d| d.edition).collect::<Vec<_>>(), [edition]);
+    assert_eq!(titles(&newsroom, edition, id).await, ["một"]);
 }
 
 async fn leaving_one_section_takes_its_articles_out_of_the_queue(newsroom: Newsroom) {
