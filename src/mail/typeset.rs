@@ -137,10 +137,12 @@ fn values(to: &Recipient<'_>, name: &str) -> [String; 6] {
 /// Parts a text at every mark.
 fn pieces(text: &str, marks: &[String; 6]) -> Vec<Piece> {
     let mark = |which: Own| marks[which as usize].as_str();
+    // What no letter of this edition has stands nowhere in it.
+    let own = OWN.into_iter().filter(|which| !mark(*which).is_empty());
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((at, which)) =
-        OWN.into_iter().filter_map(|which| Some((rest.find(mark(which))?, which))).min_by_key(|(at, _)| *at)
+        own.clone().filter_map(|which| Some((rest.find(mark(which))?, which))).min_by_key(|(at, _)| *at)
     {
         pieces.push(Piece::Same(rest[..at].to_owned()));
         pieces.push(Piece::Own(which));

@@ -56,15 +56,15 @@ pub fn slug(text: &str) -> Slug {
     Slug::parse(text).unwrap()
 }
 
-fn address(name: &str) -> EmailAddress {
+pub fn address(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@bao.example")).unwrap()
 }
 
-fn secret() -> Secret {
+pub fn secret() -> Secret {
     Secret::new([7; 32])
 }
 
-fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
+pub fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
     OptInRequest {
         address: address(name),
         wishes: wishes(digest, feeds),
@@ -75,7 +75,7 @@ fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
     }
 }
 
-fn wishes(digest: &str, feeds: &[FeedKey]) -> Vec<Wish> {
+pub fn wishes(digest: &str, feeds: &[FeedKey]) -> Vec<Wish> {
     feeds.iter().map(|feed| Wish { feed: *feed, frequency: Frequency::Digest(slug(digest)) }).collect()
 }
 
@@ -85,14 +85,14 @@ fn since(time: &str) -> impl Fn(&Frequency) -> Instant + Sync {
     move |_| instant
 }
 
-const QUIET: Duration = Duration::minutes(30);
+pub const QUIET: Duration = Duration::minutes(30);
 
 pub async fn publish(newsroom: &Newsroom, title: &str, sections: &[&str], time: &str) -> ArticleId {
     let draft = draft(title, title, sections);
     newsroom.accept(&[draft], true, at(time), &newsroom.chance).await.unwrap()[0].id
 }
 
-async fn section(newsroom: &Newsroom, title: &str) -> FeedKey {
+pub async fn section(newsroom: &Newsroom, title: &str) -> FeedKey {
     let tree = newsroom.category_tree().await.unwrap();
     FeedKey::Category(tree.by_slug(&Slug::of_title(title).unwrap()).unwrap().id)
 }
@@ -161,7 +161,7 @@ async fn due(store: &Store, digest: &str, id: SubscriberId) -> Vec<Article> {
     store.due_articles(&slug(digest).into(), id, Tz::Asia__Ho_Chi_Minh, at("06:00:00")).await.unwrap()
 }
 
-async fn cut(store: &Store, digest: &str, time: &str) -> Cut {
+pub async fn cut(store: &Store, digest: &str, time: &str) -> Cut {
     match cut_by_hand(store, digest, time).await {
         CutAnswer::Made(cut) => cut,
         other => panic!("{other:?}"),
