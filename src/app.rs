@@ -5,7 +5,7 @@ use crate::config::{
     BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
     WebhookSettings, read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Press, Rules, Tally};
+use crate::dispatch::{Desk, Dispatcher, Opens, Press, Rules, Tally};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
@@ -131,6 +131,8 @@ pub struct App {
     pub limiter: Limiter,
     /// What became of letters.
     pub tally: Arc<Tally>,
+    /// Which letters were opened just now.
+    pub opens: Opens,
     /// What the newsroom decides about letters that do not simply arrive.
     pub rules: Rules,
     /// What wakes the loops.
@@ -331,6 +333,7 @@ impl App {
             digests: declared.digests,
             spread: config.mail.pace.spread,
             representations: Arc::clone(&representations),
+            counts_opens: config.mail.letters.count_opens,
             press: Press::default(),
         });
         let tally = Arc::<Tally>::default();
@@ -379,6 +382,7 @@ impl App {
             shelf: shelf(),
             listings: ListingShelf::default(),
             health: Health::new(&tally),
+            opens: Opens::default(),
             tally,
             rules: rules_of(&config.mail),
             wake: Wake::default(),

@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const FORGET: Duration = Duration::from_secs(3_600);
 /// How often the log is told how far running editions have come.
 const PROGRESS: Duration = Duration::from_secs(60);
+/// How often opened letters are written down.
+const COUNT: Duration = Duration::from_secs(1);
 /// How often idle connections to the mail server are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
@@ -62,6 +64,9 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     if roles.worker {
         inboxes(app, &tracker, stop).await?;
         tracker.spawn(hub(Arc::clone(app), app.hub_worker(stop.clone())?));
+    }
+    if roles.web && app.desk.counts_opens {
+        tracker.spawn(opens(Arc::clone(app), stop.clone()));
     }
     // Letters link to feeds by their present names, so a worker looks at the directory too.
     tracker.spawn(representations(Arc::clone(app), stop.clone()));
@@ -207,6 +212,22 @@ async fn progress(app: Arc<App>, stop: CancellationToken) {
         }
         if let Err(error) = dispatch::tell_progress(&app.store, app.clock.now()).await {
             tracing::warn!(%error, "running editions not looked at");
+        }
+    }
+}
+
+/// Writes down once a second which letters were opened, and at the end what is left.
+async fn opens(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        let stops = tokio::select! {
+            () = stop.cancelled() => true,
+            () = tokio::time::sleep(COUNT) => false,
+        };
+        if let Err(error) = app.opens.write_down(&app.store).await {
+            tracing::warn!(%error, "opened letters not counted");
+        }
+        if stops {
+            return;
         }
     }
 }

@@ -107,6 +107,8 @@ pub struct LetterSettings {
     pub welcome: bool,
     /// Whether who gets nothing any more is told so, with a way back.
     pub goodbye: bool,
+    /// Whether letters of editions hold a picture that counts them when they are opened.
+    pub count_opens: bool,
 }
 
 /// Bounds that a newsroom seldom needs to move.
@@ -308,6 +310,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let letters = LetterSettings {
         welcome: s.take("mail.welcome", yes_or_no).unwrap_or(true),
         goodbye: s.take("mail.goodbye", yes_or_no).unwrap_or(false),
+        count_opens: s.take("mail.count_opens", yes_or_no).unwrap_or(false),
     };
     MailSettings {
         url,

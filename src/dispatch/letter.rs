@@ -35,6 +35,8 @@ pub struct Desk {
     pub spread: Duration,
     /// The feeds there are.
     pub representations: Arc<Representations>,
+    /// Whether letters of editions are counted when they are opened.
+    pub counts_opens: bool,
     /// Editions that are set already.
     pub press: Press,
 }
@@ -128,7 +130,11 @@ impl Desk {
     /// The reader of an edition, with the links of its letter.
     fn recipient<'r>(&self, edition: &Edition, reader: &'r Subscriber) -> Recipient<'r> {
         let scope = Scope::Frequency(edition.plan.frequency().clone());
-        let links = self.links(reader, Some(edition.id), &scope);
+        let mut links = self.links(reader, Some(edition.id), &scope);
+        links.opened = self.counts_opens.then(|| {
+            let token = self.edition_token(edition.id, reader, TokenPurpose::Opened);
+            self.publication.url(&format!("/editions/{}/{token}/opened.gif", edition.id))
+        });
         Recipient { address: &reader.address, language: reader.language, zone: self.clock_of(reader), links }
     }
 
@@ -137,18 +143,27 @@ impl Desk {
         let (unsubscribe, preferences) =
             subscribe::links(&self.secret, |path| self.publication.url(path), whose, scope);
         let browser = edition.map(|edition| self.edition_url(edition, reader));
-        Links { unsubscribe, preferences, browser }
+        Links { unsubscribe, preferences, browser, opened: None }
     }
 
     fn edition_url(&self, edition: EditionId, reader: &Subscriber) -> String {
-        let token = Token { subject: reader.id.0, issued: crate::domain::from_micros(edition.0) };
-        let token = token.seal(&self.secret, TokenPurpose::Edition);
+        let token = self.edition_token(edition, reader, TokenPurpose::Edition);
         self.publication.url(&format!("/editions/{edition}/{token}"))
     }
 
-    /// Whose edition a link of the web view opens, if it was made for that edition.
-    pub fn reader_of_edition(&self, edition: EditionId, token: &str) -> Option<SubscriberId> {
-        let token = Token::open(token, &self.secret, TokenPurpose::Edition).ok()?;
+    fn edition_token(&self, edition: EditionId, reader: &Subscriber, purpose: TokenPurpose) -> String {
+        let token = Token { subject: reader.id.0, issued: crate::domain::from_micros(edition.0) };
+        token.seal(&self.secret, purpose)
+    }
+
+    /// Whose edition a link opens, if it was made for that edition and purpose.
+    pub fn reader_of_edition(
+        &self,
+        edition: EditionId,
+        token: &str,
+        purpose: TokenPurpose,
+    ) -> Option<SubscriberId> {
+        let token = Token::open(token, &self.secret, purpose).ok()?;
         (crate::domain::micros(token.issued) == edition.0).then_some(SubscriberId(token.subject))
     }
 }
@@ -314,7 +329,7 @@ fn set_letter(
 ) -> Result<Option<Typeset>, LetterError> {
     let digest = desk.digest_of(&edition.plan, key.language).ok_or(UNDECLARED)?;
     let letter = lay_out(desk, &digest, edition, articles);
-    Ok(Typeset::set(&desk.letterhead(), (key.language, key.zone), &letter, edition.id)?)
+    Ok(Typeset::set(&desk.letterhead(), (key.language, key.zone), &letter, edition.id, desk.counts_opens)?)
 }
 
 /// The same edition for the browser.
@@ -347,7 +362,8 @@ pub fn sample_letter(
     now: Instant,
 ) -> Result<(Message, String), ComposeError> {
     let home = desk.publication.url("/");
-    let links = Links { unsubscribe: home.clone(), preferences: home.clone(), browser: Some(home) };
+    let links =
+        Links { unsubscribe: home.clone(), preferences: home.clone(), browser: Some(home), opened: None };
     let recipient = Recipient { address: to, language, zone: desk.publication.time_zone, links };
     let letter = EditionLetter {
         digest,

@@ -7,6 +7,7 @@
 
 mod archive;
 mod letter;
+mod opens;
 mod press;
 mod progress;
 mod rules;
@@ -21,6 +22,7 @@ pub use archive::{
 pub use letter::{
     Desk, LetterError, Written, edition_letter, edition_page, notice_letter, sample_letter, written_letter,
 };
+pub use opens::Opens;
 pub use press::Press;
 pub use progress::{Progress, progress, tell_progress};
 pub use rules::Rules;

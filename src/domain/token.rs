@@ -52,6 +52,8 @@ pub enum TokenPurpose {
     Preferences,
     /// Read an edition in the browser; the subject is a subscriber, the instant stands for the edition.
     Edition,
+    /// Count a letter as opened; the subject is a subscriber, the instant stands for the edition.
+    Opened,
     /// Read the feed of what one has by mail; the subject is a subscriber.
     Feed,
     /// Post the form to subscribe; the instant is when it was shown.
@@ -65,6 +67,7 @@ impl TokenPurpose {
             Self::Unsubscribe => "unsubscribe",
             Self::Preferences => "preferences",
             Self::Edition => "edition",
+            Self::Opened => "opened",
             Self::Feed => "feed",
             Self::Form => "form",
         }

@@ -103,21 +103,34 @@ pub async fn leave(
     let acted = async {
         let (id, reader) = reader(&app, &token, TokenPurpose::Unsubscribe).await?;
         visitor.is_spoken_to_in(reader.language);
-        if undo {
-            subscribe::undo(&app.store, id, now).await?;
+        let taken_back = if undo {
+            Some(subscribe::undo(&app.store, id, now).await?)
         } else {
             subscribe::end(&app.store, id, &scope, app.letters.goodbye, now).await?;
-        }
+            None
+        };
         app.wake.dispatch.notify_one();
-        Ok::<_, SubscribeError>(reader)
+        Ok::<_, SubscribeError>((reader, taken_back))
     };
     match acted.await {
-        Ok(reader) if undo => {
-            let preferences = app.link(reader.id, TokenPurpose::Preferences).await;
-            personal(&app, &visitor, page::resubscribed(&visitor.desk(&app), &preferences))
-        }
-        Ok(reader) => done(&app, &visitor, &reader, &token, &scope).await,
+        Ok((reader, Some(taken_back))) => undone(&app, &visitor, &reader, taken_back).await,
+        Ok((reader, None)) => done(&app, &visitor, &reader, &token, &scope).await,
         Err(error) => failed(error, &app, &visitor, DeadLink::Unsubscription),
+    }
+}
+
+async fn undone(app: &AppState, visitor: &Visitor, reader: &Subscriber, taken_back: bool) -> Response {
+    let comes = async {
+        let running = running(app, reader).await?;
+        choices_of(app, visitor, &running, reader.habits.time_zone).await
+    };
+    let preferences = app.link(reader.id, TokenPurpose::Preferences).await;
+    match comes.await {
+        Ok(comes) => {
+            let page = page::resubscribed(&visitor.desk(app), taken_back, &comes, &preferences);
+            personal(app, visitor, page)
+        }
+        Err(error) => failed(error, app, visitor, DeadLink::Unsubscription),
     }
 }
 

@@ -20,6 +20,7 @@ pub struct MailGauges {
     held: Gauge,
     stopped: Gauge,
     paused: Gauge,
+    opened: Gauge,
 }
 
 impl MailGauges {
@@ -43,6 +44,11 @@ impl MailGauges {
             self.stopped.clone(),
         );
         registry.register(
+            "letters_opened",
+            "Letters that were counted as opened by this process since its start (mail.count_opens)",
+            self.opened.clone(),
+        );
+        registry.register(
             "mail_paused",
             "1 while the store is a copy that mails nothing",
             self.paused.clone(),
@@ -54,6 +60,7 @@ impl MailGauges {
             self.deferrals.get_or_create(&Provider { domain }).set(whole(count));
         }
         self.paused.set(i64::from(app.tally.is_paused()));
+        self.opened.set(whole(app.opens.counted()));
         if let Ok(counts) = app.store.edition_counts().await {
             self.running.set(whole(counts.running));
             self.held.set(whole(counts.held));

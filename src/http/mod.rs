@@ -18,6 +18,7 @@ mod limiter;
 mod mail_gauges;
 mod mailbox;
 mod moved;
+mod opened;
 mod pace_gauges;
 mod pages;
 pub mod pictures;
@@ -84,6 +85,7 @@ pub fn router(app: AppState) -> Router {
         .route("/editions.json", get(editions::document))
         .route("/editions/{id}", get(editions::public))
         .route("/editions/{id}/{token}", get(readers::edition))
+        .route("/editions/{id}/{token}/opened.gif", get(opened::picture))
         .route("/mailbox", get(mailbox::letters))
         .route("/mailbox/{name}", get(mailbox::letter))
         .route("/mailbox/{name}/source", get(mailbox::source))

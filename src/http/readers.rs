@@ -309,7 +309,8 @@ pub async fn edition(
     // What is no number names no edition: a dead link like any other, in the reader's words.
     let id = EditionId(id.parse().unwrap_or(0));
     let found = async {
-        let reader = app.desk.reader_of_edition(id, &token).ok_or(SubscribeError::Link)?;
+        let reader =
+            app.desk.reader_of_edition(id, &token, TokenPurpose::Edition).ok_or(SubscribeError::Link)?;
         let reader = app.store.subscriber(reader).await?.ok_or(SubscribeError::Link)?;
         let edition = app.store.edition(id).await?.ok_or(SubscribeError::Link)?;
         Ok::<_, SubscribeError>((reader, edition))

@@ -56,6 +56,7 @@ struct LinksView<'a> {
     unsubscribe: &'a str,
     preferences: &'a str,
     browser: Option<&'a str>,
+    opened: Option<&'a str>,
 }
 
 /// What the three files of a digest's template are filled in with.
@@ -104,6 +105,9 @@ impl<'a> Draft<'a> {
         check_link("preferences", &to.links.preferences)?;
         if let Some(browser) = &to.links.browser {
             check_link("browser", browser)?;
+        }
+        if let Some(opened) = &to.links.opened {
+            check_link("opened", opened)?;
         }
         if !letter.sections.iter().all(|section| is_web(&section.page_url)) {
             return Err(ComposeError::Link { which: "section" });
@@ -188,6 +192,7 @@ impl<'a> Draft<'a> {
                 unsubscribe: &self.links.unsubscribe,
                 preferences: &self.links.preferences,
                 browser: self.links.browser.as_deref(),
+                opened: self.links.opened.as_deref(),
             },
         }
     }

@@ -86,6 +86,8 @@ pub struct Links {
     pub preferences: String,
     /// This edition in the browser.
     pub browser: Option<String>,
+    /// The picture that counts this letter as opened, where the newsroom wants that.
+    pub opened: Option<String>,
 }
 
 /// Why a mail could not be composed. Trying again does not help: a person has to mend something.

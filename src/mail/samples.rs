@@ -41,6 +41,8 @@ pub struct Sample {
     pub slots: u32,
     /// Whether there is a web view to link to.
     pub browser: bool,
+    /// Whether it is counted when it is opened.
+    pub counted: bool,
     /// Another address of the reader, as he is shown it.
     pub other: &'static str,
 }
@@ -100,7 +102,7 @@ impl Sample {
         template: &Slug,
     ) -> Result<Option<Message>, ComposeError> {
         self.lend(templates, template, |head, to, letter| {
-            let set = super::Typeset::set(head, (to.language, to.zone), letter, EditionId(12))?;
+            let set = super::Typeset::set(head, (to.language, to.zone), letter, EditionId(12), self.counted)?;
             set.map(|set| set.letter(head, to, SubscriberId(42))).transpose()
         })
     }
@@ -116,6 +118,9 @@ impl Sample {
             unsubscribe: url("/unsubscribe/AAAAAAAAACoABf0tYq-WAGv0t6Y3Yh8E0lYpWqJ4S5M"),
             preferences: url("/preferences/AAAAAAAAACoABf0tYq-WAC8yQd4nM1s0cVQ2b1hJfXo"),
             browser: self.browser.then(|| url("/editions/12/AAAAAAAAACoABf0tYq-WAJk3Zl9wT0aXrN5uD2mYc8E")),
+            opened: self
+                .counted
+                .then(|| url("/editions/12/AAAAAAAAACoABf0tYq-WAH2xQn7bK4fLsW1vE9dRt6M/opened.gif")),
         }
     }
 
@@ -240,7 +245,10 @@ pub fn samples() -> Vec<Sample> {
         .ok(),
         ..ordinary.clone()
     };
-    vec![ordinary.clone(), english, single, led, crowded(&ordinary), hostile(&ordinary)]
+    let counted = Sample { name: "counted", counted: true, ..ordinary.clone() };
+    let counted_english = Sample { name: "counted-en", counted: true, ..english.clone() };
+    let (crowd, harm) = (crowded(&ordinary), hostile(&ordinary));
+    vec![ordinary, english, single, led, counted, counted_english, crowd, harm]
 }
 
 fn ordinary() -> Sample {
@@ -323,6 +331,7 @@ fn ordinary() -> Sample {
         ],
         total: 6,
         browser: true,
+        counted: false,
         slots: 1,
         other: "b…@example.org",
     }

@@ -16,9 +16,11 @@ enum Own {
     Unsubscribe,
     Preferences,
     Browser,
+    Opened,
 }
 
-const OWN: [Own; 5] = [Own::Address, Own::Name, Own::Unsubscribe, Own::Preferences, Own::Browser];
+const OWN: [Own; 6] =
+    [Own::Address, Own::Name, Own::Unsubscribe, Own::Preferences, Own::Browser, Own::Opened];
 
 #[derive(Debug)]
 enum Piece {
@@ -41,12 +43,14 @@ const ODD: (&str, &str) = ("đ'n&ly+a=test/1@bao.example", "https://bao.example/
 
 impl Typeset {
     /// Sets an edition. `None` where its template does more with what is a reader's own than write
-    /// it down: then every letter is composed by itself.
+    /// it down: then every letter is composed by itself. `counted`: whether its letters hold a picture
+    /// that counts them.
     pub fn set(
         head: &Letterhead<'_>,
         (language, zone): (Language, Tz),
         letter: &EditionLetter<'_>,
         edition: EditionId,
+        counted: bool,
     ) -> Result<Option<Self>, ComposeError> {
         // Nobody can write these into an article.
         let mark = |own: Own| hex(&head.secret.mac("typeset", &[&[own as u8]])[..12]);
@@ -55,6 +59,7 @@ impl Typeset {
             unsubscribe: link(Own::Unsubscribe),
             preferences: link(Own::Preferences),
             browser: Some(link(Own::Browser)),
+            opened: counted.then(|| link(Own::Opened)),
         };
         let (Ok(address), Ok(odd_address)) = (
             EmailAddress::parse(&format!("{}@bantin.example", mark(Own::Address))),
@@ -75,7 +80,12 @@ impl Typeset {
             html: pieces(&marked.html),
         };
         let link = |n: usize| format!("{}{n}", ODD.1);
-        let links = Links { unsubscribe: link(1), preferences: link(2), browser: Some(link(3)) };
+        let links = Links {
+            unsubscribe: link(1),
+            preferences: link(2),
+            browser: Some(link(3)),
+            opened: counted.then(|| link(4)),
+        };
         let odd = Recipient { address: &odd_address, language, zone, links };
         let composed = parts(head, &odd, letter, edition, &called("odd"))?;
         Ok((set.filled(&odd, "odd") == composed).then_some(set))
@@ -91,6 +101,9 @@ impl Typeset {
         check_link("unsubscribe", &to.links.unsubscribe)?;
         check_link("preferences", &to.links.preferences)?;
         check_link("browser", to.links.browser.as_deref().unwrap_or_default())?;
+        if let Some(opened) = &to.links.opened {
+            check_link("opened", opened)?;
+        }
         let domain = head.from.address.domain();
         let message_id = headers::message_id(head.secret, "edition", self.edition.0, subscriber.0, domain);
         let letter = self.filled(to, headers::name_of(&message_id));
@@ -110,23 +123,26 @@ impl Typeset {
 }
 
 /// What is a reader's own, in the order of [`OWN`].
-fn values(to: &Recipient<'_>, name: &str) -> [String; 5] {
+fn values(to: &Recipient<'_>, name: &str) -> [String; 6] {
     OWN.map(|which| match which {
         Own::Address => to.address.to_string(),
         Own::Name => name.to_owned(),
         Own::Unsubscribe => to.links.unsubscribe.clone(),
         Own::Preferences => to.links.preferences.clone(),
         Own::Browser => to.links.browser.clone().unwrap_or_default(),
+        Own::Opened => to.links.opened.clone().unwrap_or_default(),
     })
 }
 
 /// Parts a text at every mark.
-fn pieces(text: &str, marks: &[String; 5]) -> Vec<Piece> {
+fn pieces(text: &str, marks: &[String; 6]) -> Vec<Piece> {
     let mark = |which: Own| marks[which as usize].as_str();
+    // What no letter of this edition has stands nowhere in it.
+    let own = OWN.into_iter().filter(|which| !mark(*which).is_empty());
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((at, which)) =
-        OWN.into_iter().filter_map(|which| Some((rest.find(mark(which))?, which))).min_by_key(|(at, _)| *at)
+        own.clone().filter_map(|which| Some((rest.find(mark(which))?, which))).min_by_key(|(at, _)| *at)
     {
         pieces.push(Piece::Same(rest[..at].to_owned()));
         pieces.push(Piece::Own(which));
@@ -136,7 +152,7 @@ fn pieces(text: &str, marks: &[String; 5]) -> Vec<Piece> {
     pieces
 }
 
-fn filled(pieces: &[Piece], values: &[String; 5]) -> String {
+fn filled(pieces: &[Piece], values: &[String; 6]) -> String {
     let mut text = Vec::with_capacity(pieces.len());
     for piece in pieces {
         text.push(match piece {

@@ -88,9 +88,15 @@ pub fn unsubscribe_done(
     desk.render("page/unsubscribe-done.html", content)
 }
 
-/// The answer to an undone unsubscription.
-pub fn resubscribed(desk: &Desk<'_>, preferences_url: &str) -> Result<String, TemplateFault> {
-    desk.render("page/resubscribed.html", context! { preferences_url })
+/// The answer to who takes an unsubscription back: whether there was one to be taken back, and what
+/// comes now, a line each.
+pub fn resubscribed(
+    desk: &Desk<'_>,
+    taken_back: bool,
+    comes: &[String],
+    preferences_url: &str,
+) -> Result<String, TemplateFault> {
+    desk.render("page/resubscribed.html", context! { taken_back, comes => Serde(comes), preferences_url })
 }
 
 /// A reader's choices, as he can change them without a login.

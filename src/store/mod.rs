@@ -35,6 +35,7 @@ mod installation;
 mod labels;
 mod letters;
 mod notices;
+mod opens;
 mod opt_ins;
 mod outcomes;
 mod personal;

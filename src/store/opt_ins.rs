@@ -290,7 +290,7 @@ pub(super) async fn quiet_until(
         "SELECT n, requested_at FROM opt_ins WHERE subscriber = $1 AND kind = $2 AND confirmed_at IS NULL
          AND n > (SELECT coalesce(max(n), 0) FROM opt_ins
                   WHERE subscriber = $1 AND kind = $2 AND confirmed_at IS NOT NULL)
-         ORDER BY requested_at DESC, n DESC LIMIT 4",
+         ORDER BY n DESC LIMIT 4",
     )
     .bind(subscriber.0)
     .bind(kind.as_str())

@@ -179,11 +179,11 @@ pub async fn move_reader(
     Ok(answer)
 }
 
-/// Takes an end back.
-pub async fn undo(store: &Store, reader: SubscriberId, now: Instant) -> Result<(), SubscribeError> {
+/// Takes an end back. `false`: there is none, or something else was chosen since.
+pub async fn undo(store: &Store, reader: SubscriberId, now: Instant) -> Result<bool, SubscribeError> {
     let resumed = store.undo_end(reader, now).await?;
-    tracing::info!(subscriber.id = %reader, subscriptions = resumed, "reader came back");
-    Ok(())
+    tracing::info!(subscriber.id = %reader, subscriptions = resumed, "reader took a leaving back");
+    Ok(resumed > 0)
 }
 
 /// What a reader ticked on the preference page.

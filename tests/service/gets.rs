@@ -158,6 +158,9 @@ async fn no_get_changes_anything() {
             "/unsubscribe/{token}" => vec![link(&world, "unsubscribe", READER)],
             "/preferences/{token}" => vec![link(&world, "preferences", READER)],
             "/editions/{id}" => vec!["/editions/1".to_owned()],
+            "/editions/{id}/{token}/opened.gif" => {
+                vec![format!("{}/opened.gif", link(&world, "editions", READER))]
+            }
             "/editions/{id}/{token}" => vec![link(&world, "editions", READER)],
             "/mailbox/{name}" => vec![format!("/mailbox/{letter}")],
             "/mailbox/{name}/source" => vec![format!("/mailbox/{letter}/source")],

@@ -194,8 +194,12 @@ fn one_click_ends_the_list_of_the_mail_and_the_page_each_part_or_all() {
         assert!(answer.status == 200 && answer.text().contains("Bạn vẫn nhận:"), "{}", answer.text());
         assert_eq!(world.feeds_of("an@doc.example"), ["van-hoa"]);
     }
-    assert_eq!(world.post(&leave, &[("undo", "1")]).status, 200);
+    let back = world.post(&leave, &[("undo", "1")]);
+    assert!(back.status == 200 && back.text().contains("Bạn lại nhận bản tin như trước"), "{}", back.text());
     assert_eq!(world.feeds_of("an@doc.example"), ["kinh-te", "van-hoa"]);
+    let again = world.post(&leave, &[("undo", "1")]);
+    assert!(again.text().contains("không còn gì để khôi phục"), "an undo of nothing does not say it did");
+    assert!(again.text().contains("Hiện nay bạn nhận:"), "{}", again.text());
     // A link that a mail program cut off ends all: nobody is kept.
     let cut = leave.split('?').next().unwrap();
     assert_eq!(world.post(cut, &[]).status, 200);

@@ -35,6 +35,7 @@ on_both_engines!(
     nothing_new_makes_no_edition,
     leaving_voids_what_is_queued_and_undo_brings_it_back,
     leaving_one_section_takes_its_articles_out_of_the_queue,
+    a_leaving_is_taken_back_also_when_the_clock_was_put_back_since,
     saving_preferences_leaves_alone_what_was_not_shown,
     a_claim_that_ended_is_due_again,
     a_confirmation_overtakes_editions,
@@ -55,15 +56,15 @@ pub fn slug(text: &str) -> Slug {
     Slug::parse(text).unwrap()
 }
 
-fn address(name: &str) -> EmailAddress {
+pub fn address(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@bao.example")).unwrap()
 }
 
-fn secret() -> Secret {
+pub fn secret() -> Secret {
     Secret::new([7; 32])
 }
 
-fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
+pub fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
     OptInRequest {
         address: address(name),
         wishes: wishes(digest, feeds),
@@ -74,7 +75,7 @@ fn request(name: &str, digest: &str, feeds: &[FeedKey]) -> OptInRequest {
     }
 }
 
-fn wishes(digest: &str, feeds: &[FeedKey]) -> Vec<Wish> {
+pub fn wishes(digest: &str, feeds: &[FeedKey]) -> Vec<Wish> {
     feeds.iter().map(|feed| Wish { feed: *feed, frequency: Frequency::Digest(slug(digest)) }).collect()
 }
 
@@ -84,14 +85,14 @@ fn since(time: &str) -> impl Fn(&Frequency) -> Instant + Sync {
     move |_| instant
 }
 
-const QUIET: Duration = Duration::minutes(30);
+pub const QUIET: Duration = Duration::minutes(30);
 
 pub async fn publish(newsroom: &Newsroom, title: &str, sections: &[&str], time: &str) -> ArticleId {
     let draft = draft(title, title, sections);
     newsroom.accept(&[draft], true, at(time), &newsroom.chance).await.unwrap()[0].id
 }
 
-async fn section(newsroom: &Newsroom, title: &str) -> FeedKey {
+pub async fn section(newsroom: &Newsroom, title: &str) -> FeedKey {
     let tree = newsroom.category_tree().await.unwrap();
     FeedKey::Category(tree.by_slug(&Slug::of_title(title).unwrap()).unwrap().id)
 }
@@ -160,7 +161,7 @@ async fn due(store: &Store, digest: &str, id: SubscriberId) -> Vec<Article> {
     store.due_articles(&slug(digest).into(), id, Tz::Asia__Ho_Chi_Minh, at("06:00:00")).await.unwrap()
 }
 
-async fn cut(store: &Store, digest: &str, time: &str) -> Cut {
+pub async fn cut(store: &Store, digest: &str, time: &str) -> Cut {
     match cut_by_hand(store, digest, time).await {
         CutAnswer::Made(cut) => cut,
         other => panic!("{other:?}"),
@@ -564,6 +565,24 @@ async fn leaving_voids_what_is_queued_and_undo_brings_it_back(newsroom: Newsroom
     assert_eq!(newsroom.undo_end(id, at("08:31:01")).await.unwrap(), 0);
     let running = newsroom.subscriptions(id).await.unwrap();
     assert_eq!(running.iter().map(|s| s.feed).collect::<Vec<_>>(), [b]);
+}
+
+async fn a_leaving_is_taken_back_also_when_the_clock_was_put_back_since(newsroom: Newsroom) {
+    let (a, b) = two_sections(&newsroom).await;
+    let id = reader(&newsroom, "an", "sang", &[a, b], "02:00:00").await;
+    let (wanted, since) = (wishes("tuan", &[a]), since("09:00:00"));
+    newsroom.change_subscriptions(id, &[a, b], &wanted, &since, at("09:00:00")).await.unwrap();
+    publish(&newsroom, "một", &["A"], "09:10:00").await;
+    let edition = cut(&newsroom, "tuan", "09:20:00").await.edition;
+    // What was chosen before has a later time than what is done now.
+    newsroom.end_subscriptions(id, None, EndedReason::Reader, at("03:00:00")).await.unwrap();
+    assert!(newsroom.say_goodbye(id, at("03:00:01")).await.unwrap());
+    assert!(!newsroom.say_goodbye(id, at("12:00:00")).await.unwrap(), "it was said");
+    assert_eq!(newsroom.undo_end(id, at("03:10:00")).await.unwrap(), 1);
+    assert_eq!(newsroom.subscriptions(id).await.unwrap().len(), 1);
+    let due = claim(&newsroom, "w", "04:00:00", "03:10:01").await;
+    assert_eq!(due.iter().filter_map(|d| d.edition).collect::<Vec<_>>(), [edition]);
+    assert_eq!(titles(&newsroom, edition, id).await, ["một"]);
 }
 
 async fn leaving_one_section_takes_its_articles_out_of_the_queue(newsroom: Newsroom) {

@@ -25,9 +25,11 @@ pub(super) async fn as_json(app: &App, edition: &Edition, now: Instant) -> anyho
     let Progress { letters, settled, deferred, per_minute, rest } =
         progress(&app.store, edition, now).await?;
     let counts: BTreeMap<&str, u64> = edition.counts.iter().map(|(s, n)| (s.as_str(), *n)).collect();
+    let opened = app.store.opened(edition.id).await?;
     Ok(
         json!({ "edition": edition.id, "digest": edition.plan.to_string(), "slot": edition.slot.0, "slots": edition.slots, "articles": edition.articles,
         "cut": edition.cut_at, "completed": edition.completed_at, "deliveries": counts,
+        "opened": app.desk.counts_opens.then_some(opened),
         "held": edition.held.as_ref().map(|hold| &hold.reason),
         "progress": { "letters": letters, "settled": settled, "deferred": deferred, "per_minute": per_minute,
             "rest_seconds": rest.map(|rest| rest.num_seconds()), "ends": rest.map(|rest| now + rest) } }),
@@ -47,8 +49,12 @@ pub(super) async fn in_words(app: &App, edition: &Edition, now: Instant) -> anyh
         ),
         (None, None, None) => format!("running: {settled} of {letters} settled"),
     };
+    let opened = match app.store.opened(edition.id).await? {
+        0 if !app.desk.counts_opens => String::new(),
+        opened => format!("; about {opened} opened"),
+    };
     Ok(format!(
-        "edition {} of {} at {}: {} articles; {} ({state})",
+        "edition {} of {} at {}: {} articles; {} ({state}){opened}",
         edition.id,
         edition.plan,
         local(app, edition.slot.0),

@@ -1,8 +1,10 @@
 //! Where histories take place: a store of a thread's own with two programs on it, made empty again after
 //! each. Opening a store takes as long as a history.
 
+use super::reference::{Piece, Reference, SECTIONS};
+use crate::newsroom::{Seeded, draft};
 use crate::postgres;
-use bantin::domain::Instant;
+use bantin::domain::{ArticleId, Draft, FeedKey, Instant, SafeHtml, SavedSearch};
 use bantin::store::{Store, StoreUrl};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use std::cell::RefCell;
@@ -11,6 +13,10 @@ use std::path::{Path, PathBuf};
 pub struct Ground {
     url: StoreUrl,
     stores: RefCell<[Store; 2]>,
+    /// The feeds, by their numbers in the model.
+    pub feeds: Vec<FeedKey>,
+    /// The articles with which it begins.
+    pub articles: Vec<ArticleId>,
     /// A connection past the store.
     pub raw: AnyConnection,
     /// Waits until nobody writes any more.
@@ -18,7 +24,44 @@ pub struct Ground {
     wipe: String,
 }
 
-/// The tables of a new store are kept beside it, as `fresh`.
+/// The newsroom with which every history begins: three sections with an article each.
+pub fn founded() -> Reference {
+    let mut model = Reference::default();
+    for section in 0..SECTIONS {
+        model.publish(&format!("bài {section}"), [section].into(), false, founding(), founding());
+    }
+    model
+}
+
+fn founding() -> Instant {
+    "2026-03-01T00:00:00Z".parse().unwrap()
+}
+
+/// An article as the newsroom hands it in.
+pub fn draft_of(piece: &Piece) -> Draft {
+    let names: Vec<String> = piece.sections.iter().map(|section| format!("C{section}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut draft = draft(&piece.title, &piece.title, &names);
+    draft.body = SafeHtml::from_text(if piece.telling { "Bão về, lũ lên." } else { "Trời yên." });
+    draft.published = Some(piece.published);
+    draft
+}
+
+/// Founds it, or finds it as it is.
+async fn found(store: &Store) -> (Vec<FeedKey>, Vec<ArticleId>) {
+    let (mut articles, chance) = (Vec::new(), Seeded::default());
+    for piece in founded().pieces {
+        let taken = store.accept(&[draft_of(&piece)], true, founding(), &chance).await.unwrap();
+        articles.push(taken[0].id);
+    }
+    let tree = store.category_tree().await.unwrap();
+    let mut feeds: Vec<FeedKey> = tree.all().iter().map(|category| FeedKey::Category(category.id)).collect();
+    feeds.push(FeedKey::All);
+    feeds.push(store.save_search(&SavedSearch::of("bão lũ").unwrap()).await.unwrap());
+    (feeds, articles)
+}
+
+/// The tables of the founded store are kept beside it, as `fresh`.
 const ON_SQLITE: [&str; 3] = [
     "SELECT name FROM pragma_table_list WHERE schema = 'fresh' AND type <> 'shadow' AND name NOT LIKE '%sql%'",
     "BEGIN IMMEDIATE; COMMIT",
@@ -31,7 +74,7 @@ const ON_POSTGRES: [&str; 3] = [
 ];
 
 impl Ground {
-    /// A copy of a new store: to make one takes longer.
+    /// A copy of a founded store: to make one takes longer.
     pub async fn on_sqlite(template: &Path, number: usize) -> Self {
         let path = template.with_file_name(format!("{number}.db"));
         std::fs::copy(template, &path).unwrap();
@@ -46,6 +89,9 @@ impl Ground {
 
     pub async fn on_postgres() -> Self {
         let url = postgres::fresh_database().await;
+        let store = Store::open(&url).await.unwrap();
+        found(&store).await;
+        store.close().await;
         let StoreUrl::Postgres(place) = &url else { panic!("{url} is no server") };
         let mut raw = AnyConnection::connect(place.as_str()).await.unwrap();
         run(&mut raw, "CREATE SCHEMA fresh".into()).await;
@@ -67,8 +113,10 @@ impl Ground {
             }
         }
         wipe.push_str("; COMMIT");
-        let stores = RefCell::new([Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap()]);
-        Self { url, stores, raw, quiet, wipe }
+        let stores = [Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap()];
+        let (feeds, articles) = found(&stores[0]).await;
+        let stores = RefCell::new(stores);
+        Self { url, stores, feeds, articles, raw, quiet, wipe }
     }
 
     /// One of two programs.
@@ -99,11 +147,12 @@ async fn run(raw: &mut AnyConnection, text: String) {
     sqlx::raw_sql(AssertSqlSafe(text)).execute(raw).await.unwrap();
 }
 
-/// A new store on SQLite, in this folder.
+/// A founded store on SQLite, in this folder.
 pub async fn template(folder: &Path) -> PathBuf {
     let path = folder.join("template.db");
     let store = Store::open(&StoreUrl::Sqlite(path.clone())).await.unwrap();
     store.migrate(Instant::default()).await.unwrap();
+    found(&store).await;
     store.close().await;
     path
 }

@@ -1,13 +1,12 @@
 //! One history: what happens is drawn, done to the store and said to the model.
 
-use super::ground::Ground;
+use super::ground::{Ground, draft_of, founded};
 use super::kill::{Deaths, Killed};
-use super::reference::{FEEDS, HOME, Reference, SECTIONS, State, Titles};
-use crate::newsroom::{Seeded, draft};
+use super::reference::{FEEDS, HOME, READERS, Reference, SECTIONS, State, Titles};
+use crate::newsroom::Seeded;
 use bantin::digest::register;
 use bantin::domain::{
-    ArticleId, Calendar, Chance, Digest, DigestFeeds, FeedKey, Instant, SafeHtml, SavedSearch, Schedule,
-    Slug, SubscriberId,
+    ArticleId, Calendar, Chance, Digest, DigestFeeds, FeedKey, Instant, Schedule, Slug, SubscriberId,
 };
 use bantin::store::Store;
 use chrono::Duration;
@@ -16,8 +15,6 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-const STEPS: u32 = 30;
-pub const READERS: usize = 3;
 /// An ordinary day, and days before clocks change somewhere.
 const BEGINNINGS: [&str; 5] = ["2026-11-16", "2026-03-06", "2026-03-27", "2026-10-23", "2026-04-03"];
 
@@ -76,33 +73,23 @@ impl<'g> History<'g> {
         };
         let mut history = Self {
             seed,
+            feeds: ground.feeds.clone(),
+            articles: ground.articles.clone(),
             ground,
-            deaths: Cell::new(Deaths::Over),
+            deaths: Cell::new(deaths),
             dice,
             now: Instant::default(),
             digests: vec![sang],
-            feeds: Vec::new(),
-            articles: Vec::new(),
             ids: vec![None; READERS],
             said: BTreeMap::new(),
             last_edition: 0,
             workers: 0,
-            model: Reference::of_readers(READERS),
+            model: founded(),
             told: Vec::new(),
         };
-        history.now = format!("{}T00:07:00Z", BEGINNINGS[history.roll(BEGINNINGS.len())]).parse().unwrap();
-        for section in 0..SECTIONS {
-            history.publish([section].into(), false, None).await;
-        }
-        let store = history.ground.store(0);
-        let tree = store.category_tree().await.unwrap();
-        history.feeds = tree.all().iter().map(|category| FeedKey::Category(category.id)).collect();
-        history.feeds.push(FeedKey::All);
-        let search = SavedSearch::of("bão lũ").unwrap();
-        history.feeds.push(store.save_search(&search).await.unwrap());
-        register(&store, &history.calendar(), history.now).await.unwrap();
+        history.now = format!("{}T00:07:00Z", history.pick(&BEGINNINGS)).parse().unwrap();
+        register(&history.ground.store(0), &history.calendar(), history.now).await.unwrap();
         history.model.declare(history.digests[0].slug.clone().into(), history.now);
-        history.deaths.set(deaths);
         history
     }
 
@@ -153,7 +140,7 @@ impl<'g> History<'g> {
     /// Lives through what chance brings, and says where a fault was and what happened before. How many
     /// mails.
     pub async fn live(mut self) -> usize {
-        for _ in 0..STEPS {
+        for _ in 0..10 + self.roll(20) {
             let seconds = 60 + self.roll(4 * 3_600);
             self.pass(Duration::seconds(i64::try_from(seconds).unwrap()));
             let person = self.roll(READERS);
@@ -163,11 +150,11 @@ impl<'g> History<'g> {
         self.said.len()
     }
 
-    /// Lives through these acts. Whether anybody died.
-    pub async fn live_by(mut self, acts: &[(Act, usize)]) -> bool {
-        for (act, person) in acts {
+    /// Lives through these acts, all of one reader. Whether anybody died.
+    pub async fn live_by(mut self, acts: &[Act]) -> bool {
+        for act in acts {
             self.pass(Duration::hours(3));
-            self.act(*act, *person).await;
+            self.act(*act, 0).await;
         }
         self.end().await;
         self.deaths.get() == Deaths::Over
@@ -183,7 +170,7 @@ impl<'g> History<'g> {
     }
 
     pub fn story(&self) -> String {
-        format!("BANTIN_MODEL_SEED={}\n{}", self.seed, self.told.join("\n"))
+        format!("BANTIN_MODEL_SEED={} {:?}\n{}", self.seed, self.deaths.get(), self.told.join("\n"))
     }
 
     fn some_act(&self) -> Act {
@@ -232,12 +219,7 @@ impl<'g> History<'g> {
     }
 
     async fn accept(&self, piece: usize) -> ArticleId {
-        let piece = &self.model.pieces[piece];
-        let names: Vec<String> = piece.sections.iter().map(|section| format!("C{section}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut draft = draft(&piece.title, &piece.title, &names);
-        draft.body = SafeHtml::from_text(if piece.telling { "Bão về, lũ lên." } else { "Trời yên." });
-        draft.published = Some(piece.published);
+        let draft = draft_of(&self.model.pieces[piece]);
         self.surely(|store| {
             let (draft, now) = (draft.clone(), self.now);
             let chance = Seeded::starting_at(self.told.len() as u64);

@@ -1,7 +1,7 @@
 //! Looks at the clock, letters, and what must be true at the end.
 
-use super::history::{History, READERS};
-use super::reference::{Cut, Mail, Progress, Titles};
+use super::history::History;
+use super::reference::{Cut, Mail, Progress, READERS, Titles};
 use bantin::digest::open_due;
 use bantin::domain::{DeliveryId, EditionId, Habits, SubscriberId};
 use bantin::store::Settlement;
@@ -103,7 +103,11 @@ impl History<'_> {
         let worker = format!("w{}", self.workers);
         let (store, now, until) = (self.store(), self.now, self.now + Duration::minutes(30));
         let limit = 1 + self.roll(4);
-        let claimed = store.claim_deliveries(&worker, limit, until, now).await.unwrap();
+        let claiming = self.perhaps(|store| {
+            let worker = worker.clone();
+            async move { store.claim_deliveries(&worker, limit, until, now).await.unwrap() }
+        });
+        let Some(claimed) = claiming.await else { return self.die_claiming(&worker).await };
         self.tell(format!("{worker} takes {}", claimed.len()));
         for delivery in claimed {
             let Some(edition) = delivery.edition else {
@@ -134,6 +138,17 @@ impl History<'_> {
                 Titles::new()
             };
             self.hand_over(delivery.id.0, person, at, articles, &worker).await;
+        }
+    }
+
+    /// A worker died over its claim: what it holds all the same, it may have mailed.
+    async fn die_claiming(&mut self, worker: &str) {
+        self.tell(format!("{worker} dies over its claim"));
+        self.ground.settle_down().await;
+        let text = "SELECT edition, subscriber FROM deliveries WHERE claimed_by = $1 AND edition IS NOT NULL";
+        let held = sqlx::query_as::<_, (i64, i64)>(text).bind(worker);
+        for (edition, subscriber) in held.fetch_all(&mut self.ground.raw).await.unwrap() {
+            self.take(self.person(SubscriberId(subscriber)), EditionId(edition));
         }
     }
 

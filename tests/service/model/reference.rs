@@ -11,6 +11,7 @@ pub const SECTIONS: usize = 3;
 pub const EVERYTHING: usize = 3;
 pub const SEARCH: usize = 4;
 pub const FEEDS: usize = 5;
+pub const READERS: usize = 3;
 pub const HOME: Tz = Tz::Asia__Ho_Chi_Minh;
 
 /// How many articles may wait before one mail brings all.
@@ -86,7 +87,6 @@ pub struct Person {
 /// What a look at the clock brings: by which plan, for how many slots, what to whom.
 pub type Cut = (String, u32, BTreeMap<usize, Titles>);
 
-#[derive(Default)]
 pub struct Reference {
     pub pieces: Vec<Piece>,
     pub people: Vec<Person>,
@@ -118,14 +118,25 @@ impl Person {
     }
 }
 
+impl Default for Reference {
+    fn default() -> Self {
+        Self {
+            pieces: Vec::new(),
+            people: vec![Person::default(); READERS],
+            event: 0,
+            looks: 0,
+            touched: [0; FEEDS],
+            watched: None,
+            plans: BTreeMap::new(),
+            told_at_once: 0,
+        }
+    }
+}
+
 impl Reference {
     fn next(&mut self) -> u64 {
         self.event += 1;
         self.event
-    }
-
-    pub fn of_readers(readers: usize) -> Self {
-        Self { people: vec![Person::default(); readers], ..Self::default() }
     }
 
     /// A digest that is declared before anything happens.
