@@ -66,6 +66,7 @@ mod store_editing;
 mod store_feeds;
 mod store_holds;
 mod store_hub;
+mod store_letters;
 mod store_outcomes;
 mod store_pace;
 mod store_personal;
