@@ -287,11 +287,7 @@ pub fn sources_of(
 
 fn rules_of(settings: &MailSettings) -> Rules {
     let patience = chrono::Duration::from_std(settings.give_up_after).unwrap_or(MAIL_BACKOFF.patience);
-    Rules {
-        backoff: Backoff { patience, ..MAIL_BACKOFF },
-        holds_uncertain: settings.holds_uncertain,
-        breaker: settings.breaker,
-    }
+    Rules { backoff: Backoff { patience, ..MAIL_BACKOFF }, holds_uncertain: settings.holds_uncertain }
 }
 
 impl App {
@@ -343,6 +339,7 @@ impl App {
             return_path: config.mail.bounces_to.clone(),
             sender: config.mail.from.clone(),
             rules: config.bounces.rules.clone(),
+            breaker: config.mail.breaker,
             tally: bounce::Tally::default(),
         });
         let limiter = Limiter::new(config.limits.feed_burst, config.limits.feed_refill, started_at, &*chance);

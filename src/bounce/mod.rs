@@ -4,9 +4,11 @@
 //! its writer held our mail: the signed return address, a Message-ID or a link that only we can make,
 //! or the way on which it came. Without one, a hard bounce weighs as a soft one.
 
+mod stop;
+
 use crate::domain::{
-    BounceClass, DeliveryId, DeliveryKind, EmailAddress, Forged, Instant, ReturnPath, Secret, SubscriberId,
-    TokenPurpose,
+    BounceClass, Breaker, DeliveryId, DeliveryKind, EmailAddress, Forged, Instant, ReturnPath, Secret,
+    SubscriberId, TokenPurpose,
 };
 use crate::mail::message_id;
 use crate::mail::report::{self, Finding, Marks, Report, Rules};
@@ -31,6 +33,8 @@ pub struct Returns {
     pub sender: EmailAddress,
     /// The habits of servers.
     pub rules: Rules,
+    /// When an edition is stopped.
+    pub breaker: Breaker,
     /// What came.
     pub tally: Tally,
 }
@@ -132,17 +136,15 @@ impl Returns {
         self.follow(report, way, true, now).await
     }
 
-    /// Takes the refusal of a letter that was just handed over.
-    pub async fn take_refusal(
-        &self,
-        delivery: DeliveryId,
-        reply: &str,
-        now: Instant,
-    ) -> Result<Noted, StoreError> {
+    /// What the refusal of a letter that was just handed over reports.
+    pub fn refusal(&self, delivery: DeliveryId, reply: &str) -> Bounce {
         let class = report::of_reply(reply, &self.rules);
-        let finding = Finding { class, recipient: None, evidence: report::evidence(reply) };
-        self.tally.count(class.as_str());
-        self.note(&finding, Named { delivery, is_proved: true }, "smtp", now).await
+        Bounce { delivery, class, way: "smtp".to_owned(), evidence: report::evidence(reply) }
+    }
+
+    /// Counts a refusal.
+    pub fn count(&self, refusal: &Bounce) {
+        self.tally.count(refusal.class.as_str());
     }
 
     async fn follow(
@@ -190,7 +192,14 @@ impl Returns {
             way: way.to_owned(),
             evidence: finding.evidence.clone(),
         };
-        self.store.note_bounce(&bounce, &self.secret, now).await
+        let noted = self.store.note_bounce(&bounce, &self.secret, now).await?;
+        if matches!(noted, Noted::Kept | Noted::Suppressed(_))
+            && let Some(edition) =
+                self.store.handed_over(bounce.delivery).await?.and_then(|mail| mail.edition)
+        {
+            self.look_at(edition, now).await?;
+        }
+        Ok(noted)
     }
 
     fn opened(&self, address: &str) -> Option<Result<DeliveryId, Forged>> {

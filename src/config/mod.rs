@@ -304,6 +304,7 @@ fn mail_settings(s: &mut Settings, base_url: Option<&WebUrl>) -> MailSettings {
     let give_up_after = Duration::from_secs(days.min(365) * 86_400);
     let breaker = Breaker {
         percent: s.take("mail.breaker_percent", percent).unwrap_or(5),
+        complaints: s.take("mail.breaker_complaints", per_mille).unwrap_or(3),
         tries: s.take("mail.breaker_tries", positive).unwrap_or(100),
     };
     let pace = pace_settings(s, &url);
@@ -372,6 +373,10 @@ fn positive(text: &str) -> Result<u64, String> {
 
 fn percent(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|n| *n <= 100).ok_or_else(|| format!("`{text}` is no number from 0 to 100"))
+}
+
+fn per_mille(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|n| *n <= 1_000).ok_or_else(|| format!("`{text}` is no number from 0 to 1000"))
 }
 
 fn resend_or_hold(text: &str) -> Result<bool, String> {

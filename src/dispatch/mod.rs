@@ -38,7 +38,7 @@ use crate::domain::{
 };
 use crate::errands::{Errand, NotYet, Waits, work};
 use crate::relay::{Parcel, Relay, Turn, Wait};
-use crate::store::{AddressHash, ClaimedDelivery, PlainLetter, Settlement, Store, StoreError};
+use crate::store::{AddressHash, Bounce, ClaimedDelivery, PlainLetter, Settlement, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -408,8 +408,17 @@ impl Dispatcher {
         let now = self.clock.now();
         let (settlements, letters): (Vec<(DeliveryId, Settlement)>, Vec<Letter>) =
             done.into_iter().map(|(id, settlement, letter)| ((id, settlement), letter)).unzip();
+        let refusals: Vec<Bounce> = settlements
+            .iter()
+            .filter_map(|(id, settlement)| match settlement {
+                Settlement::Bounced(reply) => Some(self.returns.refusal(*id, reply)),
+                _ => None,
+            })
+            .collect();
+        let reports = (refusals.as_slice(), &self.desk.secret);
+        let ours = self.store.settle_refusals(&self.worker, &settlements, reports, now).await?;
+        refusals.iter().for_each(|refusal| self.returns.count(refusal));
         let mut refused = BTreeSet::new();
-        let ours = self.store.settle_deliveries(&self.worker, &settlements, now).await?;
         for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
             let (word, reply) = match settlement {
                 // Nothing was tried.
@@ -430,30 +439,9 @@ impl Dispatcher {
             }
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
-            if let Settlement::Bounced(reply) = settlement
-                && ours
-            {
-                self.returns.take_refusal(*id, reply, now).await?;
-            }
         }
         for edition in refused {
-            self.look_at(edition, now).await?;
-        }
-        Ok(())
-    }
-
-    /// Stops an edition of which too much is refused. Once: who lets it go on has decided.
-    async fn look_at(&self, edition: EditionId, now: Instant) -> Result<(), StoreError> {
-        let figures = self.store.edition_figures(edition).await?;
-        if figures.was_stopped || !self.rules.breaker.stops(figures.accepted, figures.bounced) {
-            return Ok(());
-        }
-        let answered = figures.accepted + figures.bounced;
-        let why = format!("{} of {answered} letters were refused", figures.bounced);
-        if self.store.hold_edition(edition, &why, now).await? && self.store.note_stop(edition, now).await? {
-            tracing::error!(edition.id = %edition, refused = figures.bounced, answered,
-                "an edition is stopped, too many of its letters are refused; `bantin digest failures {edition}` \
-                 tells why, `bantin digest release {edition}` lets it go on");
+            self.returns.look_at(edition, now).await?;
         }
         Ok(())
     }

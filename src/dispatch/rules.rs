@@ -1,4 +1,4 @@
-use crate::domain::{Attempt, Backoff, Breaker, DeliveryKind, Instant, Outcome};
+use crate::domain::{Attempt, Backoff, DeliveryKind, Instant, Outcome};
 use crate::store::Settlement;
 
 /// After how many seconds a letter is due again that no mail server heard of. Meanwhile the relay's
@@ -13,8 +13,6 @@ pub struct Rules {
     /// Whether an edition's letter that may have been taken waits for a person, rather than being sent
     /// again under its Message-ID.
     pub holds_uncertain: bool,
-    /// When an edition is stopped.
-    pub breaker: Breaker,
 }
 
 impl Rules {
@@ -67,7 +65,7 @@ mod tests {
     use crate::domain::MAIL_BACKOFF;
 
     fn rules(holds_uncertain: bool) -> Rules {
-        Rules { backoff: MAIL_BACKOFF, holds_uncertain, breaker: Breaker { percent: 5, tries: 100 } }
+        Rules { backoff: MAIL_BACKOFF, holds_uncertain }
     }
 
     fn settled(rules: Rules, kind: DeliveryKind, days: i64, outcome: Outcome) -> Settlement {

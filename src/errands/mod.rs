@@ -95,6 +95,8 @@ struct Board<E: Errand> {
     /// How much was ever put there.
     ever_done: u64,
     hands: usize,
+    /// Whether something is being written down: then what was done meanwhile is looked at anyway.
+    is_settling: bool,
 }
 
 /// The board, and the bell for whoever has to look at it.
@@ -138,7 +140,6 @@ impl<E: Errand> Hand<E> {
             let (done, answered) = self.errand.attempt(item).await;
             let mine = self.end(Some(done), answered);
             if E::SETTLES_FIRST {
-                self.table.bell.notify_one();
                 // An error ends the work, and with it these hands.
                 drop(self.table.settled.subscribe().wait_for(|settled| *settled >= mine).await);
             }
@@ -156,7 +157,8 @@ impl<E: Errand> Hand<E> {
             board.put(done);
         }
         let batch = self.table.batch;
-        let is_needed = board.done.len() >= batch || board.lanes.waiting() == batch / 2;
+        let is_awaited = E::SETTLES_FIRST && !board.is_settling;
+        let is_needed = is_awaited || board.done.len() >= batch || board.lanes.waiting() == batch / 2;
         let mine = board.ever_done;
         drop(board);
         if is_needed {
@@ -188,12 +190,18 @@ enum Paper<E: Errand> {
 pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken) -> Result<usize, E::Error> {
     let (most, most_per_host) = errand.bounds();
     let batch = errand.batch();
-    let board = Board { lanes: Lanes::new(most, most_per_host), done: Vec::new(), ever_done: 0, hands: 0 };
+    let board = Board {
+        lanes: Lanes::new(most, most_per_host),
+        done: Vec::new(),
+        ever_done: 0,
+        hands: 0,
+        is_settling: false,
+    };
     let settled = watch::Sender::new(0);
     let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new(), batch, settled });
     let mut hands = JoinSet::new();
     let mut paperwork: JoinSet<Result<Paper<E>, E::Error>> = JoinSet::new();
-    let (mut is_claiming, mut is_settling, mut is_exhausted) = (false, false, false);
+    let (mut is_claiming, mut is_exhausted) = (false, false);
     let mut is_settling_due = false;
     // Whoever woke us may have put something urgent into the queue.
     let mut is_urgent_unseen = false;
@@ -218,11 +226,13 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                 }
             }
             let is_due = E::SETTLES_FIRST || board.done.len() >= batch || board.hands == 0 || is_settling_due;
-            let done = if is_due && !is_settling { std::mem::take(&mut board.done) } else { Vec::new() };
+            let is_due = is_due && !board.is_settling;
+            let done = if is_due { std::mem::take(&mut board.done) } else { Vec::new() };
+            board.is_settling |= !done.is_empty();
             (board.lanes.waiting(), board.hands, done, board.ever_done, board.lanes.opens_at())
         };
         if !done.is_empty() {
-            (is_settling, is_settling_due) = (true, false);
+            is_settling_due = false;
             settled += done.len();
             let settle = errand.settle(done);
             paperwork.spawn(async move { settle.await.map(|()| Paper::Settled(upto)) });
@@ -255,7 +265,7 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                     }
                 }
                 Paper::Settled(upto) => {
-                    is_settling = false;
+                    table.board().is_settling = false;
                     table.settled.send_replace(upto);
                     // What was settled may be due again.
                     is_exhausted = false;

@@ -119,55 +119,10 @@ impl Store {
         secret: &Secret,
         now: Instant,
     ) -> Result<Noted, StoreError> {
-        if !bounce.class.matters() {
-            return Ok(Noted::Kept);
-        }
         let mut transaction = self.write().await?;
-        let reader = sqlx::query_as::<_, (i64, String)>(
-            "SELECT s.n, s.address FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
-             WHERE d.n = $1 AND s.address <> ''",
-        )
-        .bind(bounce.delivery.0)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some((reader, address)) = reader else { return Ok(Noted::Nobody) };
-        let reader = SubscriberId(reader);
-        hold_subscriber(&mut transaction, reader, self.engine()).await?;
-        let noted = sqlx::query(
-            "INSERT INTO bounces (delivery, subscriber, class, way, evidence, noted_at)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (delivery, class) DO NOTHING",
-        )
-        .bind(bounce.delivery.0)
-        .bind(reader.0)
-        .bind(bounce.class.as_str())
-        .bind(storable(&bounce.way))
-        .bind(storable(&bounce.evidence))
-        .bind(micros(now))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        if noted == 0 {
-            return Ok(Noted::Before);
-        }
-        if bounce.class != BounceClass::Complaint {
-            turn_back(&mut transaction, bounce, self.engine(), now).await?;
-        }
-        let reason = match bounce.class {
-            BounceClass::Complaint => Some(SuppressionReason::Complained),
-            BounceClass::Hard => Some(SuppressionReason::Bounced),
-            BounceClass::Soft if soft_is_enough(&mut transaction, reader, now).await? => {
-                Some(SuppressionReason::Bounced)
-            }
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            give_up(&mut transaction, reader, reason, self.engine(), now).await?;
-            if let Ok(address) = EmailAddress::parse(&address) {
-                add_suppression(&mut *transaction, &address, reason, &bounce.evidence, secret, now).await?;
-            }
-        }
+        let noted = note(&mut transaction, bounce, self.engine(), secret, now).await?;
         transaction.commit().await?;
-        Ok(reason.map_or(Noted::Kept, Noted::Suppressed))
+        Ok(noted)
     }
 
     /// What came back from a subscriber, the latest first.
@@ -197,15 +152,6 @@ impl Store {
         let rows = sqlx::query_as::<_, (String, i64)>("SELECT class, count(*) FROM bounces GROUP BY class");
         classes(rows.fetch_all(self.readers()).await?)
     }
-
-    /// The same of one edition: whoever stops an edition that goes wrong asks for it.
-    pub async fn edition_bounces(&self, edition: EditionId) -> Result<Vec<(BounceClass, i64)>, StoreError> {
-        let rows = sqlx::query_as::<_, (String, i64)>(
-            "SELECT b.class, count(*) FROM deliveries d JOIN bounces b ON b.delivery = d.n
-             WHERE d.edition = $1 GROUP BY b.class",
-        );
-        classes(rows.bind(edition.0).fetch_all(self.readers()).await?)
-    }
 }
 
 fn classes(rows: Vec<(String, i64)>) -> Result<Vec<(BounceClass, i64)>, StoreError> {
@@ -215,6 +161,71 @@ fn classes(rows: Vec<(String, i64)>) -> Result<Vec<(BounceClass, i64)>, StoreErr
             .ok_or_else(|| damaged("bounces", "of a class", word))
     };
     rows.into_iter().map(class).collect()
+}
+
+/// [`Store::note_bounce`] within a transaction.
+pub(super) async fn note(
+    transaction: &mut Transaction<'static, Any>,
+    bounce: &Bounce,
+    engine: Engine,
+    secret: &Secret,
+    now: Instant,
+) -> Result<Noted, StoreError> {
+    if !bounce.class.matters() {
+        return Ok(Noted::Kept);
+    }
+    let reader = sqlx::query_as::<_, (i64, String)>(
+        "SELECT s.n, s.address FROM deliveries d JOIN subscribers s ON s.n = d.subscriber
+         WHERE d.n = $1 AND s.address <> ''",
+    )
+    .bind(bounce.delivery.0)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some((reader, address)) = reader else { return Ok(Noted::Nobody) };
+    let reader = SubscriberId(reader);
+    hold_subscriber(transaction, reader, engine).await?;
+    let noted = sqlx::query(
+        "INSERT INTO bounces (delivery, subscriber, class, way, evidence, noted_at)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (delivery, class) DO NOTHING",
+    )
+    .bind(bounce.delivery.0)
+    .bind(reader.0)
+    .bind(bounce.class.as_str())
+    .bind(storable(&bounce.way))
+    .bind(storable(&bounce.evidence))
+    .bind(micros(now))
+    .execute(&mut **transaction)
+    .await?
+    .rows_affected();
+    if noted == 0 {
+        return Ok(Noted::Before);
+    }
+    if bounce.class == BounceClass::Complaint {
+        sqlx::query(
+            "UPDATE editions SET complained = complained + 1
+             WHERE n = (SELECT edition FROM deliveries WHERE n = $1)",
+        )
+        .bind(bounce.delivery.0)
+        .execute(&mut **transaction)
+        .await?;
+    } else {
+        turn_back(transaction, bounce, engine, now).await?;
+    }
+    let reason = match bounce.class {
+        BounceClass::Complaint => Some(SuppressionReason::Complained),
+        BounceClass::Hard => Some(SuppressionReason::Bounced),
+        BounceClass::Soft if soft_is_enough(transaction, reader, now).await? => {
+            Some(SuppressionReason::Bounced)
+        }
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        give_up(transaction, reader, reason, engine, now).await?;
+        if let Ok(address) = EmailAddress::parse(&address) {
+            add_suppression(&mut **transaction, &address, reason, &bounce.evidence, secret, now).await?;
+        }
+    }
+    Ok(reason.map_or(Noted::Kept, Noted::Suppressed))
 }
 
 /// A mail that the next server took, or may have taken, did not arrive.

@@ -1,12 +1,13 @@
+use super::bounces::note;
 use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
 use super::outcomes::{burn_kept_letters, count_outcomes};
 use super::statement::{damaged, rows_about};
 use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
-use super::{Engine, Store, StoreError};
+use super::{Bounce, Engine, Store, StoreError};
 use crate::domain::{
-    Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, SubscriberId, clean_line,
-    from_micros, micros,
+    Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, Secret, SubscriberId,
+    clean_line, from_micros, micros,
 };
 use sqlx::{Any, Row, Transaction};
 use std::collections::{BTreeMap, HashSet};
@@ -214,6 +215,28 @@ impl Store {
         settlements: &[(DeliveryId, Settlement)],
         now: Instant,
     ) -> Result<Vec<bool>, StoreError> {
+        self.settle(worker, settlements, None, now).await
+    }
+
+    /// The same with what refusals mean for their readers, in the same transaction: a report that came
+    /// in on the spot comes in no second time.
+    pub async fn settle_refusals(
+        &self,
+        worker: &str,
+        settlements: &[(DeliveryId, Settlement)],
+        (reports, secret): (&[Bounce], &Secret),
+        now: Instant,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.settle(worker, settlements, Some((reports, secret)), now).await
+    }
+
+    async fn settle(
+        &self,
+        worker: &str,
+        settlements: &[(DeliveryId, Settlement)],
+        refusals: Option<(&[Bounce], &Secret)>,
+        now: Instant,
+    ) -> Result<Vec<bool>, StoreError> {
         // By number, so that two batches never wait for each other in a circle.
         let mut ordered: Vec<&(DeliveryId, Settlement)> = settlements.iter().collect();
         ordered.sort_by_key(|(id, _)| *id);
@@ -244,6 +267,11 @@ impl Store {
         }
         count_outcomes(&mut transaction, &outcomes).await?;
         complete_editions(&mut transaction, outcomes.into_keys().collect(), self.engine(), now).await?;
+        if let Some((reports, secret)) = refusals {
+            for report in reports.iter().filter(|report| settled.contains(&report.delivery)) {
+                note(&mut transaction, report, self.engine(), secret, now).await?;
+            }
+        }
         transaction.commit().await?;
         Ok(settlements.iter().map(|(id, _)| settled.contains(id)).collect())
     }

@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, HashSet};
 pub struct EditionFigures {
     /// How many were accepted.
     pub accepted: u64,
-    /// How many were refused for good.
+    /// How many were refused for good, or came back.
     pub bounced: u64,
+    /// Of how many their reader complained.
+    pub complained: u64,
     /// Whether the breaker has stopped it once.
     pub was_stopped: bool,
 }
@@ -112,16 +114,15 @@ const RESEND: &str = "
 impl Store {
     /// An edition's figures: one row, however many readers.
     pub async fn edition_figures(&self, edition: EditionId) -> Result<EditionFigures, StoreError> {
-        let row = sqlx::query_as::<_, (i64, i64, Option<i64>)>(
-            "SELECT accepted, bounced, stopped_at FROM editions WHERE n = $1",
+        let row = sqlx::query_as::<_, (i64, i64, i64, Option<i64>)>(
+            "SELECT accepted, bounced, complained, stopped_at FROM editions WHERE n = $1",
         )
         .bind(edition.0)
         .fetch_optional(self.readers())
         .await?;
-        Ok(row.map_or_else(EditionFigures::default, |(accepted, bounced, stopped)| EditionFigures {
-            accepted: accepted.unsigned_abs(),
-            bounced: bounced.unsigned_abs(),
-            was_stopped: stopped.is_some(),
+        Ok(row.map_or_else(EditionFigures::default, |(accepted, bounced, complained, stopped)| {
+            let [accepted, bounced, complained] = [accepted, bounced, complained].map(i64::unsigned_abs);
+            EditionFigures { accepted, bounced, complained, was_stopped: stopped.is_some() }
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Mail that comes back, on every way on which it may.
 
 use crate::mailroom::{article, reader};
+use crate::postbox::{Manners, Postbox};
 use crate::postfix::{Postfix, free_port, is_root, wait_for_port};
 use crate::signing::dovecot_on;
 use crate::world::World;
@@ -465,4 +466,42 @@ fn a_mailbox_of_dovecot_is_looked_into() {
     });
     assert!(!world.log().contains("geheim"));
     world.assert_discreet();
+}
+
+/// An edition that goes on: one reader's server says later, everybody else has it.
+fn half_mailed(readers: usize) -> (World, Postbox) {
+    let later = |to: &str, _| if to.starts_with("doc.gia.0@") { "450 4.2.1 Later" } else { "250 2.1.5 Ok" };
+    let server = Postbox::open(Manners { rcpt: later, ..Manners::default() });
+    let mut world = newsroom(readers);
+    world.set("BANTIN_MAIL__URL", &server.url());
+    world.set("BANTIN_MAIL__BREAKER_TRIES", "10");
+    world.done(&["digest", "run", "hang-ngay"]);
+    assert_eq!(world.deliveries("accepted"), readers as i64 - 1);
+    (world, server)
+}
+
+/// What comes back of one reader's letter; whether the edition is held then.
+fn is_held_after(world: &World, report: &str, number: usize) -> bool {
+    let to = return_path(world, number);
+    let taken = world.run_with_input(&["bounce", "--recipient", &to], &corpus(report));
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    world.number("SELECT count(*) FROM editions WHERE held_at IS NOT NULL") == 1
+}
+
+#[test]
+fn an_edition_of_which_too_much_comes_back_later_stops() {
+    let (world, _server) = half_mailed(40);
+    assert!(!is_held_after(&world, "hard.qmail.eml", 1), "one of 39");
+    assert!(!is_held_after(&world, "hard.qmail.eml", 1), "the same report again");
+    assert!(is_held_after(&world, "hard.qmail.eml", 2), "two of 39 are more than five in a hundred");
+    assert!(world.done(&["digest", "list"]).contains("2 of 39 letters were refused"));
+}
+
+#[test]
+fn an_edition_of_which_too_many_complain_stops() {
+    let (world, _server) = half_mailed(40);
+    assert!(!is_held_after(&world, "complaint.arf-redacted.eml", 1));
+    assert!(!is_held_after(&world, "complaint.arf-redacted.eml", 2), "two may be mistaken");
+    assert!(is_held_after(&world, "complaint.arf-redacted.eml", 3));
+    assert!(world.done(&["digest", "list"]).contains("of 39 readers 3 complained"));
 }

@@ -68,6 +68,7 @@ mod store_feeds;
 mod store_holds;
 mod store_hub;
 mod store_journey;
+mod store_letters;
 mod store_outcomes;
 mod store_pace;
 mod store_personal;

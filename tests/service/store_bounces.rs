@@ -10,6 +10,7 @@ use bantin::store::{
 };
 use chrono::Duration;
 use chrono_tz::Tz;
+use sqlx::Executor as _;
 
 on_both_engines!(
     a_hard_bounce_ends_everything_once,
@@ -21,6 +22,8 @@ on_both_engines!(
     a_lifted_suppression_begins_anew,
     a_list_is_taken_over_and_given_back,
     who_is_suppressed_by_hand_is_out_at_once,
+    a_refusal_is_settled_with_what_it_means_or_not_at_all,
+    complaints_are_counted_for_their_edition,
 );
 
 fn secret() -> Secret {
@@ -209,4 +212,41 @@ async fn who_is_suppressed_by_hand_is_out_at_once(newsroom: Newsroom) {
     assert!(!by_hand("again").await);
     assert_eq!(state(&newsroom, id).await, SubscriberState::Unsubscribed);
     assert_eq!(newsroom.suppressions().await.unwrap()[0].evidence, "a letter to the editor");
+}
+
+async fn a_refusal_is_settled_with_what_it_means_or_not_at_all(newsroom: Newsroom) {
+    let now = at("05:00:00");
+    let OptInAnswer::Asked(_) = ask(&newsroom, "an", now).await else { panic!("not asked") };
+    let claimed = newsroom.claim_deliveries("w", 1, now + Duration::hours(1), now).await.unwrap();
+    let (mail, id) = (claimed[0].id, claimed[0].subscriber.id);
+    let refused = [(mail, Settlement::Bounced("550 5.1.1 unknown".into()))];
+    let (reports, secret) = ([bounce(mail, BounceClass::Hard)], secret());
+    let settle =
+        async |worker| newsroom.settle_refusals(worker, &refused, (&reports, &secret), at("05:01:00")).await;
+    // The report cannot be written: as at a death half-way, the letter is still the worker's.
+    let mut raw = newsroom.raw().await;
+    raw.execute("ALTER TABLE bounces RENAME TO bounces_elsewhere").await.unwrap();
+    assert!(settle("w").await.is_err());
+    let counts = newsroom.delivery_counts().await.unwrap();
+    assert_eq!(counts.iter().map(|(state, n)| (state.as_str(), *n)).collect::<Vec<_>>(), [("claimed", 1)]);
+    raw.execute("ALTER TABLE bounces_elsewhere RENAME TO bounces").await.unwrap();
+    assert_eq!(settle("another").await.unwrap(), [false]);
+    assert!(newsroom.bounces_of(id).await.unwrap().is_empty(), "whose claim ended reports nothing");
+    assert_eq!(settle("w").await.unwrap(), [true]);
+    assert_eq!(state(&newsroom, id).await, SubscriberState::Bounced);
+    assert!(newsroom.is_suppressed(&address("an"), &secret).await.unwrap());
+}
+
+async fn complaints_are_counted_for_their_edition(newsroom: Newsroom) {
+    let readers = newsroom.readers(2).await;
+    let mail = mailed(&newsroom, readers[0], at("05:00:00")).await;
+    for _ in 0..2 {
+        newsroom.note_bounce(&bounce(mail, BounceClass::Complaint), &secret(), at("06:00:00")).await.unwrap();
+    }
+    let edition = newsroom.handed_over(mail).await.unwrap().unwrap().edition.unwrap();
+    let figures = newsroom.edition_figures(edition).await.unwrap();
+    assert_eq!((figures.accepted, figures.bounced, figures.complained), (2, 0, 1), "the same one twice");
+    newsroom.note_bounce(&bounce(mail, BounceClass::Hard), &secret(), at("07:00:00")).await.unwrap();
+    let figures = newsroom.edition_figures(edition).await.unwrap();
+    assert_eq!((figures.accepted, figures.bounced, figures.complained), (1, 1, 1));
 }

@@ -20,6 +20,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Look at digests, run one now.
@@ -250,9 +252,12 @@ async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<(
     );
     let answer = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?;
     let dispatcher = app.dispatcher(CancellationToken::new());
-    let settled = dispatcher.run(&tokio::sync::Notify::new()).await;
+    // Beside its hands: this thread belongs to nobody else, and each letter would wake it.
+    let (hired, mut work) = (dispatcher.clone(), JoinSet::new());
+    work.spawn(async move { hired.run(&Notify::new()).await });
+    let settled = work.join_next().await.transpose()?.transpose();
     dispatcher.give_back().await?;
-    let settled = settled?;
+    let settled = settled?.unwrap_or_default();
     let (articles, deliveries) = match &answer {
         CutAnswer::Made(cut) => (cut.articles, cut.deliveries),
         CutAnswer::Empty | CutAnswer::TakenByAnother => (0, 0),
