@@ -75,4 +75,5 @@ mod store_schema;
 mod store_search;
 mod store_selections;
 mod store_sitemaps;
+mod store_sources;
 mod world;
