@@ -52,7 +52,7 @@ pub fn as_json(name: &str, arrival: &Arrival) -> Value {
 pub fn kept(id: ArticleId, draft: &Draft, doubts: &[Doubt]) -> String {
     let told: Vec<String> = doubts.iter().map(Doubt::told).collect();
     format!(
-        "`{}` is kept as a draft: {}; `bantin article publish {id}` publishes it, --doubtful had stored it as it is",
+        "`{}` is kept as a draft: {}; `bantin article publish {id}` publishes it, with that or as it is",
         excerpt(&draft.title, 80),
         told.join("; ")
     )

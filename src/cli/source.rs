@@ -1,7 +1,7 @@
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock, sources_of};
 use crate::domain::{Chance, Clock, Instant};
-use crate::sources::{Source, Sources};
+use crate::sources::{Source, SourceKind, Sources};
 use crate::store::{SourceState, Store, Taken};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
@@ -60,12 +60,13 @@ fn listed(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Looks until nothing more is there at once: a folder is looked into twice, a sitemap page by page.
+/// Looks until nothing more is there at once. Of a folder, what is the same in two looks is taken.
 async fn look(sources: &Sources, source: &Source, as_json: bool) -> anyhow::Result<ExitCode> {
     sources.store.installation(sources.clock.now(), &*sources.chance).await?;
     sources.declare().await?;
     let mut sum = Taken::default();
-    for _ in 0..2 {
+    let looks = if matches!(source.kind, SourceKind::Folder(_)) { 2 } else { 1 };
+    for _ in 0..looks {
         loop {
             let Some(taken) = sources.look_now(source).await? else {
                 bail!("`{}` is being looked at by another process; `bantin source show` tells", source.name);

@@ -7,6 +7,9 @@ use crate::intake::{InputFormat, read};
 use crate::store::StoreError;
 use serde::Serialize;
 
+/// How many pages one post may ask for, and how much of what is wrong with it is told.
+const MOST: usize = 100;
+
 /// What became of a post.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HookAnswer {
@@ -74,7 +77,10 @@ impl Sources {
             Addresses::Many(addresses) => addresses,
         };
         let now = self.clock.now();
-        for address in addresses {
+        if addresses.len() > MOST {
+            answer.errors.push(format!("more than {MOST} addresses in one post; post the others in another"));
+        }
+        for address in addresses.into_iter().take(MOST) {
             match WebUrl::parse(&address) {
                 Ok(url) if url.as_str().len() <= 2_000 => {
                     self.store
@@ -101,6 +107,7 @@ impl Sources {
                 Err(fault) => answer.errors.push(fault.to_string()),
             }
         }
+        answer.errors.truncate(MOST);
         let taken = self.take_posted(source, &catch).await?;
         (answer.new, answer.revised) = (taken.new, taken.revised);
         (answer.unchanged, answer.drafts) = (taken.unchanged, taken.drafts);

@@ -238,6 +238,7 @@ fn of_field(field: &str, value: &Value) -> Json {
         return json;
     }
     match field {
+        "categories" | "tags" | "authors" if of_array(text).is_some() => json!(of_array(text)),
         "categories" | "tags" | "authors" => {
             text.split(';').map(str::trim).filter(|t| !t.is_empty()).collect()
         }
@@ -251,9 +252,56 @@ fn of_field(field: &str, value: &Value) -> Json {
     }
 }
 
+/// The elements of an array as PostgreSQL writes it: `{Kinh tế,"Xã hội, dân sinh"}`.
+fn of_array(text: &str) -> Option<Vec<String>> {
+    let inside = text.strip_prefix('{')?.strip_suffix('}')?;
+    let (mut elements, mut element, mut is_quoted) = (Vec::new(), String::new(), false);
+    let mut letters = inside.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            '\\' => element.extend(letters.next()),
+            ',' if !is_quoted => elements.push(std::mem::take(&mut element)),
+            _ => element.push(letter),
+        }
+    }
+    elements.push(element);
+    elements.retain(|element| !element.is_empty());
+    Some(elements)
+}
+
 /// A number is the time since 1970, in seconds or milliseconds.
 fn instant_of(value: &Value) -> Option<Instant> {
     let number: f64 = value.text.parse().ok().filter(|_| value.is_number)?;
     let millis = if number.abs() < 100_000_000_000.0 { number * 1_000.0 } else { number };
     DateTime::from_timestamp_millis(millis as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, is_number: bool) -> Value {
+        Value { text: text.to_owned(), is_number, is_instant: false }
+    }
+
+    #[test]
+    fn lists_are_read_as_people_and_databases_write_them() {
+        let list = |text| of_field("tags", &value(text, false));
+        assert_eq!(list("lúa; phà ;"), json!(["lúa", "phà"]));
+        assert_eq!(list(r#"["lúa, nếp"]"#), json!(["lúa, nếp"]));
+        assert_eq!(list(r#"{lúa,"nếp, \"cẩm\""}"#), json!(["lúa", "nếp, \"cẩm\""]));
+        assert_eq!((list("{}"), list("")), (json!([]), json!([])));
+    }
+
+    #[test]
+    fn numbers_are_instants_where_an_instant_is_wanted() {
+        let seconds = of_field("published", &value("1796000000", true));
+        assert_eq!(
+            (&seconds, seconds.as_str()),
+            (&of_field("updated", &value("1796000000000", true)), Some("2026-11-30T00:53:20+00:00"))
+        );
+        assert_eq!(of_field("published", &value("2026-11-30 08:00", false)), json!("2026-11-30 08:00"));
+        assert_eq!(of_field("title", &value("17", true)), json!("17"));
+    }
 }

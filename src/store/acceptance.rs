@@ -67,7 +67,7 @@ impl Store {
     }
 }
 
-/// Takes drafts in, in a transaction that does more. What waits for a person of them, waits no more.
+/// Takes drafts in, in a transaction that does more.
 pub(super) async fn accept_in(
     connection: &mut AnyConnection,
     engine: Engine,
@@ -145,7 +145,8 @@ impl<'c> Desk<'c> {
     }
 
     /// Takes in as many drafts from the front as are different articles: a batch may bring one
-    /// article twice, and then the second draft revises the first.
+    /// article twice, and then the second draft revises the first. What of them waits for a person waits
+    /// no more.
     pub(super) async fn take_in(
         &mut self,
         connection: &mut AnyConnection,
@@ -192,6 +193,7 @@ impl<'c> Desk<'c> {
             .filter_map(|(at, key)| rows.get(&at).map(|n| (key.clone(), *n)))
             .collect();
         record_keys(connection, &fresh).await?;
+        settle_drafts(connection, &keys, self.now).await?;
         Ok(answers.into_iter().flatten().collect())
     }
 

@@ -324,8 +324,13 @@ fn a_rehearsal_says_why_and_what_is_doubtful_waits_for_a_person() {
         errors(&output)
     );
     assert_eq!(world.done(&["article", "list"]), "");
+    let draft = world.done(&["article", "list", "--drafts", "--json"]);
+    let id = text(&serde_json::from_str(&draft).unwrap(), "id");
+    assert!(errors(&output).contains(&format!("bantin article publish {id}")), "{}", errors(&output));
+    assert!(world.done(&["article", "show", &id]).contains("nông dân"));
     let told = world.done(&["import", path, "--published", "2025-06-20T08:15:00+07:00"]);
     assert!(told.contains("1 new"), "{told}");
+    assert_eq!(world.done(&["article", "list", "--drafts"]), "", "its facts are given");
     world.serve();
     let [item]: [Value; 1] = items(&world, "kinh-te").try_into().unwrap();
     assert_eq!(text(&item, "date_published"), "2025-06-20T08:15:00+07:00");

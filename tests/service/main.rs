@@ -78,4 +78,5 @@ mod store_schema;
 mod store_search;
 mod store_selections;
 mod store_sitemaps;
+mod store_sources;
 mod world;
