@@ -73,8 +73,8 @@ pub fn document(server: &str) -> Value {
         document["components"]["schemas"]["ArticleInput"] = json!(given);
         document["components"]["schemas"]["ArticlePatch"] = patch_of(given);
     }
-    document["components"]["schemas"]["Batch"]["properties"]["articles"]["items"] =
-        json!({ "$ref": "#/components/schemas/ArticleInput" });
+    document["components"]["schemas"]["Batch"]["properties"]["articles"]["items"] = json!({ "anyOf": [{ "$ref": "#/components/schemas/ArticleInput" },
+            { "description": "What is none gets its own result, which says why" }] });
     for (_, path) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in path.as_object_mut().into_iter().flatten() {
             complete(method, operation);
