@@ -128,20 +128,16 @@ pub(super) struct Desk<'c> {
     touched: Touched,
     /// The last publish sequence that was taken.
     number: Option<i64>,
-    /// By what all that was taken in is recognised.
-    keys: Vec<String>,
 }
 
 impl<'c> Desk<'c> {
     pub(super) fn new(engine: Engine, mailable: bool, now: Instant, chance: &'c dyn Chance) -> Self {
-        Self { engine, mailable, now, chance, touched: Touched::default(), number: None, keys: Vec::new() }
+        Self { engine, mailable, now, chance, touched: Touched::default(), number: None }
     }
 
-    /// Marks as changed what was touched, and as taken what waited for a person as a draft; the last step
-    /// before the commit.
+    /// Marks as changed what was touched; the last step before the commit.
     pub(super) async fn finish(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
-        touch_feeds(connection, &self.touched, self.number, self.now).await?;
-        settle_drafts(connection, &self.keys, self.now).await
+        touch_feeds(connection, &self.touched, self.number, self.now).await
     }
 
     /// Takes in as many drafts from the front as are different articles: a batch may bring one
@@ -155,7 +151,6 @@ impl<'c> Desk<'c> {
         let front = distinct_front(rest);
         let keys: Vec<String> = front.iter().flat_map(|i| i.keys.iter().cloned()).collect();
         let in_use = keys_in_use(connection, &keys).await?;
-        self.keys.extend(keys);
         let mut known = HashSet::new();
         let front: Vec<(&Incoming<'_>, Option<i64>)> = front
             .iter()
