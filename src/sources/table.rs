@@ -229,16 +229,16 @@ fn as_json(table: &Table, row: &Row) -> Json {
 
 fn of_field(field: &str, value: &Value) -> Json {
     let text = value.text.trim();
+    let is_list = matches!(field, "categories" | "tags" | "authors");
+    let has_parts = matches!(field, "image" | "enclosures" | "source") && text.starts_with(['[', '{']);
     // Lists, and what has parts, may be JSON themselves.
-    let parts = matches!(field, "categories" | "tags" | "authors" | "image" | "enclosures" | "source");
-    if parts
-        && text.starts_with(['[', '{'])
+    if (has_parts || is_list && text.starts_with('['))
         && let Ok(json) = serde_json::from_str(text)
     {
         return json;
     }
     match field {
-        "categories" | "tags" | "authors" if of_array(text).is_some() => json!(of_array(text)),
+        _ if is_list && text.starts_with('{') => json!(of_array(text)),
         "categories" | "tags" | "authors" => {
             text.split(';').map(str::trim).filter(|t| !t.is_empty()).collect()
         }
