@@ -110,8 +110,8 @@ async fn mail_moves_with_its_reader_and_back(newsroom: Newsroom) {
 async fn an_address_of_another_reader_is_not_taken(newsroom: Newsroom) {
     let (a, _) = two_sections(&newsroom).await;
     let id = reader(&newsroom, "an", "sang", &[a], "02:00:00").await;
+    let other = reader(&newsroom, "binh", "sang", &[a], "02:10:00").await;
     let question = asks_to_move(&newsroom, id, "binh", "03:00:00").await.unwrap();
-    let other = reader(&newsroom, "binh", "sang", &[a], "03:10:00").await;
     let answer = newsroom.move_reader(question, "", at("04:00:00")).await.unwrap();
     assert_eq!(answer, Some(MoveAnswer::Taken));
     let addresses =
