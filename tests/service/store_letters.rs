@@ -63,6 +63,14 @@ async fn letters_are_plain_until_something_happens_to_what_they_tell(newsroom: N
     assert!(newsroom.hold_edition(edition, "wait", at("06:07:00")).await.unwrap());
     assert_eq!(plain(&newsroom, &letters).await, [false; 2]);
     assert!(newsroom.release_edition(edition, at("06:08:00")).await.unwrap());
+    assert_eq!(look(&newsroom, &letters[..1]).await, before, "letters were out: nobody changed it");
+    newsroom.give_back_claims("w", at("06:09:00")).await.unwrap();
+    assert!(newsroom.hold_edition(edition, "wait", at("06:09:01")).await.unwrap());
+    assert!(newsroom.release_edition(edition, at("06:09:02")).await.unwrap());
+    assert_eq!(
+        newsroom.claim_deliveries("w", 2, at("07:00:00"), at("06:10:00")).await.unwrap().len(),
+        letters.len()
+    );
     let after = look(&newsroom, &letters[..1]).await;
     assert!(after[0].is_some() && after != before, "the editor may have changed it meanwhile");
 }
