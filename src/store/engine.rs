@@ -21,6 +21,10 @@ const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
     PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; \
     PRAGMA secure_delete = ON";
 
+/// A machine that is put to sleep between two statements would hold its locks until it wakes, and another
+/// program in its place would wait for them. No transaction of ours waits for anything but the database.
+const SLEEPERS_LET_GO: &str = "SET idle_in_transaction_session_timeout = '15s'";
+
 /// How long a request waits for a free connection before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -99,6 +103,9 @@ impl Store {
                 let opened = AnyPoolOptions::new()
                     .max_connections(10)
                     .acquire_timeout(PATIENCE)
+                    .after_connect(|connection, _| {
+                        Box::pin(async move { connection.execute(SLEEPERS_LET_GO).await.map(drop) })
+                    })
                     .connect_with(options)
                     .await;
                 let pool = match opened {
