@@ -22,7 +22,7 @@ use crate::representations::{Hubs, Representations};
 use crate::sources::Sources;
 use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
-use crate::{digest, intake, tick};
+use crate::{digest, tick};
 use axum::Router;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -157,8 +157,6 @@ pub struct App {
     pub hub_limiter: Limiter,
     /// Which token asked the API how much.
     pub api_limiter: Limiter,
-    /// How articles that come in are read.
-    pub intake_rules: Arc<intake::Rules>,
     /// What became of the hub's work.
     pub hub_tally: Arc<HubTally>,
     /// Proxies that are believed.
@@ -279,10 +277,9 @@ pub fn sources_of(
     clock: &Arc<dyn Clock>,
     chance: &Arc<dyn Chance>,
 ) -> Result<Sources, AppError> {
-    let rules = config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in()));
     let (declared, zone) = (config.sources.clone(), config.publication.time_zone);
     let senses = (Arc::clone(clock), Arc::clone(chance));
-    Ok(Sources::new(store.clone(), declared, zone, rules, config.limits.claim, senses)?)
+    Ok(Sources::new(store.clone(), declared, zone, config.reading_rules(), config.limits.claim, senses)?)
 }
 
 fn rules_of(settings: &MailSettings) -> Rules {
@@ -353,7 +350,6 @@ impl App {
         Ok(Self {
             delta: config.server.delta,
             api_limiter,
-            intake_rules: config.rules.clone().unwrap_or_else(|| Arc::new(intake::Rules::built_in())),
             hub,
             webhooks: config.webhooks.clone(),
             sources: sources_of(config, &store, &clock, &chance)?,

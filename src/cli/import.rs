@@ -118,7 +118,7 @@ impl Import {
             base: self.base,
             follow: self.follow,
             addresses: Addresses::new(self.private),
-            rules: config.rules.clone().unwrap_or_else(|| Arc::new(Rules::built_in())),
+            rules: config.reading_rules(),
             format: self.format,
             json: common.json,
             bar: &bar,

@@ -174,6 +174,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// How pages are read. Made anew for each who asks, where the newsroom has no rules of its own: most
+    /// commands need none.
+    pub fn reading_rules(&self) -> Arc<Rules> {
+        self.rules.clone().unwrap_or_else(|| Arc::new(Rules::built_in()))
+    }
+
     /// Reads the configuration. `file` was asked for by name and must be there; without one
     /// `bantin.toml` is read if it is.
     pub fn load(
@@ -365,6 +371,14 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+}
+
+/// A time in one of some units, each with its seconds: `30m`.
+fn duration(text: &str, units: &[(&str, u64)]) -> Option<Duration> {
+    let split = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.trim().split_at(split);
+    let (_, seconds) = units.iter().find(|(name, _)| *name == unit.trim())?;
+    count.parse::<u64>().ok()?.checked_mul(*seconds).map(Duration::from_secs)
 }
 
 fn positive(text: &str) -> Result<u64, String> {

@@ -1,5 +1,5 @@
-use super::positive;
 use super::settings::{Origin, Settings};
+use super::{duration, positive};
 use crate::domain::Rate;
 use crate::relay::{MailUrl, ProviderRates};
 use std::str::FromStr;
@@ -98,17 +98,7 @@ fn weight(text: &str) -> Result<u32, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let split = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (count, unit) = text.trim().split_at(split);
-    let unit = match unit.trim() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => 0,
-    };
-    let seconds = count.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).filter(|_| unit > 0);
-    seconds
-        .map(Duration::from_secs)
+    duration(text, &[("s", 1), ("m", 60), ("h", 3_600)])
         .filter(|time| *time <= LONGEST_SPREAD)
         .ok_or_else(|| format!("`{text}` is no time up to 24h; write it like 30m, with s, m or h"))
 }

@@ -1,11 +1,15 @@
 use super::settings::{Origin, Settings};
-use super::{not_blank, path, yes_or_no};
+use super::{duration, not_blank, path, yes_or_no};
 use crate::domain::{CategoryName, HookKey, Schedule, Slug, WebUrl};
+use crate::intake::ARTICLE_FIELDS;
 use crate::query::DatabaseUrl;
-use crate::sources::{FIELDS, Hook, Mailing, Source, SourceKind, Table};
+use crate::sources::{Hook, Mailing, Source, SourceKind, Table};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
+
+/// The longest time between two looks, and the longest overlap: a year.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// What articles flow in from: `[sources.NAME]`.
 pub(super) fn declared_sources(s: &mut Settings) -> Vec<Source> {
@@ -86,7 +90,7 @@ fn table(s: &mut Settings, key: &impl Fn(&str) -> String) -> Option<Table> {
 
 fn columns(s: &mut Settings, key: &impl Fn(&str) -> String) -> BTreeMap<String, String> {
     let mut columns = BTreeMap::new();
-    for field in FIELDS {
+    for field in ARTICLE_FIELDS {
         if let Some(column) = s.take(&key(&format!("columns.{field}")), column) {
             columns.insert(field.to_owned(), column);
         }
@@ -128,19 +132,8 @@ fn column(text: &str) -> Result<String, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    let split = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (count, unit) = text.trim().split_at(split);
-    let unit = match unit.trim() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => 0,
-    };
-    let seconds = count.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
-    seconds
-        .filter(|seconds| unit > 0 && *seconds <= 366 * 86_400)
-        .map(Duration::from_secs)
+    duration(text, &[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)])
+        .filter(|time| *time <= LONGEST)
         .ok_or_else(|| format!("`{text}` is no time; write it like 15m, with s, m, h or d"))
 }
 

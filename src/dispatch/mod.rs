@@ -417,8 +417,7 @@ impl Dispatcher {
             .collect();
         let reports = (refusals.as_slice(), &self.desk.secret);
         let ours = self.store.settle_refusals(&self.worker, &settlements, reports, now).await?;
-        refusals.iter().for_each(|refusal| self.returns.count(refusal));
-        let mut refused = BTreeSet::new();
+        let (mut refused, mut told) = (BTreeSet::new(), refusals.iter());
         for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
             let (word, reply) = match settlement {
                 // Nothing was tried.
@@ -439,6 +438,12 @@ impl Dispatcher {
             }
             tracing::info!(delivery.id = %id, subscriber.id = %letter.subscriber,
                 outcome = word, reply, attempt = letter.attempt.0, ours, "delivery settled");
+            if matches!(settlement, Settlement::Bounced(_))
+                && let Some(refusal) = told.next()
+                && ours
+            {
+                self.returns.count(refusal);
+            }
         }
         for edition in refused {
             self.returns.look_at(edition, now).await?;

@@ -199,7 +199,7 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 /// What an article's object may say, as [`ARTICLE_SCHEMA`] tells.
-pub(super) const KNOWN: [&str; 16] = [
+pub const ARTICLE_FIELDS: [&str; 16] = [
     "external_id",
     "url",
     "title",
@@ -269,7 +269,7 @@ impl<'j> Item<'j, '_> {
     /// One warning for all of them: an object may have any number.
     fn tell_unknown(&mut self) {
         let unknown: Vec<(&String, &&RawValue)> =
-            self.fields.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())).collect();
+            self.fields.iter().filter(|(name, _)| !ARTICLE_FIELDS.contains(&name.as_str())).collect();
         let Some((_, first)) = unknown.iter().min_by_key(|(_, raw)| raw.get().as_ptr() as usize) else {
             return;
         };

@@ -36,7 +36,7 @@ mod xml_tree;
 use crate::domain::{CategoryName, Doubt, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
 use std::{fmt, str::FromStr};
 
-pub use json::{ARTICLE_SCHEMA, read_json_line};
+pub use json::{ARTICLE_FIELDS, ARTICLE_SCHEMA, read_json_line};
 pub use rules::{Rules, RulesError};
 pub use sitemap::{Sitemap, article_links};
 

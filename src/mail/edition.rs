@@ -253,7 +253,7 @@ pub(super) fn parts(
         lines: headers::of_edition(head, to, letter, edition),
     };
     Ok(envelope::Letter {
-        head: envelope::head(head, &envelope),
+        head: envelope::head(head, &envelope)?,
         text: envelope::crlf(&text),
         html: envelope::crlf(&html),
     })

@@ -1,4 +1,5 @@
-//! Headers and the two texts of a mail, put together.
+//! Headers and the two texts of a mail. lettre builds the head, once for all readers of an edition who get
+//! the same; what is each reader's own is filled in behind it.
 
 use super::dkim;
 use super::headers::{self, Line};
@@ -6,7 +7,9 @@ use super::{ComposeError, Letterhead, Message};
 use crate::domain::{EmailAddress, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt::Write as _;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use std::time::SystemTime;
 
 /// Bytes of a text in one line of base64: RFC 2045 §6.8 allows 76 characters.
 const LINE_BYTES: usize = 57;
@@ -32,13 +35,28 @@ pub(super) struct Letter {
 }
 
 /// The lines above the texts.
-pub(super) fn head(head: &Letterhead<'_>, envelope: &Envelope<'_>) -> String {
+pub(super) fn head(head: &Letterhead<'_>, envelope: &Envelope<'_>) -> Result<String, ComposeError> {
+    let unbuildable = |error: &dyn std::fmt::Display| ComposeError::Unbuildable(error.to_string());
     let from = &head.from.address;
+    let mailbox = |address: &EmailAddress| {
+        lettre::Address::new(address.local(), address.domain()).map(|address| Mailbox::new(None, address))
+    };
+    // The texts come later, and are not lettre's: it would look through them for each reader.
+    let parts = MultiPart::alternative()
+        .boundary(boundary(&envelope.message_id))
+        .singlepart(SinglePart::plain(String::new()));
+    let mut message = lettre::Message::builder()
+        .from(mailbox(from).map_err(|error| unbuildable(&error))?)
+        .to(mailbox(envelope.to).map_err(|error| unbuildable(&error))?)
+        // Keeps lettre from asking the clock: it does when `Date` is missing or not in UTC.
+        .date(SystemTime::UNIX_EPOCH)
+        .multipart(parts)
+        .map_err(|error| unbuildable(&error))?;
+
     let mut lines = vec![
         ("From", headers::named("From", &head.from.name, &from.to_string())),
         ("To", envelope.to.to_string()),
         ("Date", headers::date(envelope.date, head.publication.time_zone)),
-        ("MIME-Version", "1.0".to_owned()),
         ("Message-ID", envelope.message_id.clone()),
         ("Subject", headers::text("Subject", &envelope.subject)),
     ];
@@ -46,13 +64,15 @@ pub(super) fn head(head: &Letterhead<'_>, envelope: &Envelope<'_>) -> String {
         lines.push(("Reply-To", reply_to.to_string()));
     }
     lines.extend(headers::automatic());
-    let boundary = boundary(&envelope.message_id);
-    let kind = ("Content-Type", format!("multipart/alternative;\r\n boundary=\"{boundary}\""));
-    let mut head = String::new();
-    for (name, value) in lines.iter().chain(&envelope.lines).chain([&kind]) {
-        let _ = write!(head, "{name}: {value}\r\n");
+    lines.extend(envelope.lines.iter().cloned());
+    for (name, value) in lines {
+        let name = HeaderName::new_from_ascii_str(name);
+        message.headers_mut().insert_raw(HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value));
     }
-    head
+    let formatted = String::from_utf8(message.formatted()).map_err(|error| unbuildable(&error))?;
+    // Up to the empty line (RFC 5322 §2.1), which `seal` writes.
+    let end = formatted.find("\r\n\r\n").map_or(formatted.len(), |at| at + 2);
+    Ok(formatted[..end].to_owned())
 }
 
 /// RFC 2046 §5.1.1: a line that the texts cannot hold. Base64 has no hyphen.

@@ -118,6 +118,9 @@ pub enum ComposeError {
     /// Nothing to say; an edition without articles is not mailed.
     #[error("the edition has no article for this reader")]
     Empty,
+    /// The mail library refused.
+    #[error("the message cannot be built: {0}")]
+    Unbuildable(String),
 }
 
 /// The longest link that goes into a header or a button. It is never folded, and RFC 5322 §2.1.1 ends a line at 998.

@@ -90,7 +90,7 @@ pub fn compose_notice(
         lines: letter.links.as_ref().map(headers::one_click).unwrap_or_default(),
     };
     let letter = envelope::Letter {
-        head: envelope::head(head, &envelope),
+        head: envelope::head(head, &envelope)?,
         text: envelope::crlf(&text),
         html: envelope::crlf(&html),
     };

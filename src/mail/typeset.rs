@@ -69,8 +69,8 @@ impl Typeset {
         };
         let nobody = Recipient { address: &address, language, zone, links };
         let name = mark(Own::Name);
-        let called = |name: &str| format!("<{name}@{}>", head.from.address.domain());
-        let marked = parts(head, &nobody, letter, edition, &called(&name))?;
+        let called = format!("<{name}@{}>", head.from.address.domain());
+        let marked = parts(head, &nobody, letter, edition, &called)?;
         let pieces = |text: &str| pieces(text, &values(&nobody, &name));
         let set = Self {
             edition,
@@ -87,8 +87,11 @@ impl Typeset {
             opened: counted.then(|| link(4)),
         };
         let odd = Recipient { address: &odd_address, language, zone, links };
-        let composed = parts(head, &odd, letter, edition, &called("odd"))?;
-        Ok((set.filled(&odd, "odd") == composed).then_some(set))
+        // As long as all names are: how a line with it is folded depends on that.
+        let domain = head.from.address.domain();
+        let message_id = headers::message_id(head.secret, "edition", edition.0, 0, domain);
+        let composed = parts(head, &odd, letter, edition, &message_id)?;
+        Ok((set.filled(&odd, headers::name_of(&message_id)) == composed).then_some(set))
     }
 
     /// The whole message for one reader, byte for byte as it is composed by itself.

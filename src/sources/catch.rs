@@ -5,7 +5,7 @@ use super::{Mailing, Source, Sources};
 use crate::domain::{Doubt, Draft, Instant, SourceId};
 use crate::intake::{Arrival, Fault};
 use crate::publish::{self, Occasion};
-use crate::store::{Accepted, Doubtful, Haul, ItemMet, StoreError, Taken};
+use crate::store::{Doubtful, Haul, ItemMet, StoreError, Taken};
 use chrono::Duration;
 
 /// What was published longer ago when it first comes is no news.
@@ -110,10 +110,7 @@ impl Sources {
                 .take_from_source(&self.worker, id, haul, self.hold(), now, &*self.chance)
                 .await?
                 .ok_or(SourceError::Lost)?;
-            sum.new += taken.new;
-            sum.revised += taken.revised;
-            sum.unchanged += taken.unchanged;
-            sum.drafts += taken.drafts;
+            sum += taken;
             if is_last {
                 return Ok(sum);
             }
@@ -125,11 +122,7 @@ impl Sources {
         let (mut taken, now) = (Taken::default(), self.clock.now());
         for (drafts, occasion) in [(&catch.news, Occasion::News), (&catch.archive, Occasion::Archive)] {
             for acceptance in publish::accept(&self.store, drafts, occasion, now, &*self.chance).await? {
-                match acceptance.what {
-                    Accepted::New => taken.new += 1,
-                    Accepted::Revised { .. } => taken.revised += 1,
-                    Accepted::Unchanged => taken.unchanged += 1,
-                }
+                taken.count(&acceptance.what);
             }
         }
         self.store.note_post(&source.name, now).await?;

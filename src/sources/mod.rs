@@ -21,7 +21,6 @@ mod trial;
 pub use folder::files_below;
 pub use hook::HookAnswer;
 pub use looking::SourceError;
-pub use table::FIELDS;
 
 use crate::domain::{CategoryName, Chance, Clock, HookKey, Slug, WebUrl, hex};
 use crate::fetch::{FetchError, Fetcher, Limits, Reach};

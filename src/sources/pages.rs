@@ -128,10 +128,7 @@ impl Sources {
                 }
             }
             let taken = self.take(claimed.id, source, catch, None, false).await?;
-            sum.new += taken.new;
-            sum.revised += taken.revised;
-            sum.unchanged += taken.unchanged;
-            sum.drafts += taken.drafts;
+            sum += taken;
         }
         let next = match (failed, is_full) {
             (0, true) => Next::AtOnce,

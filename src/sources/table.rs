@@ -9,7 +9,7 @@ use super::looking::{Looked, Next, SourceError};
 use super::mark::Mark;
 use super::{Source, Sources, Table};
 use crate::domain::{IdentityKey, Instant, hex};
-use crate::intake::{Arrival, Fault, InputFormat, read_json_line};
+use crate::intake::{ARTICLE_FIELDS, Arrival, Fault, InputFormat, read_json_line};
 use crate::query::{Row, Session, Value};
 use crate::store::{ClaimedSource, Taken};
 use chrono::DateTime;
@@ -19,26 +19,6 @@ use sha2::{Digest as _, Sha256};
 
 /// Rows of one question and one transaction.
 const ROWS: usize = 200;
-
-/// The fields of an article that a column can be.
-pub const FIELDS: [&str; 16] = [
-    "external_id",
-    "url",
-    "title",
-    "summary",
-    "content_html",
-    "content_text",
-    "categories",
-    "tags",
-    "authors",
-    "published",
-    "updated",
-    "image",
-    "enclosures",
-    "source",
-    "language",
-    "significant",
-];
 
 /// How far a table was read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -92,10 +72,7 @@ impl Sources {
             let catch = self.catch_rows(claimed, source, table, &rows).await?;
             let told = serde_json::to_string(&memory).ok();
             let taken = self.take(claimed.id, source, catch, told.as_deref(), false).await?;
-            sum.new += taken.new;
-            sum.revised += taken.revised;
-            sum.unchanged += taken.unchanged;
-            sum.drafts += taken.drafts;
+            sum += taken;
             if rows.len() < ROWS {
                 return Ok(sum);
             }
@@ -218,7 +195,7 @@ fn fingerprint(row: &Row) -> String {
 /// A row as the JSON of an article.
 fn as_json(table: &Table, row: &Row) -> Json {
     let mut article = Map::new();
-    for field in FIELDS {
+    for field in ARTICLE_FIELDS {
         let column = table.columns.get(field).map_or(field, String::as_str);
         if let Some(value) = row.get(column) {
             article.insert(field.to_owned(), of_field(field, value));

@@ -12,6 +12,7 @@ use super::{Store, StoreError};
 use crate::domain::{Attempt, Chance, Draft, Instant, Slug, SourceId, from_micros, micros};
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::ops::AddAssign;
 
 /// A source that one worker may look at, until its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,26 @@ pub struct Taken {
     pub unchanged: usize,
     /// Drafts that wait for a person.
     pub drafts: usize,
+}
+
+impl Taken {
+    /// Counts what became of an article.
+    pub fn count(&mut self, what: &Accepted) {
+        match what {
+            Accepted::New => self.new += 1,
+            Accepted::Revised { .. } => self.revised += 1,
+            Accepted::Unchanged => self.unchanged += 1,
+        }
+    }
+}
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, more: Self) {
+        self.new += more.new;
+        self.revised += more.revised;
+        self.unchanged += more.unchanged;
+        self.drafts += more.drafts;
+    }
 }
 
 /// How a look at a source ended.
@@ -225,11 +246,7 @@ impl Store {
                 continue;
             }
             for acceptance in accept_in(&mut tx, self.engine(), drafts, mailable, now, chance).await? {
-                match acceptance.what {
-                    Accepted::New => taken.new += 1,
-                    Accepted::Revised { .. } => taken.revised += 1,
-                    Accepted::Unchanged => taken.unchanged += 1,
-                }
+                taken.count(&acceptance.what);
             }
         }
         for doubtful in haul.doubtful {

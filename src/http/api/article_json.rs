@@ -168,7 +168,7 @@ impl Given {
             base: None,
             zone: app.publication.time_zone,
             category: None,
-            rules: &app.intake_rules,
+            rules: &app.sources.rules,
         };
         let arrival = read_json_line(&intake, 1, Value::Object(fields).to_string().as_bytes())?;
         Ok(Self { arrival, external_id })
