@@ -41,12 +41,21 @@ fn planned(calendar: &Calendar<'_>, plan: Plan, after: Instant) -> Option<Planne
 
 /// Cuts an edition of every plan whose slot has come, and of what came out for who wants it at once.
 /// Slots missed while the program was down become one edition. One plan that fails does not stop
-/// the others.
+/// the others. Besides, what letters in doubt left out is queued again where it can be told. Returns how often
+/// something was queued.
 pub async fn open_due(store: &Store, calendar: &Calendar<'_>, now: Instant) -> Result<usize, StoreError> {
     // What became visible until this instant belongs to these editions.
     crate::publish::release_due(store, now).await?;
-    let mut made = cut_at_once(store, calendar, now).await?;
-    let mut failure = None;
+    let (mut made, mut failure) = (0, None);
+    match store.queue_owed(now).await {
+        Ok(0) => {}
+        Ok(letters) => {
+            tracing::info!(letters, "letters in doubt tell now what they left out");
+            made += 1;
+        }
+        Err(error) => failure = Some(error),
+    }
+    made += cut_at_once(store, calendar, now).await?;
     for due in due_plans(store, calendar, now).await? {
         match cut_planned(store, calendar, &due, now).await {
             Ok(cut) => made += usize::from(cut),

@@ -331,6 +331,9 @@ impl Dispatcher {
         let letter = match delivery.kind {
             DeliveryKind::Confirmation => notice_letter(&self.store, &self.desk, delivery).await,
             DeliveryKind::Edition if reader.state != SubscriberState::Active => {
+                if let Some(edition) = delivery.edition.filter(|_| delivery.doubted) {
+                    self.store.owe_letter(edition, reader.id).await?;
+                }
                 Err(LetterError::Needless("the reader has left"))
             }
             DeliveryKind::Edition => {

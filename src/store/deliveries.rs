@@ -2,6 +2,7 @@ use super::bounces::note;
 use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
 use super::outcomes::{burn_kept_letters, count_outcomes};
+use super::owed::owe_editions;
 use super::statement::{damaged, rows_about};
 use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
 use super::{Bounce, Engine, Store, StoreError};
@@ -385,16 +386,20 @@ pub(super) async fn void_editions(
     engine: Engine,
     now: Instant,
 ) -> Result<(), StoreError> {
-    let editions = sqlx::query_scalar::<_, i64>(
+    let voided = sqlx::query_as::<_, (i64, i64)>(
         "UPDATE deliveries SET state = 'suppressed', settled_at = $2, reply = 'the reader left',
              held_back = (SELECT max(change) FROM subscriptions WHERE subscriber = $1)
          WHERE subscriber = $1 AND kind = 'edition' AND state IN ('pending', 'deferred')
-         RETURNING edition",
+         RETURNING edition, doubted",
     )
     .bind(subscriber.0)
     .bind(micros(now))
     .fetch_all(&mut **transaction)
     .await?;
+    let doubted = voided.iter().filter(|(_, doubted)| *doubted == 1);
+    let doubted: Vec<i64> = doubted.map(|(edition, _)| *edition).collect();
+    owe_editions(transaction, subscriber, &doubted).await?;
+    let editions = voided.into_iter().map(|(edition, _)| edition).collect();
     complete_editions(transaction, editions, engine, now).await
 }
 

@@ -14,7 +14,7 @@ const LETTER: &str = concat!(
     "SELECT l.article, x.revision, CASE WHEN a.state = 'visible' AND ",
     still_wanted!(),
     " THEN 1 ELSE 0 END, (SELECT r.paused_until FROM subscribers r WHERE r.n = l.subscriber),
-        e.held_at, e.released_at
+        e.held_at, e.released_at, l.owed
      FROM editions e CROSS JOIN ledger l CROSS JOIN edition_entries x CROSS JOIN articles a
      WHERE e.n = $1 AND l.edition = e.n AND l.subscriber = $2
        AND x.edition = l.edition AND x.article = l.article AND a.n = l.article AND x.left_out = 0
@@ -22,10 +22,11 @@ const LETTER: &str = concat!(
 );
 
 /// Letters to whose reader nothing has happened that could concern them: he never left anything, does not
-/// pause, and may have mail. Of each article which it is, or a hyphen where it is not out any more.
+/// pause, and may have mail. Of each article which it is, or a hyphen where it is not out any more, or was
+/// owed.
 const PLAIN: &str = "
     SELECT d.n, e.released_at,
-        (SELECT string_agg(CASE a.state WHEN 'visible' THEN CAST(l.article AS TEXT) ELSE '-' END, ',')
+        (SELECT string_agg(CASE WHEN a.state = 'visible' AND l.owed = 0 THEN CAST(l.article AS TEXT) ELSE '-' END, ',')
          FROM ledger l CROSS JOIN articles a
          WHERE l.edition = d.edition AND l.subscriber = d.subscriber AND a.n = l.article)
     FROM (VALUES {rows}) AS v CROSS JOIN deliveries d CROSS JOIN subscribers r CROSS JOIN editions e
@@ -82,8 +83,8 @@ pub struct PlainLetter {
 }
 
 /// Row and revision, whether it is wanted, until when its reader pauses, since when its edition is held,
-/// and when it was released.
-type Due = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>);
+/// when it was released, and whether an earlier repeat left it out.
+type Due = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>, i64);
 
 impl Store {
     /// What stands in the letter of an edition to a subscriber, which is about to be written: its
@@ -92,7 +93,8 @@ impl Store {
     /// What is left out is given back: the ledger forgets it, so that a later edition brings it
     /// once it is restored, he takes his leaving back, or his pause is over. A letter that is tried
     /// again does not take it back in: it says what it said. Where an earlier try may have reached
-    /// the reader (`doubted`), nothing is given back, or he might have it twice.
+    /// the reader (`doubted`), nothing is given back, or he might have it twice: it is owed
+    /// ([`Store::queue_owed`]).
     pub async fn open_letter(
         &self,
         edition: EditionId,
@@ -108,15 +110,27 @@ impl Store {
         let goes_out = |(_, _, is_wanted, paused, ..): &Due| {
             *is_wanted == 1 && paused.is_none_or(|until| until <= micros(now))
         };
-        let (held, released_at) = due.first().map_or((None, None), |(.., held, released)| (*held, *released));
+        let (held, released_at) =
+            due.first().map_or((None, None), |(.., held, released, _)| (*held, *released));
         let (included, left_out): (Vec<Due>, Vec<Due>) = due.into_iter().partition(goes_out);
-        let left_out: Vec<i64> = left_out.into_iter().map(|(n, ..)| n).collect();
-        if !left_out.is_empty() && !doubted && held.is_none() {
+        let is_whole = left_out.is_empty();
+        if held.is_some() {
+            // Nothing goes out, so nothing is left out either.
+        } else if doubted {
+            let owing = |due: &[Due], was: i64| -> Vec<i64> {
+                due.iter().filter(|(.., owed)| *owed == was).map(|(n, ..)| *n).collect()
+            };
+            let (owed, paid) = (owing(&left_out, 0), owing(&included, 1));
+            if !(owed.is_empty() && paid.is_empty()) {
+                self.note_owed(edition, subscriber, &owed, &paid).await?;
+            }
+        } else if !is_whole {
+            let left_out: Vec<i64> = left_out.into_iter().map(|(n, ..)| n).collect();
             self.give_articles_back(edition, subscriber, &left_out).await?;
         }
         let contents = included.into_iter().map(|(n, revision, ..)| (n, revision)).collect();
         Ok(OpenLetter {
-            is_whole: left_out.is_empty(),
+            is_whole,
             contents: LetterContents(contents),
             held: held.is_some(),
             released_at: released_at.map(from_micros),

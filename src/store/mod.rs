@@ -38,6 +38,7 @@ mod notices;
 mod opens;
 mod opt_ins;
 mod outcomes;
+mod owed;
 mod personal;
 mod placement;
 mod plans;

@@ -2,12 +2,15 @@
 
 use crate::newsroom::{Newsroom, at, draft, on_both_engines};
 use bantin::domain::{ArticleId, EndedReason, Habits, Language, Secret, SuppressionReason};
-use bantin::store::{AddressHash, ClaimedDelivery, PlainLetter};
+use bantin::store::{AddressHash, ClaimedDelivery, PlainLetter, Settlement};
 
 on_both_engines!(
     letters_are_plain_until_something_happens_to_their_reader,
     letters_are_plain_until_something_happens_to_what_they_tell,
     what_is_due_alike_is_one_letter,
+    what_a_letter_in_doubt_left_out_comes_with_it_once_it_can,
+    what_is_owed_to_who_left_waits_until_he_takes_it_back,
+    what_is_owed_is_queued_once_whoever_asks,
 );
 
 fn secret() -> Secret {
@@ -88,4 +91,87 @@ async fn what_is_due_alike_is_one_letter(newsroom: Newsroom) {
         .unwrap();
     let looks = look(&newsroom, &letters).await;
     assert!(looks[69].is_some() && looks[69] != looks[0], "less is due to him");
+}
+
+/// The letter of a worker who died an hour ago, in the hands of the next.
+async fn doubted(newsroom: &Newsroom, worker: &str, now: &str, until: &str) -> ClaimedDelivery {
+    let mut again = newsroom.claim_deliveries(worker, 9, at(until), at(now)).await.unwrap();
+    assert_eq!((again.len(), again[0].doubted), (1, true));
+    again.remove(0)
+}
+
+/// How many articles stand in a letter that is opened now, and is accepted or has nothing to say.
+async fn told(newsroom: &Newsroom, letter: &ClaimedDelivery, worker: &str, now: &str) -> usize {
+    let edition = letter.edition.unwrap();
+    let opened = newsroom.open_letter(edition, letter.subscriber.id, letter.doubted, at(now)).await.unwrap();
+    let articles = newsroom.letter_articles(&opened.contents).await.unwrap().len();
+    let settlement = match articles {
+        0 => Settlement::Suppressed("nothing left".into()),
+        _ => Settlement::Accepted("250 ok".into()),
+    };
+    assert!(newsroom.settle_delivery(letter.id, worker, &settlement, at(now)).await.unwrap());
+    articles
+}
+
+async fn figures(newsroom: &Newsroom, letter: &ClaimedDelivery) -> (u64, bool) {
+    let edition = letter.edition.unwrap();
+    let accepted = newsroom.edition_figures(edition).await.unwrap().accepted;
+    (accepted, newsroom.edition(edition).await.unwrap().unwrap().completed_at.is_some())
+}
+
+async fn what_a_letter_in_doubt_left_out_comes_with_it_once_it_can(newsroom: Newsroom) {
+    let (letters, articles) = claimed(&newsroom, 1).await;
+    newsroom.withdraw(articles[0], at("07:01:00")).await.unwrap();
+    let letter = doubted(&newsroom, "x", "07:02:00", "08:00:00").await;
+    assert_eq!(told(&newsroom, &letter, "x", "07:03:00").await, 1);
+    assert_eq!(figures(&newsroom, &letter).await, (1, true));
+    assert_eq!(newsroom.queue_owed(at("07:04:00")).await.unwrap(), 0, "it is still withdrawn");
+
+    newsroom.restore(articles[0], at("07:05:00")).await.unwrap();
+    let habits = |until: Option<&str>| Habits { paused_until: until.map(at), ..Habits::default() };
+    let (reader, language) = (letters[0].subscriber.id, Language::Vi);
+    newsroom.change_habits(reader, language, &habits(Some("09:00:00")), at("07:06:00")).await.unwrap();
+    assert_eq!(newsroom.queue_owed(at("07:07:00")).await.unwrap(), 0, "its reader pauses");
+    newsroom.change_habits(reader, language, &habits(None), at("07:08:00")).await.unwrap();
+    assert_eq!(newsroom.queue_owed(at("07:10:00")).await.unwrap(), 1);
+    assert_eq!(figures(&newsroom, &letter).await, (0, false));
+
+    let again = doubted(&newsroom, "y", "07:11:00", "08:00:00").await;
+    assert_eq!(again.id, letter.id, "no other edition brings it, and the Message-ID is what it was");
+    assert_eq!(told(&newsroom, &again, "y", "07:12:00").await, 2);
+    assert_eq!(newsroom.queue_owed(at("07:13:00")).await.unwrap(), 0);
+    assert_eq!(figures(&newsroom, &letter).await, (1, true));
+}
+
+async fn what_is_owed_to_who_left_waits_until_he_takes_it_back(newsroom: Newsroom) {
+    let (letters, _) = claimed(&newsroom, 1).await;
+    let reader = letters[0].subscriber.id;
+    newsroom.end_subscriptions(reader, None, EndedReason::Reader, at("07:01:00")).await.unwrap();
+    let letter = doubted(&newsroom, "x", "07:02:00", "08:00:00").await;
+    newsroom.owe_letter(letter.edition.unwrap(), reader).await.unwrap();
+    let gone = Settlement::Suppressed("left".into());
+    assert!(newsroom.settle_delivery(letter.id, "x", &gone, at("07:03:00")).await.unwrap());
+    assert_eq!(newsroom.queue_owed(at("07:04:00")).await.unwrap(), 0);
+    assert_eq!(newsroom.undo_end(reader, at("07:05:00")).await.unwrap(), 1);
+    assert_eq!(newsroom.queue_owed(at("07:06:00")).await.unwrap(), 0, "the undo has queued it");
+    let again = doubted(&newsroom, "y", "07:07:00", "08:00:00").await;
+    assert_eq!(plain(&newsroom, std::slice::from_ref(&again)).await, [false], "it is looked at by itself");
+    assert_eq!(told(&newsroom, &again, "y", "07:08:00").await, 2);
+    assert_eq!(newsroom.queue_owed(at("07:09:00")).await.unwrap(), 0);
+}
+
+async fn what_is_owed_is_queued_once_whoever_asks(newsroom: Newsroom) {
+    let (_, articles) = claimed(&newsroom, 1).await;
+    newsroom.withdraw(articles[0], at("07:01:00")).await.unwrap();
+    let letter = doubted(&newsroom, "x", "07:02:00", "08:00:00").await;
+    assert_eq!(told(&newsroom, &letter, "x", "07:03:00").await, 1);
+    newsroom.restore(articles[0], at("07:04:00")).await.unwrap();
+    let now = at("07:05:00");
+    let (one, two) = tokio::join!(newsroom.queue_owed(now), newsroom.queue_owed(now));
+    assert_eq!(one.unwrap() + two.unwrap(), 1);
+    // Its address has come to the suppression list: it is not even opened, and nothing is owed for ever.
+    let again = doubted(&newsroom, "y", "07:06:00", "08:00:00").await;
+    let listed = Settlement::Suppressed("on the suppression list".into());
+    assert!(newsroom.settle_delivery(again.id, "y", &listed, at("07:07:00")).await.unwrap());
+    assert_eq!(newsroom.queue_owed(at("07:08:00")).await.unwrap(), 0);
 }

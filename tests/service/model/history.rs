@@ -35,6 +35,8 @@ pub enum Act {
     Jump,
     Look,
     Deliver,
+    /// Something is mailed, perhaps; then it must not be told for a while, and then it may.
+    BadDay,
 }
 
 pub struct History<'g> {
@@ -173,7 +175,20 @@ impl<'g> History<'g> {
         format!("BANTIN_MODEL_SEED={} {:?}\n{}", self.seed, self.deaths.get(), self.told.join("\n"))
     }
 
+    /// Every fourth history is of bad times: letters die in hands, articles are taken back and come again.
+    fn is_of_bad_times(&self) -> bool {
+        self.seed % 4 == 1
+    }
+
+    /// Whether something goes wrong that does so once in eight times, and in bad times once in two.
+    pub fn goes_wrong(&self) -> bool {
+        self.roll(if self.is_of_bad_times() { 2 } else { 8 }) == 0
+    }
+
     fn some_act(&self) -> Act {
+        if self.is_of_bad_times() && self.roll(8) == 0 {
+            return Act::BadDay;
+        }
         match self.roll(33) {
             0..=5 => Act::Publish,
             6 => Act::Embargo,
@@ -211,7 +226,31 @@ impl<'g> History<'g> {
             Act::Jump => self.jump(),
             Act::Look => self.look().await,
             Act::Deliver => self.deliver().await,
+            Act::BadDay => self.bad_day(person).await,
         }
+    }
+
+    async fn bad_day(&mut self, person: usize) {
+        self.subscribe(person).await;
+        self.publish((0..SECTIONS).collect(), true, None).await;
+        self.pass(Duration::hours(26));
+        self.look().await;
+        self.deliver().await;
+        let hindrance = self.roll(3);
+        match hindrance {
+            0 => self.withdraw().await,
+            1 => self.pause(person, true).await,
+            _ => self.leave(person, vec![self.roll(FEEDS), self.roll(FEEDS)]).await,
+        }
+        self.pass(Duration::hours(1));
+        self.deliver().await;
+        match hindrance {
+            0 => self.restore().await,
+            1 => self.pause(person, false).await,
+            _ => self.undo(person).await,
+        }
+        self.look().await;
+        self.deliver().await;
     }
 
     fn some_sections(&self) -> BTreeSet<usize> {

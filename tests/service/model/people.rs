@@ -107,6 +107,14 @@ impl History<'_> {
         self.change(person, id, habits).await;
     }
 
+    /// Pauses for long, or no more.
+    pub async fn pause(&mut self, person: usize, pauses: bool) {
+        let (Some(id), reader) = (self.ids[person], &self.model.people[person]) else { return };
+        let paused_until = pauses.then(|| self.now + Duration::days(30));
+        let habits = Habits { time_zone: reader.zone, daily_cap: reader.cap, paused_until };
+        self.change(person, id, habits).await;
+    }
+
     pub async fn change(&mut self, person: usize, id: SubscriberId, habits: Habits) {
         self.tell(format!("{person} has {habits:?}"));
         let now = self.now;

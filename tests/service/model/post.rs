@@ -91,6 +91,7 @@ impl History<'_> {
                     look: self.model.looks,
                     state: Progress::Waiting,
                     doubted: false,
+                    owed: Titles::new(),
                     held_back: None,
                 });
             }
@@ -118,7 +119,7 @@ impl History<'_> {
             let person = self.person(delivery.subscriber.id);
             let (at, doubted) = self.take(person, edition);
             assert_eq!(delivery.doubted, doubted, "{}", self.story());
-            if self.roll(8) == 0 {
+            if self.goes_wrong() {
                 self.tell(format!("{worker} dies with {} in hand", delivery.id));
                 continue;
             }
@@ -135,6 +136,12 @@ impl History<'_> {
                 assert_eq!(titles, said, "{}", self.story());
                 titles
             } else {
+                self.model.needless(person, at);
+                if delivery.doubted {
+                    let reader = delivery.subscriber.id;
+                    self.surely(|store| async move { store.owe_letter(edition, reader).await.unwrap() })
+                        .await;
+                }
                 Titles::new()
             };
             self.hand_over(delivery.id.0, person, at, articles, &worker).await;
@@ -156,9 +163,12 @@ impl History<'_> {
     fn take(&mut self, person: usize, edition: EditionId) -> (usize, bool) {
         let mails = &mut self.model.people[person].mails;
         let at = mails.iter().position(|mail| mail.edition == edition.0).unwrap();
+        let over = mails[at].is_over();
         mails[at].doubted |= matches!(mails[at].state, Progress::InHand | Progress::Doubtful);
         mails[at].state = Progress::InHand;
-        (at, mails[at].doubted)
+        let doubted = mails[at].doubted;
+        assert!(!over, "a letter that is over goes out again: {}", self.story());
+        (at, doubted)
     }
 
     async fn hand_over(&mut self, delivery: i64, person: usize, at: usize, titles: Titles, worker: &str) {
@@ -176,7 +186,7 @@ impl History<'_> {
         if matches!(state, Progress::Accepted | Progress::Doubtful) {
             let said = &mut self.said.entry(delivery).or_insert((person, Titles::new())).1;
             said.extend(titles);
-            if self.roll(8) == 0 {
+            if self.goes_wrong() {
                 self.tell(format!("{worker} dies after handing {delivery} over"));
                 return;
             }
@@ -222,9 +232,11 @@ impl History<'_> {
             }
         }
         for (number, person) in self.model.people.iter().enumerate() {
-            let sure = |mail: &&Mail| mail.state == Progress::Accepted && !mail.doubted;
-            let accepted = person.mails.iter().filter(sure);
-            for title in accepted.flat_map(|mail| &mail.titles).filter(|t| person.had.contains(*t)) {
+            let under_way = person.mails.iter().find(|mail| !mail.is_over());
+            assert!(under_way.is_none(), "{under_way:?} never went out to {number}: {}", self.story());
+            let accepted = person.mails.iter().filter(|mail| mail.state == Progress::Accepted);
+            let told = accepted.flat_map(|mail| mail.titles.difference(&mail.owed));
+            for title in told.filter(|title| person.had.contains(*title)) {
                 assert!(seen.contains(&(number, title)), "{title} never came to {number}: {}", self.story());
             }
         }

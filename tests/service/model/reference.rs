@@ -54,8 +54,16 @@ pub struct Mail {
     pub look: u64,
     pub state: Progress,
     pub doubted: bool,
+    /// What its repeat left out, while it was in doubt.
+    pub owed: Titles,
     /// Since which of its reader's changes it is held back.
     pub held_back: Option<u64>,
+}
+
+impl Mail {
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, Progress::Accepted | Progress::Suppressed)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +124,12 @@ impl Person {
     fn wishes_for(&self, piece: &Piece) -> bool {
         piece.stands.keys().any(|feed| self.wishes.contains_key(feed))
     }
+}
+
+/// Whether an article is out, and came by something that is wished for since before.
+fn comes(pieces: &[Piece], wishes: &BTreeMap<usize, Wished>, title: &String) -> bool {
+    let mut stands = pieces.iter().filter(|piece| piece.title == *title).flat_map(|piece| &piece.stands);
+    stands.any(|(feed, came)| wishes.get(feed).is_some_and(|wished| *came > wished.begun))
 }
 
 impl Default for Reference {
@@ -313,6 +327,9 @@ impl Reference {
             person.active = false;
             for mail in person.mails.iter_mut().filter(|mail| mail.state == Progress::Waiting) {
                 (mail.state, mail.held_back) = (Progress::Suppressed, Some(person.changes));
+                if mail.doubted {
+                    mail.owed.clone_from(&mail.titles);
+                }
             }
         }
     }
@@ -387,6 +404,7 @@ impl Reference {
                 look: self.looks,
                 state: Progress::Waiting,
                 doubted: false,
+                owed: Titles::new(),
                 held_back: None,
             });
         }
@@ -397,6 +415,7 @@ impl Reference {
     pub fn tick(&mut self, now: Instant) -> Vec<Cut> {
         self.looks += 1;
         self.release(now);
+        self.pay(now);
         let mut cuts = Vec::new();
         self.tell_at_once(now, &mut cuts);
         let mut come: Vec<(Instant, String, Plan)> = Vec::new();
@@ -419,6 +438,23 @@ impl Reference {
             self.plans.insert(plan, after);
         }
         cuts
+    }
+
+    /// Letters in doubt that are over go out again, once they can tell what they left out.
+    fn pay(&mut self, now: Instant) {
+        for person in &mut self.people {
+            if !person.active || person.paused_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            let (pieces, wishes) = (&self.pieces, &person.wishes);
+            let comes = |title: &String| comes(pieces, wishes, title);
+            for mail in &mut person.mails {
+                if mail.is_over() && mail.owed.iter().any(comes) {
+                    (mail.state, mail.at, mail.held_back) = (Progress::Waiting, now, None);
+                    mail.owed.clear();
+                }
+            }
+        }
     }
 
     fn tell_at_once(&mut self, now: Instant, cuts: &mut Vec<Cut>) {
@@ -460,7 +496,10 @@ impl Reference {
             !paused && piece.state == State::Visible && (person.wishes_for(piece) || !left)
         };
         let said: Titles = titles.iter().filter(stays).cloned().collect();
-        if !doubted {
+        if *doubted {
+            let mail = &mut person.mails[mail];
+            mail.owed = mail.titles.difference(&said).cloned().collect();
+        } else {
             let mail = &mut person.mails[mail];
             for title in mail.titles.iter().filter(|title| !said.contains(*title)) {
                 person.had.remove(title);
@@ -468,6 +507,14 @@ impl Reference {
             mail.titles = said.clone();
         }
         said
+    }
+
+    /// A letter is in hand whose reader has left.
+    pub fn needless(&mut self, person: usize, mail: usize) {
+        let mail = &mut self.people[person].mails[mail];
+        if mail.doubted {
+            mail.owed.clone_from(&mail.titles);
+        }
     }
 
     /// What is due to anybody and on no way to him.
@@ -479,6 +526,9 @@ impl Reference {
                 let missing = self.pieces.iter().filter(came).filter(|p| !person.had.contains(&p.title));
                 due.extend(missing.map(|piece| (number, piece.title.clone())));
             }
+            let owed = person.mails.iter().flat_map(|mail| &mail.owed);
+            let missing = owed.filter(|title| comes(&self.pieces, &person.wishes, title));
+            due.extend(missing.map(|title| (number, title.clone())));
         }
         due
     }
