@@ -3,13 +3,14 @@
 //! `BANTIN_TEST_SEED=…` replays a run; each prints its own.
 #![expect(clippy::print_stdout, reason = "a failed run is replayed by the seed that it printed")]
 
-use crate::mailroom::{article, reader};
+use crate::mailroom::{Letter, article, reader};
 use crate::newsroom::Seeded;
 use crate::postbox::{Edge, Manners, Postbox, Taken};
 use crate::world::World;
 use bantin::app::SystemClock;
 use bantin::domain::{Chance, Clock as _};
 use bantin::store::CutAnswer;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -214,6 +215,45 @@ fn a_death_at_each_edge_loses_nobody_on_postgres() {
 #[test]
 fn who_holds_doubt_repeats_nothing_after_a_death_but_at_a_persons_word() {
     killed_at_each_edge(World::new(), true);
+}
+
+/// Dies with a letter in hand, of which an article is then taken back and published again.
+fn taken_back_over_a_death(world: World) {
+    let server = Postbox::open(Manners::default());
+    let mut world = edition_to_be(world, &server, 1);
+    let list = world.done(&["article", "list", "--json"]);
+    let mut articles = list.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let first = articles.find(|article| article["title"] == "Tin một").unwrap();
+    let first = first["id"].as_str().unwrap();
+    world.miss_the_slot();
+    server.set_trap(Edge::Invited);
+    world.start(&["serve"]);
+    server.wait_for_the_trap();
+    world.kill();
+    server.open_the_trap();
+    world.done(&["article", "withdraw", first]);
+    world.start(&["serve"]);
+    world.wait_at_most(PATIENCE, "the edition is complete", World::is_complete);
+    world.done(&["article", "publish", first]);
+    world.wait_at_most(PATIENCE, "the letter comes whole", |_| server.count() == 2);
+    world.wait_at_most(PATIENCE, "the edition is complete again", World::is_complete);
+    let taken = server.taken();
+    let headlines = |letter: &Taken| Letter(letter.bytes.clone()).headlines();
+    assert_eq!(headlines(&taken[0]), ["Tin hai"]);
+    assert_eq!(headlines(&taken[1]).len(), 2, "{:?}", headlines(&taken[1]));
+    assert_eq!(taken[0].message_id, taken[1].message_id);
+    assert_eq!(world.stop(), Some(0));
+    assert_eq!(server.count(), 2);
+}
+
+#[test]
+fn what_was_taken_back_over_a_death_comes_once_it_is_out_again_on_sqlite() {
+    taken_back_over_a_death(World::new());
+}
+
+#[test]
+fn what_was_taken_back_over_a_death_comes_once_it_is_out_again_on_postgres() {
+    taken_back_over_a_death(on_postgres());
 }
 
 #[test]
