@@ -194,9 +194,12 @@ async fn show(app: &App, reader: &Subscriber, as_json: bool) -> anyhow::Result<(
         })
         .collect();
     let bounces = app.store.bounces_of(reader.id).await?;
+    let habits = reader.habits;
     if as_json {
         print_json(&json!({ "id": reader.id, "state": reader.state.as_str(), "language": reader.language,
             "created": reader.created_at, "confirmed": reader.confirmed_at,
+            "time_zone": habits.time_zone.map(|zone| zone.name()), "daily_cap": habits.daily_cap,
+            "paused_until": habits.paused_until,
             "bounces": bounces.iter().map(|b| json!({ "class": b.bounce.class.as_str(), "way": b.bounce.way, "delivery": b.bounce.delivery,
                 "at": b.noted_at, "evidence": b.bounce.evidence, "counts": !b.is_forgiven })).collect::<Vec<_>>(),
             "subscriptions": rows.iter().map(|(feed, frequency)| json!({ "feed": feed, "frequency": frequency })).collect::<Vec<_>>() }));
@@ -204,6 +207,16 @@ async fn show(app: &App, reader: &Subscriber, as_json: bool) -> anyhow::Result<(
         println!("subscriber {}: {}, language {}", reader.id, reader.state.as_str(), reader.language);
         for (feed, digest) in rows {
             println!("  {feed} by {digest}");
+        }
+        if let Some(until) = habits.paused_until.filter(|_| habits.is_paused(app.clock.now())) {
+            let zone = app.desk.clock_of(reader);
+            println!("  pauses until {} ({zone})", until.with_timezone(&zone).format("%Y-%m-%d %H:%M"));
+        }
+        if let Some(cap) = habits.daily_cap {
+            println!("  has at most so many mails a day: {cap}");
+        }
+        if let Some(zone) = habits.time_zone {
+            println!("  on the clock of {zone}");
         }
         for b in bounces {
             let counts = if b.is_forgiven { " (counts no more)" } else { "" };
