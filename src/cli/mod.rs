@@ -199,6 +199,13 @@ fn wait(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<
     ended
 }
 
+/// So many of something: `1 draft`, `2 drafts`.
+fn counted(count: impl std::fmt::Display, one: &str, many: &str) -> String {
+    let count = count.to_string();
+    let what = if count == "1" { one } else { many };
+    format!("{count} {what}")
+}
+
 /// Prints a value as one line of JSON, or in words.
 fn print_json(value: &serde_json::Value) {
     println!("{value}");

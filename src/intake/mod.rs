@@ -18,6 +18,7 @@ mod html_page;
 mod html_parts;
 mod html_title;
 mod html_tree;
+mod hub_offer;
 mod json;
 mod json_feed;
 mod legacy;
@@ -36,6 +37,7 @@ mod xml_tree;
 use crate::domain::{CategoryName, Doubt, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
 use std::{fmt, str::FromStr};
 
+pub use hub_offer::HubOffer;
 pub use json::{ARTICLE_FIELDS, ARTICLE_SCHEMA, read_json_line};
 pub use rules::{Rules, RulesError};
 pub use sitemap::{Sitemap, article_links};

@@ -166,6 +166,9 @@ async fn no_get_changes_anything() {
             "/mailbox/{name}/source" => vec![format!("/mailbox/{letter}/source")],
             // `bantin demo` alone has it; it draws from the name and sees no store.
             "/demo/pictures/{name}" => continue,
+            // WebSub lets a hub ask by GET whether we meant it. Who asks for what we did not, changes nothing:
+            // tests/service/source_hubs.rs.
+            "/hooks/websub/{name}/{key}" => continue,
             plain if !plain.contains('{') => vec![plain.to_owned()],
             unknown => panic!("say here which path of ours `{unknown}` has"),
         };
