@@ -212,6 +212,8 @@ pub struct Fault {
     pub is_listing: bool,
     /// What is wrong and how to mend it.
     pub message: String,
+    /// What else is wrong with the same item.
+    pub more: Vec<Fault>,
 }
 
 impl Fault {
@@ -230,7 +232,8 @@ impl fmt::Display for Fault {
         if let Some(field) = &self.field {
             write!(f, "field `{field}`: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.more.iter().try_for_each(|fault| write!(f, "; {fault}"))
     }
 }
 
