@@ -12,6 +12,7 @@ mod decode;
 mod foreign_feed;
 mod front_matter;
 mod ghost;
+mod gzip;
 mod html_body;
 mod html_metadata;
 mod html_page;
@@ -37,6 +38,7 @@ mod xml_tree;
 use crate::domain::{CategoryName, Doubt, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
 use std::{fmt, str::FromStr};
 
+pub use gzip::{is_gzip, unpacked};
 pub use hub_offer::HubOffer;
 pub use json::{ARTICLE_FIELDS, ARTICLE_SCHEMA, read_json_line};
 pub use rules::{Rules, RulesError};

@@ -4,7 +4,7 @@ use super::looking::SourceError;
 use super::politeness::{freshness, retry_after};
 use crate::domain::{Instant, WebUrl};
 use crate::fetch::{Answer, FetchError, Fetcher, Method};
-use crate::intake::in_charset;
+use crate::intake::{in_charset, unpacked};
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,9 @@ pub async fn ask(
             Ok(Found { bytes: None, url, remembered: Remembered { moved, ..known.clone() }, fresh, links })
         }
         200..=299 => {
-            if answer.header("content-encoding").is_some_and(|coding| coding != "identity") {
+            // What is told to be gzip is unpacked like a file that is gzip.
+            let coding = answer.header("content-encoding").unwrap_or("identity");
+            if !["identity", "gzip", "x-gzip"].contains(&coding) {
                 return Err(SourceError::Failed("the server sends it compressed, unasked".to_owned()));
             }
             let header =
@@ -77,9 +79,10 @@ pub async fn ask(
             let (entity_tag, changed_at) = (header("etag"), header("last-modified"));
             let remembered = Remembered { moved, entity_tag, changed_at, afresh: false };
             let kind = answer.header("content-type").unwrap_or_default().to_owned();
+            let body = unpacked(answer.body).map_err(|fault| SourceError::Failed(fault.to_string()))?;
             let bytes = match kind.split_once("charset=") {
-                Some((_, label)) => in_charset(answer.body, label.split(';').next().unwrap_or_default()),
-                None => answer.body,
+                Some((_, label)) => in_charset(body, label.split(';').next().unwrap_or_default()),
+                None => body,
             };
             Ok(Found { bytes: Some(bytes), url, remembered, fresh, links })
         }
