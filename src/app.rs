@@ -277,9 +277,9 @@ pub fn sources_of(
     clock: &Arc<dyn Clock>,
     chance: &Arc<dyn Chance>,
 ) -> Result<Sources, AppError> {
-    let (declared, zone) = (config.sources.clone(), config.publication.time_zone);
-    let senses = (Arc::clone(clock), Arc::clone(chance));
-    Ok(Sources::new(store.clone(), declared, zone, config.reading_rules(), config.limits.claim, senses)?)
+    let place = (config.base_url().map_err(AppError::Config)?, config.publication.time_zone);
+    let (declared, senses) = (config.sources.clone(), (Arc::clone(clock), Arc::clone(chance)));
+    Ok(Sources::new(store.clone(), declared, place, config.reading_rules(), config.limits.claim, senses)?)
 }
 
 fn rules_of(settings: &MailSettings) -> Rules {

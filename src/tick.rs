@@ -149,6 +149,9 @@ async fn sources(app: Arc<App>, desk: Sources) {
         if let Err(error) = desk.look_at_due(&mut errands).await {
             tracing::error!(%error, "sources not looked at; tried again at the next tick");
         }
+        if let Err(error) = desk.ask_due_hubs(&mut errands).await {
+            tracing::error!(%error, "hubs of sources not asked; tried again at the next tick");
+        }
     }
     // What is under way ends at its next step; what waits for a slow server is left and met again.
     let ended =

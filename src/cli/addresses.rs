@@ -2,7 +2,7 @@
 
 use crate::domain::WebUrl;
 use crate::fetch::{FetchError, Fetcher, Limits, Method, Reach};
-use crate::intake::{Sitemap, in_charset};
+use crate::intake::{Sitemap, in_charset, unpacked};
 
 /// Fetches pages, feeds and sitemaps.
 pub struct Addresses {
@@ -33,7 +33,8 @@ impl Addresses {
         if !(200..300).contains(&answer.status) {
             return Err(format!("the server answers {}", answer.status));
         }
-        if answer.header("content-encoding").is_some_and(|coding| coding != "identity") {
+        let coding = answer.header("content-encoding").unwrap_or("identity");
+        if !["identity", "gzip", "x-gzip"].contains(&coding) {
             return Err("the server sends it compressed, unasked".to_owned());
         }
         let charset = answer
@@ -41,9 +42,10 @@ impl Addresses {
             .and_then(|kind| kind.split_once("charset="))
             .map(|(_, name)| name.to_owned());
         let here = WebUrl::parse(answer.url.as_str()).map_err(|error| error.to_string())?;
+        let body = unpacked(answer.body).map_err(|fault| fault.to_string())?;
         let bytes = match charset {
-            Some(label) => in_charset(answer.body, label.split(';').next().unwrap_or_default()),
-            None => answer.body,
+            Some(label) => in_charset(body, label.split(';').next().unwrap_or_default()),
+            None => body,
         };
         Ok((bytes, here))
     }

@@ -92,7 +92,8 @@ impl ArticleCommand {
             Self::Publish { id, title, published } if store.draft(id).await?.is_some() => {
                 let title = title.as_deref().map(clean_line).filter(|title| !title.is_empty());
                 let (published, now) = (published.map(|at| at.to_utc()), SystemClock.now());
-                let done = store.publish_draft(id, title.as_deref(), published, now, &SystemChance).await?;
+                let title = title.as_deref();
+                let done = publish::publish_draft(&store, id, title, published, now, &SystemChance).await?;
                 let Some(Acceptance { id, feeds, .. }) = done else { bail!("draft {id} is gone") };
                 tell(id, "published", Some(feeds), common.json)?;
             }
@@ -103,7 +104,7 @@ impl ArticleCommand {
                 let feeds = publish::restore(&store, id, SystemClock.now()).await?;
                 tell(id, "published", feeds, common.json)?;
             }
-            Self::Withdraw { id } if store.drop_draft(id, SystemClock.now()).await? => {
+            Self::Withdraw { id } if publish::drop_draft(&store, id, SystemClock.now()).await? => {
                 tell(id, "put away", Some(Vec::new()), common.json)?;
             }
             Self::Withdraw { id } => {

@@ -1,16 +1,16 @@
-use super::{Common, print_json};
+use super::{Common, counted, print_json};
 use crate::app::{SystemChance, SystemClock, publication_of, sources_of, templates_of};
 use crate::config::{Config, read_folder};
 use crate::domain::{
     ALL_SLUG, Alias, CategoryTree, Chance, Clock, DeclaredFeed, DigestFeeds, Directory, FeedKey, Instant,
-    Lookup, Selected, Slug, Term, WebUrl,
+    Lookup, Selected, Slug, Term,
 };
-use crate::fetch::is_public;
+use crate::fetch::is_inside;
 use crate::http::OWN_PATHS;
 use crate::inbox;
 use crate::mail::report::hooks::Provider;
 use crate::relay::{self, MailUrl, SmtpOptions};
-use crate::store::Store;
+use crate::store::{SourceHub, Store};
 use crate::{mail, page};
 use clap::Args;
 use serde_json::json;
@@ -20,7 +20,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Host;
 
 /// No newsroom's clock is before this release.
 const RELEASED: &str = "2026-11-01T00:00:00Z";
@@ -159,7 +158,7 @@ fn hub(report: &mut Report, config: &Config) {
         );
     }
     if let (true, Some(url)) = (config.hub.enabled, &config.publication.base_url) {
-        if is_inside(url) {
+        if is_inside(url.as_url()) {
             report.doubt(
                 PART,
                 format!("publication.base_url {url} leads nowhere from outside, so readers' servers cannot subscribe; set it to the public address, or hub.enabled to false"),
@@ -171,22 +170,12 @@ fn hub(report: &mut Report, config: &Config) {
     let external = config.hub.external.iter().map(|url| ("hub.external", url));
     let webhooks = config.webhooks.urls.iter().map(|url| ("webhooks.urls", url));
     for (key, url) in external.chain(webhooks).filter(|(_, url)| url.as_url().scheme() == "http") {
-        if !is_inside(url) {
+        if !is_inside(url.as_url()) {
             report.doubt(
                 PART,
                 format!("{key}: {url} is not https, so anybody on the way reads along; use https"),
             );
         }
-    }
-}
-
-/// Whether an address says by its form that it lies within a network.
-fn is_inside(url: &WebUrl) -> bool {
-    match url.as_url().host() {
-        Some(Host::Ipv4(address)) => !is_public(address.into()),
-        Some(Host::Ipv6(address)) => !is_public(address.into()),
-        Some(Host::Domain(name)) => !name.trim_end_matches('.').contains('.') || name.ends_with(".localhost"),
-        None => true,
     }
 }
 
@@ -212,7 +201,16 @@ async fn sources(report: &mut Report, config: &Config, stored: Option<&Stored>) 
         {
             report.doubt(
                 PART,
-                format!("{name}: {wrong} items were left out; `bantin source show {name}` tells why"),
+                format!(
+                    "{name}: {} left out; `bantin source show {name}` tells why",
+                    counted(wrong, "item was", "items were")
+                ),
+            );
+        }
+        if let Ok(Some(SourceHub { hub, last_error: Some(error), .. })) = store.source_hub(state.id).await {
+            report.doubt(
+                PART,
+                format!("{name}: its hub {hub} does not push: {error}; the feed is polled, and the hub asked again"),
             );
         }
     }
@@ -220,7 +218,10 @@ async fn sources(report: &mut Report, config: &Config, stored: Option<&Stored>) 
         Ok(drafts) if drafts > 0 => {
             report.doubt(
                 PART,
-                format!("{drafts} drafts wait for a person; `bantin article list --drafts` names them"),
+                format!(
+                    "{} for a person; `bantin article list --drafts` names them",
+                    counted(drafts, "draft waits", "drafts wait")
+                ),
             );
         }
         _ => {}
@@ -471,7 +472,7 @@ async fn tokens(report: &mut Report, config: &Config, stored: &Stored) {
     }
     if let (Some(url), false) = (&config.publication.base_url, tokens.is_empty())
         && url.as_url().scheme() == "http"
-        && !is_inside(url)
+        && !is_inside(url.as_url())
     {
         report.doubt(PART, "the API's tokens are sent without encryption, as publication.base_url begins with http://; put a proxy with TLS before it (deploy/README.md)");
     }

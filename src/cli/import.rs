@@ -3,7 +3,9 @@ use super::rehearsal;
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
 use crate::domain::{CategoryName, Clock as _, Doubt, Draft, Instant, WebUrl, clean_line};
-use crate::intake::{Arrival, Fault, InputFormat, Intake, Rules, detect, read, read_json_line, wordpress};
+use crate::intake::{
+    Arrival, Fault, InputFormat, Intake, Rules, detect, is_gzip, read, read_json_line, unpacked, wordpress,
+};
 use crate::publish::{self, BATCH, Occasion};
 use crate::sources::files_below;
 use crate::store::{Accepted, Doubtful, Kept, Store};
@@ -199,6 +201,10 @@ impl Desk<'_> {
         mut stream: impl BufRead,
         path: Option<&Path>,
     ) -> anyhow::Result<()> {
+        // Packed it is read as a whole, so that a bomb costs no more than a large file.
+        if stream.fill_buf().is_ok_and(is_gzip) {
+            return self.take_whole(name, stream).await;
+        }
         let by_ending = name.ends_with(".jsonl") || name.ends_with(".ndjson");
         let format = match (self.format, stream.fill_buf()) {
             (Some(format), _) => format,
@@ -210,10 +216,14 @@ impl Desk<'_> {
             }
         };
         match format {
-            InputFormat::JsonLines => return self.take_lines(name, stream).await,
-            InputFormat::WordPress => return self.take_export(name, stream, path).await,
-            _ => {}
+            InputFormat::JsonLines => self.take_lines(name, stream).await,
+            InputFormat::WordPress => self.take_export(name, stream, path).await,
+            _ => self.take_whole(name, stream).await,
         }
+    }
+
+    /// What is read as a whole.
+    async fn take_whole(&mut self, name: &str, stream: impl BufRead) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         match stream.take(MAX_BYTES + 1).read_to_end(&mut bytes) {
             Err(error) => self.complain(name, &format!("cannot be read: {error}")),
@@ -221,10 +231,14 @@ impl Desk<'_> {
                 self.complain(name, "is larger than 64 MB; split it, or turn it into JSONL");
             }
             // The whole file tells more than its first bytes.
-            Ok(_) => {
-                let format = self.format.unwrap_or_else(|| detect(name, &bytes));
-                self.take_bytes(name, format, &bytes, self.base.clone()).await?;
-            }
+            Ok(_) => match unpacked(bytes) {
+                Ok(bytes) => {
+                    let plain = name.strip_suffix(".gz").unwrap_or(name);
+                    let format = self.format.unwrap_or_else(|| detect(plain, &bytes));
+                    self.take_bytes(name, format, &bytes, self.base.clone()).await?;
+                }
+                Err(fault) => self.complain(name, &fault.to_string()),
+            },
         }
         Ok(())
     }

@@ -1,8 +1,16 @@
 //! Floor 5: the commands. Arguments in, one workflow, words out.
 //!
-//! Exit codes: 0 done, 1 failed, 2 unusable arguments. What is wrong goes to standard error with
-//! its place and mend; `--json` where a command prints data.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+//! Exit codes: 0 done, 1 failed, 2 unusable arguments, 141 nobody reads on. What is wrong goes to standard
+//! error with its place and mend; `--json` where a command prints data.
+
+/// In all commands instead of the standard one, which panics where nobody reads on: see [`out`].
+macro_rules! println {
+    ($($words:tt)*) => { $crate::cli::out::line(format_args!($($words)*)) };
+}
+/// Likewise.
+macro_rules! eprintln {
+    ($($words:tt)*) => { $crate::cli::out::aside(format_args!($($words)*)) };
+}
 
 mod addresses;
 mod adopt;
@@ -18,6 +26,7 @@ mod export;
 mod feed;
 mod hub;
 mod import;
+mod out;
 mod rehearsal;
 mod serve;
 mod source;
@@ -197,6 +206,13 @@ fn wait(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<
     // What blocks (a name look-up, a file on a dead disk) does not hold the exit up.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended
+}
+
+/// So many of something: `1 draft`, `2 drafts`.
+fn counted(count: impl std::fmt::Display, one: &str, many: &str) -> String {
+    let count = count.to_string();
+    let what = if count == "1" { one } else { many };
+    format!("{count} {what}")
 }
 
 /// Prints a value as one line of JSON, or in words.

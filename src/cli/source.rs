@@ -1,8 +1,8 @@
-use super::{Common, print_json};
+use super::{Common, counted, print_json};
 use crate::app::{SystemChance, SystemClock, sources_of};
 use crate::domain::{Chance, Clock, Instant};
 use crate::sources::{Source, SourceKind, Sources};
-use crate::store::{SourceState, Store, Taken};
+use crate::store::{SourceHub, SourceState, Store, Taken};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -88,13 +88,27 @@ async fn look(sources: &Sources, source: &Source, as_json: bool) -> anyhow::Resu
             &json!({ "source": source.name, "new": new, "revised": revised, "unchanged": unchanged, "drafts": drafts }),
         );
     } else {
-        println!("{}: {new} new, {revised} revised, {unchanged} unchanged, {drafts} drafts", source.name);
+        let drafts = counted(drafts, "draft", "drafts");
+        println!("{}: {new} new, {revised} revised, {unchanged} unchanged, {drafts}", source.name);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn state_of(store: &Store, source: &Source) -> anyhow::Result<Option<SourceState>> {
     Ok(store.source_states().await?.into_iter().find(|state| state.name == source.name))
+}
+
+/// How we stand with a hub, in a line.
+fn told_of(hub: &SourceHub, now: Instant) -> String {
+    let at = |instant: Instant| instant.format("%Y-%m-%dT%H:%M:%SZ");
+    let how = match (hub.ends_at.filter(|end| *end > now), &hub.last_error) {
+        (Some(end), None) => format!("pushes until {}", at(end)),
+        (Some(end), Some(error)) => format!("pushes until {}; asked again, {error}", at(end)),
+        (None, Some(error)) => format!("does not push: {error}"),
+        (None, None) => "is asked to push".to_owned(),
+    };
+    let last = hub.pushed_at.map(|last| format!(", last {}", at(last))).unwrap_or_default();
+    format!("{} {how}{last}", hub.hub)
 }
 
 async fn print(store: &Store, source: &Source, as_json: bool, whole: bool) -> anyhow::Result<()> {
@@ -106,6 +120,10 @@ async fn print(store: &Store, source: &Source, as_json: bool, whole: bool) -> an
     let items = match &state {
         Some(state) if whole => store.wrong_items(state.id, 100).await?,
         _ => Vec::new(),
+    };
+    let hub = match &state {
+        Some(state) if source.websub => store.source_hub(state.id).await?,
+        _ => None,
     };
     let how = match &state {
         None => "new",
@@ -122,6 +140,10 @@ async fn print(store: &Store, source: &Source, as_json: bool, whole: bool) -> an
             "looked_at": at(|s| s.looked_at), "succeeded_at": at(|s| s.succeeded_at), "taken_at": at(|s| s.taken_at),
             "due_at": at(|s| s.due_at), "failing_since": at(|s| s.failing_since), "stopped_at": at(|s| s.stopped_at),
             "last_error": state.as_ref().and_then(|s| s.last_error.clone()), "open": open, "left_out": wrong,
+            "hub": hub.as_ref().map(|hub| json!({
+                "url": hub.hub, "topic": hub.topic, "pushes_until": hub.ends_at, "pushed_at": hub.pushed_at,
+                "last_error": hub.last_error,
+            })),
         });
         if whole && let Some(fields) = value.as_object_mut() {
             fields.insert("memory".to_owned(), json!(memory));
@@ -148,12 +170,16 @@ async fn print(store: &Store, source: &Source, as_json: bool, whole: bool) -> an
     if let Some(error) = state.as_ref().and_then(|state| state.last_error.as_ref()) {
         println!("  {error}");
     }
+    if let Some(hub) = &hub {
+        println!("  {:14} {}", "hub", told_of(hub, SystemClock.now()));
+    }
     if open > 0 {
-        println!("  {open} items wait to be taken");
+        println!("  {} to be taken", counted(open, "item waits", "items wait"));
     }
     if wrong > 0 {
         println!(
-            "  {wrong} items were left out{}",
+            "  {} left out{}",
+            counted(wrong, "item was", "items were"),
             if whole { ":" } else { "; `bantin source show` tells why" }
         );
     }

@@ -1,5 +1,5 @@
 use super::subscriber::{guarded, unguarded};
-use super::{Common, print_json};
+use super::{Common, out, print_json};
 use crate::app::App;
 use crate::domain::{EmailAddress, Instant, SuppressionReason, excerpt};
 use crate::mail::report::evidence;
@@ -74,7 +74,7 @@ impl SuppressionCommand {
             }
             Self::Import { file } => import(&app, &file).await?,
             Self::Export => {
-                let mut list = csv::Writer::from_writer(std::io::stdout().lock());
+                let mut list = csv::Writer::from_writer(out::stdout());
                 list.write_record(HEADER.split(','))?;
                 for (address, suppression) in known(&app).await? {
                     let Suppression { hash, reason, since, evidence } = suppression;

@@ -34,6 +34,7 @@ fn source(s: &mut Settings, name: Slug, section: &str) -> Option<Source> {
     let base = s.take(&key("base"), WebUrl::parse);
     let zone = s.take(&key("time_zone"), Schedule::zone);
     let private = s.take(&key("private"), yes_or_no).unwrap_or(false);
+    let websub = s.take(&key("websub"), yes_or_no).unwrap_or(true);
     let mailing = s.take(&key("mail"), mailing).unwrap_or(Mailing::Young);
     let (kind, usual) = match word.as_deref() {
         Some("feed") => (needed(s, &key("url"), WebUrl::parse).map(SourceKind::Feed), 900),
@@ -56,7 +57,7 @@ fn source(s: &mut Settings, name: Slug, section: &str) -> Option<Source> {
         }
     };
     let every = every.unwrap_or(Duration::from_secs(usual)).max(Duration::from_secs(1));
-    Some(Source { name, kind: kind?, every, category, base, zone, private, mailing })
+    Some(Source { name, kind: kind?, every, category, base, zone, private, websub, mailing })
 }
 
 /// A setting without which a source is none.

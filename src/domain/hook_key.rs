@@ -1,3 +1,4 @@
+use super::{Chance, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -19,6 +20,18 @@ impl HookKey {
         }
     }
 
+    /// A new one.
+    pub fn random(chance: &dyn Chance) -> Self {
+        let mut bytes = [0; 32];
+        chance.fill(&mut bytes);
+        Self(hex(&bytes))
+    }
+
+    /// The text, to be stored and to be part of an address.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Whether this is it, told in a time that says nothing of how much of it is right.
     pub fn is(&self, given: &str) -> bool {
         self.0.as_bytes().ct_eq(given.as_bytes()).into()
@@ -29,7 +42,7 @@ impl HookKey {
     pub fn signed(&self, body: &[u8], signature: &str) -> bool {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()) else { return false };
         mac.update(body);
-        let right = super::hex(&mac.finalize().into_bytes());
+        let right = hex(&mac.finalize().into_bytes());
         let given = signature.trim().strip_prefix("sha256=").unwrap_or_default().to_ascii_lowercase();
         right.as_bytes().ct_eq(given.as_bytes()).into()
     }

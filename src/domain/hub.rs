@@ -1,8 +1,9 @@
-use super::{Backoff, Format, Instant, WebUrl, WebUrlError, hex};
+use super::{Backoff, Chance, Format, Instant, WebUrl, WebUrlError, hex};
 use chrono::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use std::fmt;
 use std::str::FromStr;
+use subtle::ConstantTimeEq as _;
 
 /// The longest callback or topic address, in bytes: what servers take as a request line (RFC 9110
 /// §4.1 asks for 8,000), and an index entry of PostgreSQL holds.
@@ -17,6 +18,11 @@ pub const PUSH_BACKOFF: Backoff =
 
 /// How a verification is tried again whose callback could not be reached.
 pub const VERIFICATION_BACKOFF: Backoff = Backoff { seconds: &[5, 30, 120], patience: Duration::minutes(5) };
+
+/// How a hub that pushes to us is asked again, which did not answer or did not ask whether we meant it:
+/// for ever, in the end daily.
+pub const HUB_BACKOFF: Backoff =
+    Backoff { seconds: &[300, 1_800, 7_200, 21_600, 86_400], patience: Duration::MAX };
 
 /// What is asked of the hub (WebSub §5.1 `hub.mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,9 +136,24 @@ impl CallbackSecret {
         }
     }
 
+    /// One of ours, that nobody guesses.
+    pub fn random(chance: &dyn Chance) -> Self {
+        let mut bytes = [0; 32];
+        chance.fill(&mut bytes);
+        Self(hex(&bytes))
+    }
+
     /// The text, to be stored.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a value of `X-Hub-Signature` is of this body by this secret (WebSub §8), told in a time
+    /// that says nothing of how much of it is right.
+    pub fn signed(&self, body: &[u8], signature: &str) -> bool {
+        let given = signature.trim().to_ascii_lowercase();
+        let method = given.split('=').next().unwrap_or_default().parse::<SignatureMethod>();
+        method.is_ok_and(|method| method.sign(self, body).as_bytes().ct_eq(given.as_bytes()).into())
     }
 }
 
@@ -300,6 +321,24 @@ mod tests {
         );
         assert!(sign(SignatureMethod::Sha384).starts_with("sha384=af45d2e376484031617f78d2b58a6b1b"));
         assert!(sign(SignatureMethod::Sha512).starts_with("sha512=164b7a7bfcf819e2e395fbe73b56e0a3"));
+    }
+
+    #[test]
+    fn a_signature_is_right_by_any_method_and_by_no_other_secret_or_body() {
+        let body = b"<feed/>";
+        for method in SignatureMethod::ALL {
+            let signature = method.sign(&secret(), body);
+            assert!(secret().signed(body, &signature) && secret().signed(body, &signature.to_uppercase()));
+            assert!(!secret().signed(b"<feed />", &signature), "{signature}");
+            let other = CallbackSecret::parse("jefe").unwrap().unwrap();
+            assert!(
+                !other.signed(body, &signature) && !secret().signed(body, &signature[..20]),
+                "{signature}"
+            );
+        }
+        for none in ["", "=", "sha256=", "sha256", "md5=d41d8cd98f00b204e9800998ecf8427e"] {
+            assert!(!secret().signed(body, none), "{none}");
+        }
     }
 
     #[test]

@@ -68,8 +68,8 @@ pub use frequency::{Day, Frequency, FrequencyError, Plan, TimeOfDay};
 pub use hook_key::HookKey;
 pub use html::SafeHtml;
 pub use hub::{
-    Callback, CallbackError, CallbackSecret, HubMode, Lease, LeaseRules, PUSH_BACKOFF, SecretError,
-    SignatureMethod, TopicPath, VERIFICATION_BACKOFF,
+    Callback, CallbackError, CallbackSecret, HUB_BACKOFF, HubMode, Lease, LeaseRules, PUSH_BACKOFF,
+    SecretError, SignatureMethod, TopicPath, VERIFICATION_BACKOFF,
 };
 pub use ids::{
     ArticleId, CallbackId, CategoryId, DeliveryId, EditionId, EndpointId, LabelId, OptInId, RequestId,

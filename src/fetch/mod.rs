@@ -12,7 +12,7 @@ mod server;
 
 pub use ask::{Answer, Hop, Method};
 pub use post::{Headers, Reply};
-pub use public::is_public;
+pub use public::{is_inside, is_public};
 
 use names::{Guard, OutOfReach, SystemNames};
 use reqwest::dns::Resolve;

@@ -1,6 +1,6 @@
 use super::{FetchError, Fetcher, failed};
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use std::time::Duration;
 use url::Url;
 
@@ -35,6 +35,8 @@ pub struct Reply {
     pub status: u16,
     /// When the server wants to be asked again, as it says so: seconds or a date.
     pub retry_after: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<Url>,
 }
 
 impl Fetcher {
@@ -45,7 +47,10 @@ impl Fetcher {
         let response = request.send().await.map_err(|error| failed(url, error))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.filter(|value| value.len() <= MAX_RETRY_AFTER).map(str::to_owned);
-        let reply = Reply { status: response.status().as_u16(), retry_after };
+        let status = response.status();
+        let location = response.headers().get(LOCATION).filter(|_| status.is_redirection());
+        let location = location.and_then(|to| url.join(to.to_str().ok()?).ok());
+        let reply = Reply { status: status.as_u16(), retry_after, location };
         read_rest(response).await;
         Ok(reply)
     }
@@ -104,7 +109,7 @@ mod tests {
         for _ in 0..3 {
             let url = server.url.join("cb?a=%2F&b").unwrap();
             let reply = fetcher.post(&url, headers.clone(), body.clone()).await.unwrap();
-            assert_eq!(reply, Reply { status: 200, retry_after: None });
+            assert_eq!(reply, Reply { status: 200, retry_after: None, location: None });
         }
         assert_eq!((server.connections(), server.requests()), (1, 3));
         let arrived = arrived.lock().unwrap();
@@ -145,7 +150,9 @@ mod tests {
             ("503/Retry-After:%20%ff%0d%0a", 503, None),
         ] {
             let reply = posted(&fetcher, &server, path).await.unwrap();
-            assert_eq!(reply, Reply { status, retry_after: later.map(str::to_owned) }, "{path}");
+            assert_eq!((reply.status, reply.retry_after.as_deref()), (status, later), "{path}");
+            let leads = (status == 307).then(|| server.url.join("/202/").unwrap());
+            assert_eq!(reply.location, leads, "{path}");
         }
         let endless = format!("503/Retry-After:%20{}%0d%0a", "1".repeat(MAX_RETRY_AFTER + 1));
         assert_eq!(posted(&fetcher, &server, &endless).await.unwrap().retry_after, None);

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use url::{Host, Url};
 
 /// What of IPv4 is not the public Internet: IANA's IPv4 Special-Purpose Address Registry (RFC 6890
 /// §2.2.2, kept up to date by RFC 8190), where "Globally Reachable" is not true, and multicast.
@@ -54,6 +55,17 @@ pub fn is_public(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             is_v6_in(address, UNICAST_V6) && !INSIDE_V6.iter().any(|network| is_v6_in(address, *network))
         }
+    }
+}
+
+/// Whether an address says by its form that it lies within a network. Names are looked up when they are
+/// asked.
+pub fn is_inside(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => !is_public(address.into()),
+        Some(Host::Ipv6(address)) => !is_public(address.into()),
+        Some(Host::Domain(name)) => !name.trim_end_matches('.').contains('.') || name.ends_with(".localhost"),
+        None => true,
     }
 }
 

@@ -13,6 +13,7 @@ mod feeds;
 mod forms;
 mod health;
 mod hooks;
+mod hub_callbacks;
 mod leaving;
 mod limiter;
 mod mail_gauges;
@@ -102,6 +103,12 @@ pub fn router(app: AppState) -> Router {
         .route(
             "/hooks/articles/{name}/{key}",
             post(hooks::keyed).layer(DefaultBodyLimit::max(hooks::MAX_POST)),
+        )
+        .route(
+            "/hooks/websub/{name}/{key}",
+            get(hub_callbacks::verify)
+                .post(hub_callbacks::push)
+                .layer(DefaultBodyLimit::max(hub_callbacks::MAX_PUSH)),
         )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

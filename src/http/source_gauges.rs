@@ -18,6 +18,7 @@ pub(super) struct SourceGauges {
     stopped: Family<Name, Gauge>,
     wrong: Family<Name, Gauge>,
     succeeded: Family<Name, Gauge>,
+    pushed: Family<Name, Gauge>,
     drafts: Gauge,
 }
 
@@ -40,6 +41,7 @@ impl SourceGauges {
             Unit::Seconds,
             self.succeeded.clone(),
         );
+        registry.register("source_pushed", "1 while a hub pushes a source", self.pushed.clone());
         registry.register("drafts", "Drafts that wait for a person", self.drafts.clone());
     }
 
@@ -54,6 +56,9 @@ impl SourceGauges {
             self.stopped.get_or_create(&name).set(i64::from(state.stopped_at.is_some()));
             let succeeded = state.succeeded_at.map_or(0, |at| at.timestamp());
             self.succeeded.get_or_create(&name).set(succeeded);
+            if let Ok(Some(hub)) = app.store.source_hub(state.id).await {
+                self.pushed.get_or_create(&name).set(i64::from(hub.is_live(app.clock.now())));
+            }
             if let Ok((_, wrong)) = app.store.item_counts(state.id).await {
                 self.wrong.get_or_create(&name).set(wrong);
             }

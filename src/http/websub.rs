@@ -8,15 +8,13 @@ use super::limiter::{Fetch, refusal};
 use super::visitor::Visitor;
 use super::{AppState, limiter::Wait};
 use crate::domain::{Callback, CallbackSecret, HubMode, TopicPath};
-use crate::fetch::is_public;
+use crate::fetch::is_inside;
 use crate::hub;
 use crate::store::{Asked, Refused};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::net::IpAddr;
-use url::Host;
 
 /// Two addresses of 2,000 bytes, percent-encoded, a secret, and room for what we do not know.
 const MAX_FORM: usize = 16 << 10;
@@ -108,7 +106,7 @@ fn read(form: &Form<'_>, app: &AppState) -> Result<Asked, Fault> {
         HubMode::parse(&mode).ok_or_else(|| bad("hub.mode must be subscribe or unsubscribe".to_owned()))?;
     let callback =
         Callback::parse(&form.required("hub.callback")?).map_err(|e| bad(format!("hub.callback: {e}")))?;
-    if !app.hub.allow_private_callbacks && is_inside(&callback) {
+    if !app.hub.allow_private_callbacks && is_inside(callback.url().as_url()) {
         return Err(bad("hub.callback: the address is no public one".to_owned()));
     }
     let topic = form.required("hub.topic")?;
@@ -127,16 +125,6 @@ fn read(form: &Form<'_>, app: &AppState) -> Result<Asked, Fault> {
         })?),
     };
     Ok(Asked { mode, path, callback, secret, lease })
-}
-
-/// Whether an address says by its form that it lies inside a network. Names are looked up later.
-fn is_inside(callback: &Callback) -> bool {
-    match callback.url().as_url().host() {
-        Some(Host::Ipv4(address)) => !is_public(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => !is_public(IpAddr::V6(address)),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => true,
-    }
 }
 
 fn said((status, words): Fault) -> Response {

@@ -218,52 +218,93 @@ pub const ARTICLE_FIELDS: [&str; 16] = [
     "significant",
 ];
 
+/// What is wrong with an item: all of it is told at once.
+#[derive(Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Of a list with a thousand mistakes these are enough.
+    const MOST: usize = 20;
+
+    fn note(&mut self, fault: Fault) {
+        if self.0.len() < Self::MOST {
+            self.0.push(fault);
+        }
+    }
+
+    fn sound<T>(&mut self, read: Result<T, Fault>) -> Option<T> {
+        read.map_err(|fault| self.note(fault)).ok()
+    }
+
+    fn end(self) -> Result<(), Fault> {
+        let mut faults = self.0.into_iter();
+        let Some(first) = faults.next() else { return Ok(()) };
+        Err(Fault { more: faults.collect(), ..first })
+    }
+}
+
 impl<'j> Item<'j, '_> {
     fn article(mut self) -> Result<Arrival, Fault> {
         self.tell_unknown();
-        let title = self.text_field("title")?.map(|t| plain_line(&t)).unwrap_or_default();
-        let mut draft = Draft::titled(&title)
-            .ok_or_else(|| self.fault("title", "is missing or empty; every article needs a headline"))?;
+        let mut faults = Faults::default();
+        let title = faults.sound(self.text_field("title"));
+        let mut draft = match title.map(|title| Draft::titled(&plain_line(&title.unwrap_or_default()))) {
+            Some(Some(draft)) => draft,
+            wrong => {
+                if wrong.is_some() {
+                    faults.note(self.fault("title", "is missing or empty; every article needs a headline"));
+                }
+                // What else is wrong is told as well.
+                Draft::titled("…").ok_or_else(|| Fault::new(self.first.0, "has no title"))?
+            }
+        };
         let base = self.intake.base.clone();
-        draft.url = self.url("url", base.as_ref())?;
-        draft.summary =
-            self.text_field("summary")?.map(|s| mend_eth(&clean_paragraphs(&s))).filter(|s| !s.is_empty());
-        draft.body = self.body(draft.url.as_ref().or(base.as_ref()))?;
-        if draft.body.is_empty() && draft.summary.is_none() {
+        draft.url = faults.sound(self.url("url", base.as_ref())).flatten();
+        let summary = faults.sound(self.text_field("summary"));
+        let body = faults.sound(self.body(draft.url.as_ref().or(base.as_ref())));
+        let may_have_text = body.as_ref().is_none_or(|body| !body.is_empty()) || summary.is_none();
+        draft.summary = summary.flatten().map(|s| mend_eth(&clean_paragraphs(&s))).filter(|s| !s.is_empty());
+        if !may_have_text && draft.summary.is_none() {
             let message = "is missing; give `content_html`, `content_text` or `summary`";
-            return Err(self.fault("content_html", message));
+            faults.note(self.fault("content_html", message));
         }
-        draft.categories = self.names("categories")?.into_iter().map(CategoryName).collect();
+        draft.body = body.unwrap_or_default();
+        let categories = faults.sound(self.names("categories")).unwrap_or_default();
+        draft.categories = categories.into_iter().map(CategoryName).collect();
         if draft.categories.is_empty() {
             draft.categories.extend(self.intake.category.clone());
         }
-        draft.tags = self.names("tags")?;
-        draft.authors = self.names("authors")?;
-        draft.published = self.instant("published")?;
-        draft.updated = self.instant("updated")?;
+        draft.tags = faults.sound(self.names("tags")).unwrap_or_default();
+        draft.authors = faults.sound(self.names("authors")).unwrap_or_default();
+        draft.published = faults.sound(self.instant("published")).flatten();
+        draft.updated = faults.sound(self.instant("updated")).flatten();
         let beside = draft.url.clone().or(base);
-        draft.image = self.image(beside.as_ref())?;
-        draft.enclosures = self.enclosures(beside.as_ref())?;
-        draft.source = self.source(beside.as_ref())?;
-        draft.language = match self.text_field("language")? {
-            Some(tag) => Some(LanguageTag::parse(&tag).ok_or_else(|| {
-                self.fault(
-                    "language",
-                    &format!("`{}` is no language tag; write `vi` or `en-GB`", clean_line(&tag)),
-                )
-            })?),
-            None => None,
-        };
-        draft.significant = self.typed::<bool>("significant", "true or false")?.unwrap_or(true);
-        let external = match self.fields.get("external_id").map(|raw| raw.get()) {
+        draft.image = faults.sound(self.image(beside.as_ref())).flatten();
+        draft.enclosures = self.enclosures(beside.as_ref(), &mut faults);
+        draft.source = faults.sound(self.source(beside.as_ref())).flatten();
+        draft.language = faults.sound(self.language()).flatten();
+        draft.significant =
+            faults.sound(self.typed::<bool>("significant", "true or false")).flatten().unwrap_or(true);
+        let external = faults.sound(self.external_id()).flatten();
+        faults.end()?;
+        draft.keys = identity(&draft, external.map(|id| IdentityKey::external("api", &id)));
+        Ok(Arrival { draft, warnings: self.warnings, guesses: Vec::new() })
+    }
+
+    fn language(&self) -> Result<Option<LanguageTag>, Fault> {
+        let Some(tag) = self.text_field("language")? else { return Ok(None) };
+        let message = || format!("`{}` is no language tag; write `vi` or `en-GB`", clean_line(&tag));
+        LanguageTag::parse(&tag).map(Some).ok_or_else(|| self.fault("language", &message()))
+    }
+
+    fn external_id(&self) -> Result<Option<String>, Fault> {
+        let id = match self.fields.get("external_id").map(|raw| raw.get()) {
             None | Some("null") => None,
             // Many stores number their articles.
             Some(number) if number.parse::<i64>().is_ok() => Some(number.to_owned()),
             Some(_) => self.text_field("external_id")?,
         };
-        let external = external.map(|id| clean_line(&id)).filter(|id| !id.is_empty());
-        draft.keys = identity(&draft, external.map(|id| IdentityKey::external("api", &id)));
-        Ok(Arrival { draft, warnings: self.warnings, guesses: Vec::new() })
+        Ok(id.map(|id| clean_line(&id)).filter(|id| !id.is_empty()))
     }
 
     /// One warning for all of them: an object may have any number.
@@ -415,7 +456,7 @@ impl<'j> Item<'j, '_> {
         })
     }
 
-    fn enclosures(&self, base: Option<&WebUrl>) -> Result<Vec<Enclosure>, Fault> {
+    fn enclosures(&self, base: Option<&WebUrl>, faults: &mut Faults) -> Vec<Enclosure> {
         #[derive(serde::Deserialize)]
         struct Given {
             url: String,
@@ -424,18 +465,16 @@ impl<'j> Item<'j, '_> {
             length: Option<u64>,
         }
         let wanted = "a list of objects with `url`, `type` and `length` in bytes";
-        let given: Vec<Given> = self.typed("enclosures", wanted)?.unwrap_or_default();
-        given
-            .into_iter()
-            .enumerate()
-            .map(|(at, given)| {
-                Ok(Enclosure {
-                    url: self.web_url(&format!("enclosures[{at}].url"), &given.url, base)?,
-                    media_type: media_type(given.media_type.as_deref()),
-                    length: given.length.unwrap_or(0),
-                })
+        let given: Option<Vec<Given>> = faults.sound(self.typed("enclosures", wanted)).flatten();
+        let read = given.into_iter().flatten().enumerate().filter_map(|(at, given)| {
+            let url = self.web_url(&format!("enclosures[{at}].url"), &given.url, base);
+            Some(Enclosure {
+                url: faults.sound(url)?,
+                media_type: media_type(given.media_type.as_deref()),
+                length: given.length.unwrap_or(0),
             })
-            .collect()
+        });
+        read.collect()
     }
 
     fn source(&self, base: Option<&WebUrl>) -> Result<Option<Source>, Fault> {

@@ -12,12 +12,14 @@ mod decode;
 mod foreign_feed;
 mod front_matter;
 mod ghost;
+mod gzip;
 mod html_body;
 mod html_metadata;
 mod html_page;
 mod html_parts;
 mod html_title;
 mod html_tree;
+mod hub_offer;
 mod json;
 mod json_feed;
 mod legacy;
@@ -36,6 +38,8 @@ mod xml_tree;
 use crate::domain::{CategoryName, Doubt, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
 use std::{fmt, str::FromStr};
 
+pub use gzip::{is_gzip, unpacked};
+pub use hub_offer::HubOffer;
 pub use json::{ARTICLE_FIELDS, ARTICLE_SCHEMA, read_json_line};
 pub use rules::{Rules, RulesError};
 pub use sitemap::{Sitemap, article_links};
@@ -210,6 +214,8 @@ pub struct Fault {
     pub is_listing: bool,
     /// What is wrong and how to mend it.
     pub message: String,
+    /// What else is wrong with the same item.
+    pub more: Vec<Fault>,
 }
 
 impl Fault {
@@ -228,7 +234,8 @@ impl fmt::Display for Fault {
         if let Some(field) = &self.field {
             write!(f, "field `{field}`: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.more.iter().try_for_each(|fault| write!(f, "; {fault}"))
     }
 }
 

@@ -83,6 +83,23 @@ pub async fn restore(store: &Store, id: ArticleId, now: Instant) -> Result<Optio
     store.restore(id, now).await
 }
 
+/// Makes an article of a draft, with what a person knows better. `None`: no draft of this id waits.
+pub async fn publish_draft(
+    store: &Store,
+    id: ArticleId,
+    title: Option<&str>,
+    published: Option<Instant>,
+    now: Instant,
+    chance: &dyn Chance,
+) -> Result<Option<Acceptance>, StoreError> {
+    store.publish_draft(id, title, published, now, chance).await
+}
+
+/// Puts a draft away. `false`: no draft of this id waits.
+pub async fn drop_draft(store: &Store, id: ArticleId, now: Instant) -> Result<bool, StoreError> {
+    store.drop_draft(id, now).await
+}
+
 /// Lets the articles appear whose embargo has ended.
 pub async fn release_due(store: &Store, now: Instant) -> Result<usize, StoreError> {
     let released = store.release_due(now).await?;

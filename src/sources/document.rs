@@ -4,7 +4,7 @@ use super::looking::SourceError;
 use super::politeness::{freshness, retry_after};
 use crate::domain::{Instant, WebUrl};
 use crate::fetch::{Answer, FetchError, Fetcher, Method};
-use crate::intake::in_charset;
+use crate::intake::{in_charset, unpacked};
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub struct Remembered {
     /// Its Last-Modified, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<String>,
+    /// Whether caches on the way are passed by this time: it is known to have changed.
+    #[serde(skip)]
+    pub afresh: bool,
 }
 
 /// What came back.
@@ -33,6 +36,8 @@ pub struct Found {
     pub remembered: Remembered,
     /// How long it stays as it is, as its server says.
     pub fresh: Duration,
+    /// What its Link headers say.
+    pub links: Vec<String>,
 }
 
 /// Asks for a document that may have changed since it was taken.
@@ -45,6 +50,7 @@ pub async fn ask(
     let mut headers = vec![("accept-encoding", "identity".to_owned())];
     headers.extend(known.entity_tag.clone().map(|tag| ("if-none-match", tag)));
     headers.extend(known.changed_at.clone().map(|date| ("if-modified-since", date)));
+    headers.extend(known.afresh.then(|| ("cache-control", "no-cache".to_owned())));
     let here = known.moved.as_ref().unwrap_or(url);
     let answer = fetcher.ask(Method::Get, here.as_url(), &headers).await.map_err(|error| match error {
         FetchError::NotPublic { .. } => {
@@ -53,27 +59,32 @@ pub async fn ask(
         error => SourceError::Failed(error.to_string()),
     })?;
     let fresh = freshness(&answer);
+    let links = answer.headers.iter().filter(|(name, _)| name == "link").map(|(_, value)| value.clone());
+    let links = links.collect();
     let moved = moved_for_good(&answer).or_else(|| known.moved.clone());
     let is_known = known.entity_tag.is_some() || known.changed_at.is_some();
     let url = WebUrl::parse(answer.url.as_str()).map_err(|error| SourceError::Failed(error.to_string()))?;
     match answer.status {
         304 if is_known => {
-            Ok(Found { bytes: None, url, remembered: Remembered { moved, ..known.clone() }, fresh })
+            Ok(Found { bytes: None, url, remembered: Remembered { moved, ..known.clone() }, fresh, links })
         }
         200..=299 => {
-            if answer.header("content-encoding").is_some_and(|coding| coding != "identity") {
+            // What is told to be gzip is unpacked like a file that is gzip.
+            let coding = answer.header("content-encoding").unwrap_or("identity");
+            if !["identity", "gzip", "x-gzip"].contains(&coding) {
                 return Err(SourceError::Failed("the server sends it compressed, unasked".to_owned()));
             }
             let header =
                 |name: &str| answer.header(name).map(str::to_owned).filter(|value| value.len() <= 500);
-            let remembered =
-                Remembered { moved, entity_tag: header("etag"), changed_at: header("last-modified") };
+            let (entity_tag, changed_at) = (header("etag"), header("last-modified"));
+            let remembered = Remembered { moved, entity_tag, changed_at, afresh: false };
             let kind = answer.header("content-type").unwrap_or_default().to_owned();
+            let body = unpacked(answer.body).map_err(|fault| SourceError::Failed(fault.to_string()))?;
             let bytes = match kind.split_once("charset=") {
-                Some((_, label)) => in_charset(answer.body, label.split(';').next().unwrap_or_default()),
-                None => answer.body,
+                Some((_, label)) => in_charset(body, label.split(';').next().unwrap_or_default()),
+                None => body,
             };
-            Ok(Found { bytes: Some(bytes), url, remembered, fresh })
+            Ok(Found { bytes: Some(bytes), url, remembered, fresh, links })
         }
         410 => Err(SourceError::Gone),
         status => match retry_after(&answer, now) {

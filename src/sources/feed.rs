@@ -1,6 +1,6 @@
 use super::catch::Catch;
 use super::document::{Remembered, ask};
-use super::looking::{Looked, Next, SourceError};
+use super::looking::{Looked, SourceError};
 use super::{Source, Sources};
 use crate::domain::WebUrl;
 use crate::intake::{InputFormat, detect, read};
@@ -14,12 +14,16 @@ impl Sources {
         source: &Source,
         url: &WebUrl,
     ) -> Result<Looked, SourceError> {
-        let known: Remembered = serde_json::from_str(&claimed.memory).unwrap_or_default();
+        let mut known: Remembered = serde_json::from_str(&claimed.memory).unwrap_or_default();
+        known.afresh = claimed.announced_at.is_some();
         let now = self.clock.now();
         let found = ask(self.fetcher(source), url, &known, now).await?;
         let memory = serde_json::to_string(&found.remembered).ok();
-        let next = Next::AfterAtLeast(found.fresh);
-        let Some(bytes) = found.bytes else { return Ok(Looked { memory, next, ..Looked::default() }) };
+        self.note_offer(claimed.id, source, &found).await?;
+        let Some(bytes) = found.bytes else {
+            let next = self.next_poll(claimed, source, 0, found.fresh).await?;
+            return Ok(Looked { memory, next, ..Looked::default() });
+        };
         let format = detect(found.url.as_url().path(), &bytes);
         if !matches!(format, InputFormat::Feed | InputFormat::Json | InputFormat::JsonLines) {
             let words = format!("this is no feed but {format}; is the address right, or the kind?");
@@ -36,6 +40,8 @@ impl Sources {
             }
         }
         let taken = self.take(claimed.id, source, catch, memory.as_deref(), true).await?;
+        let next =
+            self.next_poll(claimed, source, taken.new + taken.revised + taken.drafts, found.fresh).await?;
         Ok(Looked { taken, memory: None, next })
     }
 }

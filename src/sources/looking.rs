@@ -28,6 +28,8 @@ pub enum Next {
     InTime,
     /// Not before so long.
     AfterAtLeast(Duration),
+    /// After so long, whatever its pace.
+    After(Duration),
     /// At once: there is more.
     AtOnce,
     /// When it is asked for.
@@ -143,6 +145,7 @@ impl Sources {
             Ok(looked) => SourceSettlement::Done {
                 next: next_look(source, looked.next, now),
                 memory: looked.memory.clone(),
+                announced: claimed.announced_at,
             },
             // Its claim is given back, or ends by itself.
             Err(SourceError::Stopped | SourceError::Lost) => return looked.map(|looked| looked.taken),
@@ -196,6 +199,7 @@ fn next_look(source: &Source, next: Next, now: Instant) -> Option<Instant> {
     match next {
         Next::InTime => Some(now + every),
         Next::AfterAtLeast(wait) => Some(now + every.max(wait)),
+        Next::After(wait) => Some(now + wait),
         Next::AtOnce => Some(now),
         Next::WhenAsked => None,
     }

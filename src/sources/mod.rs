@@ -11,6 +11,7 @@ mod document;
 mod feed;
 mod folder;
 mod hook;
+mod hub;
 mod looking;
 mod mark;
 mod pages;
@@ -20,6 +21,7 @@ mod trial;
 
 pub use folder::files_below;
 pub use hook::HookAnswer;
+pub use hub::{HubQuestion, HubReply};
 pub use looking::SourceError;
 
 use crate::domain::{CategoryName, Chance, Clock, HookKey, Slug, WebUrl, hex};
@@ -51,6 +53,8 @@ pub struct Source {
     pub zone: Option<chrono_tz::Tz>,
     /// Whether it may lie within the own network.
     pub private: bool,
+    /// Whether the hub that a feed names is asked to push (WebSub).
+    pub websub: bool,
     /// Whether digests mail what it brings.
     pub mailing: Mailing,
 }
@@ -159,6 +163,8 @@ pub struct Sources {
     pub store: Store,
     /// What is declared.
     pub declared: Arc<Vec<Source>>,
+    /// Where hubs find us.
+    pub base_url: WebUrl,
     /// The publication's zone.
     pub zone: chrono_tz::Tz,
     /// What is known of pages.
@@ -182,7 +188,7 @@ impl Sources {
     pub fn new(
         store: Store,
         declared: Vec<Source>,
-        zone: chrono_tz::Tz,
+        (base_url, zone): (WebUrl, chrono_tz::Tz),
         rules: Arc<Rules>,
         claim: Duration,
         (clock, chance): (Arc<dyn Clock>, Arc<dyn Chance>),
@@ -191,6 +197,7 @@ impl Sources {
         Ok(Self {
             store,
             declared: Arc::new(declared),
+            base_url,
             zone,
             rules,
             clock,

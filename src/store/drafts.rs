@@ -64,12 +64,28 @@ impl Store {
 
     /// The drafts that wait, the newest first.
     pub async fn drafts(&self, limit: usize) -> Result<Vec<KeptDraft>, StoreError> {
-        let text = format!("{COLUMNS} ORDER BY taken_at DESC, n DESC LIMIT $1");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        Ok(self.draft_page([i64::MAX; 2], limit).await?.0)
+    }
+
+    /// A page of the drafts that wait, the newest first, behind a place; and the place behind which the
+    /// next page begins, if there is one.
+    pub async fn draft_page(
+        &self,
+        [taken_at, n]: [i64; 2],
+        limit: usize,
+    ) -> Result<(Vec<KeptDraft>, Option<[i64; 2]>), StoreError> {
+        let text = format!("{COLUMNS} AND (taken_at, n) < ($1, $2) ORDER BY taken_at DESC, n DESC LIMIT $3");
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(taken_at)
+            .bind(n)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
             .fetch_all(self.readers())
             .await?;
-        rows.iter().map(draft_of).collect()
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|row| Ok::<_, StoreError>([row.try_get("taken_at")?, row.try_get("n")?]));
+        Ok((rows.iter().map(draft_of).collect::<Result<_, _>>()?, next.transpose()?))
     }
 
     /// How many drafts wait.

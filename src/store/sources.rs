@@ -7,6 +7,7 @@ use super::acceptance::{Accepted, accept_in};
 use super::claims::{Claimed, extend, give_back, hold};
 use super::deliveries::storable_reply;
 use super::drafts::{Doubtful, Kept, keep_in};
+use super::source_hubs::PEACE;
 use super::statement::{damaged, insert_rows, storable};
 use super::{Store, StoreError};
 use crate::domain::{Attempt, Chance, Draft, Instant, Slug, SourceId, from_micros, micros};
@@ -27,6 +28,8 @@ pub struct ClaimedSource {
     pub attempt: Attempt,
     /// Since when it fails.
     pub failing_since: Option<Instant>,
+    /// When its hub said that there is news.
+    pub announced_at: Option<Instant>,
 }
 
 /// What a source brought, taken as a whole or not at all.
@@ -99,6 +102,8 @@ pub enum SourceSettlement {
         next: Option<Instant>,
         /// What is to be remembered from now on, if anything.
         memory: Option<String>,
+        /// The announcement that was looked for. One that came meanwhile is looked for soon.
+        announced: Option<Instant>,
     },
     /// Badly.
     Later {
@@ -155,7 +160,7 @@ impl Store {
             let text = "INSERT INTO sources (name, definition, memory, due_at, attempts) VALUES ($1, $2, '{}', $3, 0) \
                 ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, memory = '{}', \
                 due_at = excluded.due_at, attempts = 0, claimed_by = NULL, failing_since = NULL, \
-                last_error = NULL, stopped_at = NULL WHERE sources.definition <> excluded.definition RETURNING n";
+                announced_at = NULL, last_error = NULL, stopped_at = NULL WHERE sources.definition <> excluded.definition RETURNING n";
             let changed: Option<i64> = sqlx::query_scalar(text)
                 .bind(name.to_string())
                 .bind(definition.clone())
@@ -163,8 +168,12 @@ impl Store {
                 .fetch_optional(&mut *tx)
                 .await?;
             if let Some(n) = changed {
-                let text = "DELETE FROM source_items WHERE source = $1";
-                sqlx::query(text).bind(n).execute(&mut *tx).await?;
+                for text in [
+                    "DELETE FROM source_items WHERE source = $1",
+                    "DELETE FROM source_hubs WHERE source = $1",
+                ] {
+                    sqlx::query(text).bind(n).execute(&mut *tx).await?;
+                }
             }
         }
         tx.commit().await?;
@@ -185,7 +194,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut tx = self.write().await?;
-        let text = "SELECT n, name, memory, attempts, failing_since FROM sources \
+        let text = "SELECT n, name, memory, attempts, failing_since, announced_at FROM sources \
             WHERE due_at <= $1 AND stopped_at IS NULL ORDER BY n";
         let rows = sqlx::query(self.skipping(text, "")).bind(micros(now)).fetch_all(&mut *tx).await?;
         let mut claimed = rows.iter().map(claimed_of).collect::<Result<Vec<_>, _>>()?;
@@ -206,7 +215,7 @@ impl Store {
         now: Instant,
     ) -> Result<Option<ClaimedSource>, StoreError> {
         let mut tx = self.write().await?;
-        let text = "SELECT n, name, memory, attempts, failing_since FROM sources \
+        let text = "SELECT n, name, memory, attempts, failing_since, announced_at FROM sources \
             WHERE name = $1 AND (claimed_by IS NULL OR due_at <= $2)";
         let statement = sqlx::query(self.locked(text)).bind(name.to_string()).bind(micros(now));
         let Some(row) = statement.fetch_optional(&mut *tx).await? else { return Ok(None) };
@@ -289,9 +298,11 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let statement = match settlement {
             // What was asked for meanwhile is looked at soon.
-            SourceSettlement::Done { next, memory } => sqlx::query(
-                "UPDATE sources SET due_at = COALESCE($4, CASE WHEN EXISTS (SELECT 1 FROM source_items i \
-                     WHERE i.source = sources.n AND i.wanted <> i.seen) THEN $1 END), \
+            SourceSettlement::Done { next, memory, announced } => sqlx::query(
+                "UPDATE sources SET due_at = CASE WHEN announced_at <> $6 THEN $7 ELSE \
+                     COALESCE($4, CASE WHEN EXISTS (SELECT 1 FROM source_items i \
+                     WHERE i.source = sources.n AND i.wanted <> i.seen) THEN $1 END) END, \
+                 announced_at = CASE WHEN announced_at <> $6 THEN announced_at END, \
                  memory = COALESCE($5, memory), claimed_by = NULL, attempts = 0, looked_at = $1, \
                  succeeded_at = $1, failing_since = NULL, last_error = NULL, stopped_at = NULL \
                  WHERE n = $2 AND claimed_by = $3",
@@ -300,7 +311,9 @@ impl Store {
             .bind(id.0)
             .bind(worker.to_owned())
             .bind(next.map(micros))
-            .bind(memory.as_deref().map(storable)),
+            .bind(memory.as_deref().map(storable))
+            .bind(announced.map_or(0, micros))
+            .bind(micros(now + PEACE)),
             SourceSettlement::Later { next, error } => sqlx::query(
                 "UPDATE sources SET due_at = $4, claimed_by = NULL, looked_at = $1, \
                  failing_since = COALESCE(failing_since, $1), last_error = $5 WHERE n = $2 AND claimed_by = $3",
@@ -384,5 +397,6 @@ fn claimed_of(row: &AnyRow) -> Result<ClaimedSource, StoreError> {
         memory: row.try_get("memory")?,
         attempt: Attempt(row.try_get::<i64, _>("attempts")? + 1),
         failing_since: row.try_get::<Option<i64>, _>("failing_since")?.map(from_micros),
+        announced_at: row.try_get::<Option<i64>, _>("announced_at")?.map(from_micros),
     })
 }

@@ -323,6 +323,27 @@ fn what_is_wrong_is_told_by_field() {
         let (code, fields) = problem(&api.post("/articles", &body), 422);
         assert_eq!((code.as_str(), fields), ("invalid-field", vec![field.to_owned()]));
     }
+    // All of them at once, each once.
+    let wrong = json!({"title": 1, "content_html": 2, "summary": "", "url": "x", "categories": 3, "published": "gestern",
+        "image": {"url": "y"}, "enclosures": [{"url": "a"}, {"url": "https://a.example/"}, {"url": "b"}],
+        "source": {"title": "x", "url": "z"}, "language": "?", "significant": "yes", "external_id": "x".repeat(401)});
+    let fields = [
+        "/title",
+        "/url",
+        "/content_html",
+        "/categories",
+        "/published",
+        "/image/url",
+        "/enclosures/0/url",
+        "/enclosures/2/url",
+        "/source/url",
+        "/language",
+        "/significant",
+        "/external_id",
+    ];
+    assert_eq!(problem(&api.post("/articles", &wrong), 422).1, fields);
+    let empty = json!({"tags": 1});
+    assert_eq!(problem(&api.post("/articles", &empty), 422).1, ["/title", "/content_html", "/tags"]);
     let other = json!({"external_id": "2", "title": "x", "summary": "x"});
     assert_eq!(problem(&api.ask("PUT", "/articles/key:1", &[], Some(&other)), 422).1, ["/external_id"]);
     for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "since=gestern", "state=lost", "sort=title"]
@@ -465,4 +486,58 @@ fn every_operation_needs_the_scope_that_its_description_names() {
             }
         }
     }
+}
+
+#[test]
+fn a_draft_is_looked_at_published_and_put_away() {
+    let api = Api::new();
+    crate::gets::doubtful(&api.world);
+    let listed = told(&api.get("/drafts"), 200);
+    let (drafts, next) = (listed["drafts"].as_array().unwrap(), &listed["next"]);
+    assert_eq!((drafts.len(), next), (1, &Value::Null));
+    let draft = &drafts[0];
+    assert_eq!(draft["doubts"][0]["field"], json!("published"));
+    assert!(
+        draft["content_html"].is_null() && draft["input"].as_str().unwrap().ends_with("trang.txt"),
+        "{draft}"
+    );
+    let id = draft["id"].as_str().unwrap();
+    let whole = told(&api.get(&format!("/drafts/{id}")), 200);
+    assert!(whole["content_html"].as_str().unwrap().contains("Giá lúa hè thu tại nhiều huyện"), "{whole}");
+    assert_eq!(problem(&api.get(&format!("/articles/{id}")), 404).0, "not-found");
+
+    let publish = format!("/drafts/{id}/publish");
+    let wrong = json!({"title": " ", "published": "gestern"});
+    assert_eq!(problem(&api.post(&publish, &wrong), 422).1, ["/title", "/published"]);
+    assert_eq!(problem(&api.post(&publish, &json!({"state": "x"})), 422).1, ["/state"]);
+    let known = json!({"title": "Giá lúa tăng mạnh", "published": "2025-11-23T08:15:00+07:00"});
+    let article = told(&api.post(&publish, &known), 200);
+    assert_eq!(
+        (&article["id"], &article["title"], &article["published"], &article["state"]),
+        (&json!(id), &json!("Giá lúa tăng mạnh"), &json!("2025-11-23T01:15:00Z"), &json!("visible"))
+    );
+    assert!(api.world.get("/feeds/all.json").text().contains("Giá lúa tăng mạnh"), "it shows at once");
+    problem(&api.post(&publish, &known), 404);
+    problem(&api.get(&format!("/drafts/{id}")), 404);
+
+    // In pages, the newest first; what is put away is gone.
+    for n in 1..=3 {
+        let page = format!(
+            "Thứ Hai, 24/11/2025 10:20\nTrang chủ\nKinh tế\nTin số {n} về giá lúa trong vùng hôm nay\n\nGiá lúa hè thu tại nhiều huyện tăng mạnh trong tuần qua, có nơi thương lái đặt cọc trước cả tháng, theo tin số {n}.\n\nHoàng Lan\n"
+        );
+        let page = api.world.write(&format!("in/{n}.txt"), page);
+        api.world.run(&["import", page.to_str().unwrap()]);
+    }
+    let title = |draft: &Value| draft["title"].as_str().unwrap().chars().nth(7).unwrap();
+    let first = told(&api.get("/drafts?limit=2"), 200);
+    let cursor = first["next"].as_str().unwrap();
+    let second = told(&api.get(&format!("/drafts?limit=2&cursor={cursor}")), 200);
+    let all = first["drafts"].as_array().unwrap().iter().chain(second["drafts"].as_array().unwrap());
+    let all: Vec<&Value> = all.collect();
+    assert_eq!(all.iter().map(|draft| title(draft)).collect::<String>(), "321");
+    assert_eq!(second["next"], Value::Null);
+    let away = format!("/drafts/{}", all[0]["id"].as_str().unwrap());
+    assert_eq!(api.ask("DELETE", &away, &[], None).status, 204);
+    problem(&api.ask("DELETE", &away, &[], None), 404);
+    assert_eq!(told(&api.get("/drafts"), 200)["drafts"].as_array().unwrap().len(), 2);
 }

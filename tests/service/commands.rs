@@ -18,3 +18,28 @@ fn an_unusable_configuration_is_no_failure_that_trying_again_mends() {
     assert_eq!(refused.status.code(), Some(2), "{words}");
     assert!(refused.stdout.is_empty() && words.contains("did you mean `server.listen`?"), "{words}");
 }
+
+#[test]
+fn a_command_that_nobody_reads_on_ends_without_a_word_and_one_that_cannot_be_written_down_says_so() {
+    let world = World::new();
+    world.import(&[crate::served::article("1", "Một", "Kinh tế")]);
+    let commands: [&[&str]; 6] = [
+        &["article", "list"],
+        &["article", "list", "--json"],
+        &["feed", "render", "all"],
+        &["suppression", "export"],
+        &["subscriber", "export"],
+        &["digest", "list"],
+    ];
+    for command in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = world.run_into(command, writer);
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), &b""[..]), "{command:?}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = world.run_into(command, full);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {told}");
+        assert!(told.contains("No space left"), "{command:?}: {told}");
+    }
+}

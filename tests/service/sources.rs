@@ -1,6 +1,7 @@
 //! Sources that keep flowing: feeds and sitemaps of a small server, a folder, a webhook.
 
 use crate::world::World;
+use flate2::{Compression, write::GzEncoder};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What is answered to a path and a header.
-type Answering = Box<dyn Fn(&str, &str) -> String + Send>;
+type Answering = Box<dyn Fn(&str, &str) -> Vec<u8> + Send>;
 
 /// A server whose answers a story can change, and which remembers what it was asked.
 pub struct Bureau {
@@ -23,7 +24,7 @@ impl Bureau {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::<Mutex<Vec<String>>>::default();
-        let answer: Arc<Mutex<Answering>> = Arc::new(Mutex::new(Box::new(|_, _| reply(404, "", ""))));
+        let answer: Arc<Mutex<Answering>> = Arc::new(Mutex::new(Box::new(|_, _| reply(404, "", "").into())));
         let (noted, said) = (Arc::clone(&asked), Arc::clone(&answer));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -39,8 +40,8 @@ impl Bureau {
     }
 
     /// What is answered from now on, by path and header.
-    pub fn answers(&self, answer: impl Fn(&str, &str) -> String + Send + 'static) {
-        *self.answer.lock().unwrap() = Box::new(answer);
+    pub fn answers<A: Into<Vec<u8>>>(&self, answer: impl Fn(&str, &str) -> A + Send + 'static) {
+        *self.answer.lock().unwrap() = Box::new(move |path, head| answer(path, head).into());
     }
 
     /// The heads of all requests so far, in lower case.
@@ -66,7 +67,7 @@ fn serve(mut stream: TcpStream, noted: &Mutex<Vec<String>>, said: &Mutex<Answeri
         // Asked, and never answered.
         std::thread::sleep(Duration::from_secs(60));
     }
-    stream.write_all(answer.as_bytes()).unwrap();
+    stream.write_all(&answer).unwrap();
 }
 
 pub fn reply(status: u16, headers: &str, body: &str) -> String {
@@ -76,7 +77,7 @@ pub fn reply(status: u16, headers: &str, body: &str) -> String {
     )
 }
 
-fn rss(items: &[(&str, &str)]) -> String {
+pub fn rss(items: &[(&str, &str)]) -> String {
     let items: String = items
         .iter()
         .map(|(id, title)| format!("<item><guid isPermaLink=\"false\">{id}</guid><title>{title}</title><description>Toàn văn của bài {title}.</description></item>"))
@@ -93,7 +94,7 @@ fn page(title: &str) -> String {
     )
 }
 
-fn titles(world: &World) -> Vec<String> {
+pub fn titles(world: &World) -> Vec<String> {
     let told = world.done(&["article", "list", "--json", "--limit", "100"]);
     let mut titles: Vec<String> = told
         .lines()
@@ -103,7 +104,7 @@ fn titles(world: &World) -> Vec<String> {
     titles
 }
 
-fn source(world: &World, name: &str) -> Value {
+pub fn source(world: &World, name: &str) -> Value {
     serde_json::from_str(&world.done(&["source", "show", name, "--json"])).unwrap()
 }
 
@@ -271,6 +272,64 @@ fn a_sitemap_brings_the_pages_that_are_new_in_it_or_changed() {
     assert_eq!(titles(&world), ["Cầu mới nối hai bờ sông Hậu", "Giá lúa hè thu giảm nhẹ trong tuần"]);
 }
 
+/// What `gzip` makes of bytes.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn a_packed_sitemap_is_read_and_a_bomb_costs_one_line() {
+    let (world, bureau) = (World::new(), Bureau::new());
+    let url = bureau.url("/sitemap.xml.gz");
+    world.write(
+        "bantin.toml",
+        format!("[sources.trang]\nkind = \"sitemap\"\nurl = \"{url}\"\nprivate = true\n"),
+    );
+    let index =
+        format!("<sitemapindex><sitemap><loc>{}</loc></sitemap></sitemapindex>", bureau.url("/1.xml.gz"));
+    let pages = format!("<urlset><url><loc>{}</loc></url></urlset>", bureau.url("/mot"));
+    let (index, pages) = (packed(index.as_bytes()), packed(pages.as_bytes()));
+    let file = world.write("sitemap.xml.gz", &pages);
+    let with = |headers: &str, body: &[u8]| {
+        let head =
+            format!("HTTP/1.1 200 x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    bureau.answers(move |path, _| match path {
+        "/sitemap.xml.gz" => with("Content-Type: application/x-gzip\r\n", &index),
+        // Many servers call a file's own packing a coding of theirs.
+        "/1.xml.gz" => with("Content-Type: text/xml; charset=utf-8\r\nContent-Encoding: x-gzip\r\n", &pages),
+        _ => with("Content-Type: text/html\r\n", page("Giá lúa hè thu tăng mạnh trở lại").as_bytes()),
+    });
+    assert!(world.done(&["source", "run", "trang"]).contains("1 new"));
+    for place in [file.to_str().unwrap(), url.as_str()] {
+        let told = world.done(&["import", "--follow", "--private", place]);
+        assert!(told.contains("1 unchanged, 0 failed"), "{told}");
+    }
+    let lines =
+        b"{\"title\": \"Hai\", \"content_text\": \"x\"}\n{\"title\": \"Ba\", \"content_text\": \"y\"}\n";
+    let file = world.write("bai.jsonl.gz", packed(lines));
+    assert!(world.done(&["import", file.to_str().unwrap()]).contains("2 new"));
+
+    let bomb = packed(&vec![b' '; (64 << 20) + 1]);
+    let file = world.write("bom.xml.gz", &bomb);
+    bureau.answers(move |_, _| with("", &bomb));
+    for arguments in [
+        ["source", "run", "trang"],
+        ["import", "--private", &url],
+        ["import", "--news", file.to_str().unwrap()],
+    ] {
+        let output = world.run(&arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && told.contains("larger than 64 MB"),
+            "{arguments:?}: {told}"
+        );
+    }
+}
+
 #[test]
 fn a_watched_folder_takes_what_stands_still_and_leaves_it_where_it_is() {
     let mut world = World::new();
@@ -318,7 +377,7 @@ fn a_doubtful_page_of_a_source_waits_as_a_draft() {
     let page = "Thứ Hai, 24/11/2025 10:20\nTrang chủ\nKinh tế\nGiá lúa hè thu tăng mạnh trở lại trong tuần qua\n\nGiá lúa hè thu tại nhiều huyện tăng mạnh trong tuần qua, có nơi thương lái đặt cọc trước cả tháng để giữ chân nông dân.\n\nHoàng Lan\n";
     world.write("bai/trang.txt", page);
     let told = world.done(&["source", "run", "bai"]);
-    assert!(told.contains("0 new") && told.contains("1 drafts"), "{told}");
+    assert!(told.contains("0 new") && told.ends_with("1 draft\n"), "{told}");
     let told = world.done(&["article", "list", "--drafts", "--json"]);
     let draft: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(

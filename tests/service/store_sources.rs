@@ -34,7 +34,7 @@ async fn state(newsroom: &Newsroom, of: &str) -> SourceState {
 }
 
 fn done(next: Option<Instant>) -> SourceSettlement {
-    SourceSettlement::Done { next, memory: None }
+    SourceSettlement::Done { next, memory: None, announced: None }
 }
 
 async fn a_due_source_is_looked_at_by_one(newsroom: Newsroom) {

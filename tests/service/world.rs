@@ -118,6 +118,12 @@ impl World {
         child.wait_with_output().unwrap()
     }
 
+    /// Runs a command whose words go somewhere else.
+    pub fn run_into(&self, arguments: &[&str], stdout: impl Into<Stdio>) -> Output {
+        let mut command = self.command(arguments);
+        command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
+    }
+
     /// Runs a command that must succeed, and gives what it printed.
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);

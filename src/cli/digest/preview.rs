@@ -1,7 +1,7 @@
 use super::{Part, Previewed, find};
 use crate::app::App;
-use crate::cli::print_json;
 use crate::cli::subscriber::Who;
+use crate::cli::{out, print_json};
 use crate::digest::rehearse;
 use crate::dispatch::{LetterError, newest_articles, sample_letter, written_letter};
 use crate::domain::{Digest, Instant, Plan};
@@ -72,7 +72,7 @@ async fn exact(app: &App, what: &Previewed, who: &Who, at: Instant) -> anyhow::R
 }
 
 fn print(message: &Message, part: Part) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = out::stdout();
     if part == Part::Eml {
         return Ok(out.write_all(&message.bytes)?);
     }

@@ -1,7 +1,7 @@
 mod lint;
 
 use super::export::Export;
-use super::{Common, print_json};
+use super::{Common, out, print_json};
 use crate::domain::{FeedName, Format, Slug};
 use crate::representations::{Found, Wanted, Which};
 use anyhow::bail;
@@ -73,7 +73,7 @@ impl FeedCommand {
                 };
                 let wanted = Wanted { feed: *feed, which: Which::Subscription, format };
                 let made = app.representations.render(wanted).await?;
-                std::io::stdout().write_all(made.bytes())?;
+                out::stdout().write_all(made.bytes())?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 use super::roster::{COLUMNS, lines};
 use crate::app::App;
+use crate::cli::out;
 use crate::domain::{SubscriberId, SubscriberState};
 use std::io::Write as _;
 
@@ -8,7 +9,7 @@ const PAGE: usize = 500;
 
 /// Prints the list as CSV.
 pub(super) async fn export(app: &App, state: Option<SubscriberState>, mark: bool) -> anyhow::Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(out::stdout());
     if mark {
         out.write_all("\u{feff}".as_bytes())?;
     }

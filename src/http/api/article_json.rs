@@ -159,9 +159,9 @@ impl Given {
             Some(Value::Number(id)) => Some(id.to_string()),
             _ => None,
         };
-        if external_id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
-            return Err(ApiProblem::field("/external_id", format!("is longer than {LONGEST_ID} bytes")));
-        }
+        let is_long = external_id.as_ref().is_some_and(|id| id.len() > LONGEST_ID);
+        let too_long =
+            is_long.then(|| ApiProblem::field("/external_id", format!("is longer than {LONGEST_ID} bytes")));
         let intake = Intake {
             name: "api",
             format: Some(InputFormat::Json),
@@ -170,8 +170,12 @@ impl Given {
             category: None,
             rules: &app.sources.rules,
         };
-        let arrival = read_json_line(&intake, 1, Value::Object(fields).to_string().as_bytes())?;
-        Ok(Self { arrival, external_id })
+        let read = read_json_line(&intake, 1, Value::Object(fields).to_string().as_bytes());
+        match (read.map_err(ApiProblem::from), too_long) {
+            (Ok(arrival), None) => Ok(Self { arrival, external_id }),
+            (Ok(_), Some(problem)) | (Err(problem), None) => Err(problem),
+            (Err(problem), Some(more)) => Err(problem.and(more)),
+        }
     }
 
     /// What was odd.

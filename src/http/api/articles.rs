@@ -56,7 +56,7 @@ fn condition(headers: &HeaderMap) -> Result<Condition, ApiProblem> {
 }
 
 /// An article with its tag. What is told of it is nobody else's to keep.
-fn answer(status: StatusCode, article: KeyedArticle, warnings: Vec<String>) -> Response {
+pub fn answer(status: StatusCode, article: KeyedArticle, warnings: Vec<String>) -> Response {
     let tag = article.entity_tag();
     let path = format!("/api/v1/articles/{}", article.article.id);
     let mut response =

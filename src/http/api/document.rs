@@ -1,7 +1,7 @@
 //! `/api/openapi.json`: the API as its handlers describe themselves, with what all have in common.
 
 use super::problem::{PROBLEM, ProblemBody};
-use super::{articles, batch, categories, digests, editions, feeds, subscribers};
+use super::{articles, batch, categories, digests, drafts, editions, feeds, subscribers};
 use crate::http::AppState;
 use crate::http::answer::{Cacheable, page_validators};
 use crate::http::visitor::Visitor;
@@ -42,6 +42,7 @@ const OF_BODIES: [(&str, &str); 3] = [
     ),
     tags(
         (name = "Articles", description = "What the newsroom publishes"),
+        (name = "Drafts", description = "What came in doubtful and waits for a person"),
         (name = "Categories", description = "Sections, and which is part of which"),
         (name = "Feeds", description = "What is published, and where"),
         (name = "Digests", description = "What is mailed, and when"),
@@ -51,6 +52,7 @@ const OF_BODIES: [(&str, &str); 3] = [
     paths(
         articles::list, articles::create, articles::get, articles::replace, articles::patch, articles::withdraw,
         articles::restore, batch::create,
+        drafts::list, drafts::get, drafts::publish, drafts::put_away,
         categories::list, categories::get, categories::create, categories::patch,
         feeds::list, feeds::get,
         digests::list, digests::preview, digests::hold, digests::release,

@@ -11,6 +11,7 @@ mod caller;
 mod categories;
 mod digests;
 pub mod document;
+mod drafts;
 mod editions;
 mod feeds;
 mod problem;
@@ -46,6 +47,9 @@ pub fn routes(app: &AppState) -> Router<AppState> {
             get(articles::get).put(articles::replace).patch(articles::patch).delete(articles::withdraw),
         )
         .route("/api/v1/articles/{id}/publish", post(articles::restore))
+        .route("/api/v1/drafts", get(drafts::list))
+        .route("/api/v1/drafts/{id}", get(drafts::get).delete(drafts::put_away))
+        .route("/api/v1/drafts/{id}/publish", post(drafts::publish))
         .route("/api/v1/categories", get(categories::list).post(categories::create))
         .route("/api/v1/categories/{slug}", get(categories::get).patch(categories::patch))
         .route("/api/v1/feeds", get(feeds::list))

@@ -89,6 +89,13 @@ impl ApiProblem {
         problem
     }
 
+    /// This, and other fields that are wrong.
+    pub fn and(mut self, more: Self) -> Self {
+        self.detail = format!("{}; {}", self.detail, more.detail);
+        self.errors.extend(more.errors);
+        self
+    }
+
     /// A parameter of the query is wrong.
     pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
@@ -133,7 +140,10 @@ impl From<StoreError> for ApiProblem {
 impl From<Fault> for ApiProblem {
     fn from(fault: Fault) -> Self {
         match &fault.field {
-            Some(field) => Self::field(&pointer(field), fault.message),
+            Some(field) => {
+                let first = Self::field(&pointer(field), fault.message);
+                fault.more.into_iter().map(Self::from).fold(first, Self::and)
+            }
             None => Self::malformed(fault.to_string()),
         }
     }
