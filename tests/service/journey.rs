@@ -367,7 +367,7 @@ fn a_newsroom_adds_shows_and_erases_readers() {
     assert_eq!(world.post(&leave, &[]).status, 404, "the link speaks of nobody");
     world.import(&[article("7", "Tin sau khi xóa", "Kinh tế")]);
     let run = world.done(&["digest", "run", "hang-ngay"]);
-    assert!(run.contains("3 articles to 1 subscribers"), "{run}");
+    assert!(run.contains("3 articles to 1 subscriber"), "{run}");
 
     for (arguments, told) in [
         (&["subscriber", "add", "khong-co-a-cong"] as &[&str], "ten@example.vn"),

@@ -200,7 +200,7 @@ fn a_dead_address_bounces_and_its_reader_with_it() {
 
     world.import(&[article("3", "Tin kế tiếp", "Kinh tế")]);
     let cut = world.done(&["digest", "run", "hang-ngay"]);
-    assert!(cut.contains("1 articles to 2 subscribers"), "{cut}");
+    assert!(cut.contains("1 article to 2 subscribers"), "{cut}");
     world.assert_discreet();
 }
 

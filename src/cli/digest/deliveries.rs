@@ -2,7 +2,7 @@
 
 use super::local;
 use crate::app::App;
-use crate::cli::print_json;
+use crate::cli::{counted, print_json};
 use crate::dispatch::{Progress, progress};
 use crate::domain::{DeliveryId, EditionId, Instant};
 use crate::store::Edition;
@@ -54,11 +54,11 @@ pub(super) async fn in_words(app: &App, edition: &Edition, now: Instant) -> anyh
         opened => format!("; about {opened} opened"),
     };
     Ok(format!(
-        "edition {} of {} at {}: {} articles; {} ({state}){opened}",
+        "edition {} of {} at {}: {}; {} ({state}){opened}",
         edition.id,
         edition.plan,
         local(app, edition.slot.0),
-        edition.articles,
+        counted(edition.articles, "article", "articles"),
         counts.join(", ")
     ))
 }

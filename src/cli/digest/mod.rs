@@ -5,7 +5,7 @@ mod preview;
 mod samples;
 
 use super::subscriber::Who;
-use super::{Common, print_json};
+use super::{Common, counted, print_json};
 use crate::app::App;
 use crate::digest::run_now;
 use crate::dispatch::rests;
@@ -270,8 +270,11 @@ async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<(
         println!("{}: nothing new for anybody, no edition", digest.slug);
     } else {
         println!(
-            "{}: {articles} articles to {deliveries} subscribers; {settled} deliveries settled, see `bantin digest list`",
-            digest.slug
+            "{}: {} to {}; {} settled, see `bantin digest list`",
+            digest.slug,
+            counted(articles, "article", "articles"),
+            counted(deliveries, "subscriber", "subscribers"),
+            counted(settled, "delivery", "deliveries")
         );
         if digest.review {
             println!("it waits to be looked at; `bantin digest release {}` lets it go", digest.slug);

@@ -1,7 +1,7 @@
 use super::{Part, Previewed, find};
 use crate::app::App;
 use crate::cli::subscriber::Who;
-use crate::cli::{out, print_json};
+use crate::cli::{counted, out, print_json};
 use crate::digest::rehearse;
 use crate::dispatch::{LetterError, newest_articles, sample_letter, written_letter};
 use crate::domain::{Digest, Instant, Plan};
@@ -113,7 +113,13 @@ pub(super) async fn dry_run(app: &App, digest: &Digest, as_json: bool) -> anyhow
             "letters_written": made.selections.len() }),
         );
     } else {
-        println!("{}: {articles} articles to {readers} readers; nothing for {without} others", digest.slug);
+        let (articles, readers) =
+            (counted(articles, "article", "articles"), counted(readers, "reader", "readers"));
+        println!(
+            "{}: {articles} to {readers}; nothing for {}",
+            digest.slug,
+            counted(without, "other", "others")
+        );
         println!(
             "{} different letters written; the longest has {most} articles, the largest {} kB; {empty} empty",
             made.selections.len(),
