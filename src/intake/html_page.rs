@@ -1,17 +1,17 @@
 //! An article page as HTML: what it says of itself first, then what it looks like.
 
 use super::blocks::{self, After, Block, Kind};
-use super::byline::Byline;
-use super::html_body::container;
+use super::byline::{self, Byline};
 use super::html_metadata::{self, Metadata, is_cut};
-use super::html_parts::{Part, collect, figure, is_bold};
+use super::html_parts::{Part, collect, figure, is_bold, is_slanted};
 use super::html_title::title;
 use super::html_tree::{self, all, first, text_size, words};
 use super::masthead::Masthead;
 use super::page_lines::Line;
+use super::readability::{self, Reading, Verdict};
 use super::{
-    Arrival, Fault, Guess, Intake, Rules, Warning, captured_text, dates, decode, foreign_feed, identity,
-    listing, mend_eth, push_new,
+    Arrival, Fault, Guess, Intake, Rules, Warning, captured_text, dates, decode, foreign_feed, html_body,
+    identity, listing, mend_eth, push_new,
 };
 use crate::domain::{CategoryName, Draft, LanguageTag, SafeHtml, Source, fold};
 use scraper::{ElementRef, Html};
@@ -44,16 +44,23 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     let mut draft = Draft::titled(&title).ok_or_else(|| missing("title"))?;
     let mut guesses = vec![guess];
 
-    let mut parts = article(&html, &title, intake);
+    let (own, named) = html_body::container(&html, rules)
+        .map_or_else(Default::default, |(element, named)| (article(element, &title, intake), named));
+    let other = readability::read(&text, &html);
+    let other = other.map(|tree| article(tree.root_element(), &title, intake)).unwrap_or_default();
+    let (mut parts, verdict) = readability::weigh(rules, Reading { parts: own, named }, other, &lines);
     let masthead = masthead(&lines, &title, &parts, intake);
-    let byline = signed(rules, &mut parts);
+    let mut byline = signed(rules, &mut parts);
+    if byline == Byline::default() {
+        byline = signed_below(rules, &lines, &parts, verdict == Verdict::Library);
+    }
     let lead = lead(&html, &mut parts, said.description.as_deref(), &masthead.between, &text, rules);
     if parts.is_empty() {
         return Err(missing("paragraph of text"));
     }
     tell_kinds(rules, &mut parts);
     let blocks: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
-    guesses.push(captured_text::body_guess(intake, &blocks));
+    guesses.push(verdict.guess(captured_text::body_guess(intake, &blocks)));
     let base = said.url.as_ref().or(base.as_ref());
     draft.body = SafeHtml::clean(&parts.iter().map(|p| p.html.as_str()).collect::<Vec<_>>().join("\n"), base);
     draft.summary = lead;
@@ -155,9 +162,8 @@ fn lead_words(rules: &Rules, element: ElementRef<'_>) -> String {
 }
 
 /// The paragraphs of the article, without what stands around them.
-fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
+fn article(container: ElementRef<'_>, title: &str, intake: &Intake<'_>) -> Vec<Part> {
     let rules = intake.rules;
-    let Some(container) = container(html, rules) else { return Vec::new() };
     let mut parts = Vec::new();
     collect(rules, container, text_size(container), &mut Vec::new(), &mut parts);
     let mut kept: Vec<Part> = Vec::new();
@@ -207,7 +213,7 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
                 && !text.ends_with(['.', '!', '?', ':', '…', '”']));
         if part.links
             || of_header
-            || (before_text && blocks::same_words(rules, text, title))
+            || (before_text && (blocks::same_words(rules, text, title) || heads(text, title)))
             || part.html.starts_with("<h1")
         {
             continue;
@@ -223,6 +229,12 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
     kept
 }
 
+/// Whether a line is the title and little more: an old page has the date below it in one element.
+fn heads(text: &str, title: &str) -> bool {
+    let (text, title) = (fold(text), fold(title));
+    title.len() >= 20 && text.len() <= title.len() + 60 && text.starts_with(&title)
+}
+
 /// Takes the byline off the end.
 fn signed(rules: &Rules, parts: &mut Vec<Part>) -> Byline {
     let mut texts: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
@@ -230,6 +242,28 @@ fn signed(rules: &Rules, parts: &mut Vec<Part>) -> Byline {
     let byline = blocks::take_bylines(rules, &mut texts);
     parts.truncate(texts.len().max(pictured_from));
     byline
+}
+
+/// The labelled lines right below the text's element: "Tác giả: …", "Nguồn tin: …". The library takes
+/// bylines out of the text, so that below its reading they need no label.
+fn signed_below(rules: &Rules, lines: &[Line], parts: &[Part], bare: bool) -> Byline {
+    let mut found = Byline::default();
+    let Some(last) = parts.iter().rfind(|p| p.block.text.chars().count() >= 20) else { return found };
+    let Some(at) = lines.iter().rposition(|line| line.text == last.block.text) else { return found };
+    for line in lines.iter().skip(at + 1).take(4) {
+        let source = rules.header.source.captures(&line.text);
+        if let Some(source) = source.and_then(|s| super::masthead::source(s.name("source")?.as_str())) {
+            (found.source, found.url) = (Some(source.title), source.url);
+        } else if let Some(byline) =
+            byline::read(rules, &line.text).filter(|_| bare || rules.bylines.writer.is_match(&line.text))
+        {
+            found.authors.extend(byline.authors);
+            found.source = found.source.or(byline.source);
+        } else if !rules.header.noise.is_match(&line.text) {
+            break;
+        }
+    }
+    found
 }
 
 /// The lead: an element named so, else the page's description where it is whole, else what stands
@@ -297,9 +331,12 @@ fn tell_kinds(rules: &Rules, parts: &mut Vec<Part>) {
     let mut rest = parts.drain(..).peekable();
     while let Some(mut part) = rest.next() {
         let text = &part.block.text;
-        if part.block.kind == Kind::Paragraph && !part.pictured {
+        let named = part.block.kind == Kind::Caption;
+        if matches!(part.block.kind, Kind::Paragraph | Kind::Caption) && !part.pictured {
             let bare_picture = kept.last_mut().filter(|k| k.pictured && k.block.text.is_empty());
-            if blocks::is_caption(rules, text) {
+            // A short slanted line right below a picture speaks of it.
+            let slanted = bare_picture.is_some() && is_slanted(&part.html) && text.chars().count() <= 200;
+            if named || slanted || blocks::is_caption(rules, text) {
                 if let Some(picture) = bare_picture {
                     let pictures = picture.html.replace("<figure>", "").replace("</figure>", "");
                     picture.html = figure(&pictures, text);

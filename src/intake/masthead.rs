@@ -241,6 +241,8 @@ impl Masthead {
                 }
                 Part::Source(source) => found.source = found.source.or(Some(source)),
                 Part::Crumbs(names, sure) if at < title_at => found.crumbs(at, names, sure),
+                // "Chuyên mục: Nghiên cứu" among the facts below the title.
+                Part::Crumbs(names, true) if found.breadcrumb.is_none() => found.crumbs(at, names, true),
                 Part::Byline(byline) if at > title_at => found.bylines.push(byline),
                 Part::Text
                     if at > title_at

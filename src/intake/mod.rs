@@ -26,6 +26,7 @@ mod markdown;
 mod masthead;
 mod page_lines;
 mod position;
+mod readability;
 mod rules;
 mod shortcodes;
 mod sitemap;
