@@ -8,7 +8,7 @@ use super::html_title::title;
 use super::html_tree::{self, all, first, text_size, words};
 use super::masthead::Masthead;
 use super::page_lines::Line;
-use super::readability::{self, Reading, Verdict};
+use super::readability::{self, Reading};
 use super::{
     Arrival, Fault, Guess, Intake, Rules, Warning, captured_text, dates, decode, foreign_feed, html_body,
     identity, listing, mend_eth, push_new,
@@ -52,9 +52,10 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     let masthead = masthead(&lines, &title, &parts, intake);
     let mut byline = signed(rules, &mut parts);
     if byline == Byline::default() {
-        byline = signed_below(rules, &lines, &parts, verdict == Verdict::Library);
+        byline = signed_below(rules, &lines, &parts);
     }
-    let lead = lead(&html, &mut parts, said.description.as_deref(), &masthead.between, &text, rules);
+    let above = |lead: &str| masthead.stands_above(&lines, lead);
+    let lead = lead(&html, &mut parts, said.description.as_deref(), &masthead.between, above, &text, rules);
     if parts.is_empty() {
         return Err(missing("paragraph of text"));
     }
@@ -154,6 +155,17 @@ fn published(
     }
 }
 
+/// Whether a lead is another article's: it stands in a link, in a list or in a small part of such a name.
+fn is_teaser(rules: &Rules, lead: ElementRef<'_>, whole: usize) -> bool {
+    let mut around = lead.ancestors().filter_map(ElementRef::wrap);
+    around.any(|e| {
+        let names = [e.attr("class"), e.attr("id")];
+        matches!(e.value().name(), "a" | "li" | "aside" | "nav" | "footer")
+            || (names.into_iter().flatten().any(|name| rules.html.teasers.is_match(name))
+                && text_size(e) * 5 < whole * 2)
+    })
+}
+
 /// The words of a lead, less what style sheets set apart in it.
 fn lead_words(rules: &Rules, element: ElementRef<'_>) -> String {
     let html = html_tree::markup(rules, element, text_size(element).max(1));
@@ -244,22 +256,24 @@ fn signed(rules: &Rules, parts: &mut Vec<Part>) -> Byline {
     byline
 }
 
-/// The labelled lines right below the text's element: "Tác giả: …", "Nguồn tin: …". The library takes
-/// bylines out of the text, so that below its reading they need no label.
-fn signed_below(rules: &Rules, lines: &[Line], parts: &[Part], bare: bool) -> Byline {
+/// A byline right below the text's element, and labelled lines there: "Tác giả: …", "Nguồn tin: …".
+fn signed_below(rules: &Rules, lines: &[Line], parts: &[Part]) -> Byline {
     let mut found = Byline::default();
     let Some(last) = parts.iter().rfind(|p| p.block.text.chars().count() >= 20) else { return found };
     let Some(at) = lines.iter().rposition(|line| line.text == last.block.text) else { return found };
-    for line in lines.iter().skip(at + 1).take(4) {
+    for (below, line) in lines.iter().skip(at + 1).take(4).enumerate() {
         let source = rules.header.source.captures(&line.text);
+        let signs = below == 0 || rules.bylines.writer.is_match(&line.text);
         if let Some(source) = source.and_then(|s| super::masthead::source(s.name("source")?.as_str())) {
             (found.source, found.url) = (Some(source.title), source.url);
-        } else if let Some(byline) =
-            byline::read(rules, &line.text).filter(|_| bare || rules.bylines.writer.is_match(&line.text))
-        {
+        } else if rules.header.noise.is_match(&line.text) {
+            continue;
+        } else if blocks::after_body(rules, &line.text).is_some() {
+            break;
+        } else if let Some(byline) = byline::read(rules, &line.text).filter(|_| signs) {
             found.authors.extend(byline.authors);
             found.source = found.source.or(byline.source);
-        } else if !rules.header.noise.is_match(&line.text) {
+        } else {
             break;
         }
     }
@@ -273,11 +287,14 @@ fn lead(
     parts: &mut Vec<Part>,
     described: Option<&str>,
     between: &[Block],
+    stands_above: impl Fn(&str) -> bool,
     page: &str,
     rules: &Rules,
 ) -> Option<String> {
-    let named = rules.html.leads.iter().flat_map(|css| all(html, css).into_iter().take(3));
-    let named = named.map(|e| lead_words(rules, e)).find(|t| t.chars().count() >= 40);
+    let named = rules.html.leads.iter().flat_map(|css| all(html, css).into_iter().take(20));
+    let whole = text_size(html.root_element());
+    let named = named.filter(|e| !is_teaser(rules, *e, whole)).map(|e| lead_words(rules, e));
+    let named = named.filter(|t| t.chars().count() >= 40).find(|t| stands_above(t));
     let note = &rules.lead.note;
     let between = between.iter().find(|b| blocks::is_prose(rules, &b.text) && !note.is_match(&b.text));
     let named = named.or_else(|| between.map(|b| b.text.clone()));
@@ -289,7 +306,10 @@ fn lead(
     let found = named.clone().or_else(|| {
         // A description that begins as the first paragraph does is that paragraph, cut.
         let opens = |d: &String| {
-            opening.as_ref().is_some_and(|o| fold(o).starts_with(&fold(d)) || blocks::same_words(rules, o, d))
+            opening.as_ref().is_some_and(|o| {
+                let bare = fold(&blocks::without_prefix(rules, o, page));
+                bare.starts_with(&fold(d)) || blocks::same_words(rules, o, d)
+            })
         };
         whole.filter(|d| !opens(d)).or_else(|| opening.clone())
     })?;

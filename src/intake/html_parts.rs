@@ -56,6 +56,15 @@ pub fn collect(
                 inner.descendants().filter(|n| n.value().as_element().is_some_and(|e| e.name() == "br"));
             breaks.count() >= 2
         };
+        // A heading and a summary in one link lead to another article.
+        if name == "a"
+            && text_size(inner) > 20
+            && text_size(inner) * 3 < whole
+            && holds_blocks()
+            && !captioned(inner)
+        {
+            continue;
+        }
         match name {
             "br" => {
                 breaks += 1;
@@ -87,6 +96,11 @@ pub fn collect(
     if !is_inline(element.value().name()) {
         flush(rules, line, parts);
     }
+}
+
+/// Whether there is a picture with its caption in an element, as in links to the larger picture.
+fn captioned(element: ElementRef<'_>) -> bool {
+    element.descendants().any(|n| n.value().as_element().is_some_and(|e| e.name() == "figcaption"))
 }
 
 /// Ends a paragraph made of what stands between blocks.
@@ -148,8 +162,12 @@ fn part(rules: &Rules, element: ElementRef<'_>, whole: usize) -> Option<Part> {
     } else {
         markup(rules, element, whole)
     };
+    let heads = matches!(name, "h2" | "h3" | "h4" | "h5" | "h6");
+    // A lead is often set as a heading.
+    let speaks = heads && !pictured && blocks::is_prose(rules, &text) && text.ends_with('.');
+    let html = if speaks { format!("<p>{}</p>", blocks::escape(&text)) } else { html };
     let kind = match name {
-        "h2" | "h3" | "h4" | "h5" | "h6" => Kind::Heading,
+        _ if heads && !speaks => Kind::Heading,
         _ if html.starts_with("<figure") => Kind::Caption,
         "p" if short && element.attr("class").is_some_and(|c| rules.html.captions.is_match(c)) => {
             Kind::Caption

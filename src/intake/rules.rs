@@ -151,6 +151,7 @@ pub struct Html {
     pub untitled: Words,
     pub papers: Vec<String>,
     pub captions: Pattern,
+    pub teasers: Pattern,
     pub not_article: Pattern,
     pub containers: Vec<String>,
     pub leads: Vec<String>,
