@@ -13,6 +13,7 @@ mod foreign_feed;
 mod front_matter;
 mod ghost;
 mod html_body;
+mod html_lead;
 mod html_metadata;
 mod html_page;
 mod html_parts;
