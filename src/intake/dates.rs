@@ -65,7 +65,8 @@ pub fn page_date(rules: &Rules, line: &str, zone: Tz) -> Option<PageDate> {
         .join(" ");
     let rest =
         rest.trim_matches(|c: char| !c.is_alphanumeric() && c != '.' && c != ')' && c != '(').to_owned();
-    if !(rest.is_empty() || super::byline::read(rules, &rest).is_some()) {
+    let names = || super::byline::read(rules, &rest).is_some() || rules.categories.words.contains(&rest);
+    if !(rest.is_empty() || names()) {
         return None;
     }
     let at = day.and_time(time.unwrap_or_default());

@@ -6,22 +6,24 @@ use ego_tree::NodeId;
 use scraper::{ElementRef, Html, Node};
 use std::collections::HashMap;
 
-/// The element that the text stands in: one that papers name so, else the one with most running
-/// text directly below it.
-pub fn container<'h>(html: &'h Html, rules: &Rules) -> Option<ElementRef<'h>> {
+/// The element that the text stands in, and whether papers name it so; else it is the one with most
+/// running text directly below it.
+pub fn container<'h>(html: &'h Html, rules: &Rules) -> Option<(ElementRef<'h>, bool)> {
     const ENOUGH: usize = 200;
     for css in &rules.html.containers {
         let found =
             all(html, css).into_iter().take(40).map(|e| (text_size(e), e)).max_by_key(|(size, _)| *size);
         if let Some((_, element)) = found.filter(|(size, _)| *size >= ENOUGH) {
-            return Some(element);
+            // Teasers are articles too.
+            return Some((element, css != "article"));
         }
     }
     let body = all(html, "body").into_iter().next()?;
     let mut scores = Scores { rules, whole: text_size(body), of: HashMap::new() };
     scores.walk(body);
     let best = scores.of.into_iter().max_by_key(|(id, score)| (*score, std::cmp::Reverse(*id)))?;
-    html.tree.get(best.0).and_then(ElementRef::wrap).filter(|_| best.1 >= 100)
+    let element = html.tree.get(best.0).and_then(ElementRef::wrap).filter(|_| best.1 >= 100)?;
+    Some((element, false))
 }
 
 struct Scores<'r> {

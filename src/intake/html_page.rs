@@ -1,17 +1,18 @@
 //! An article page as HTML: what it says of itself first, then what it looks like.
 
 use super::blocks::{self, After, Block, Kind};
-use super::byline::Byline;
-use super::html_body::container;
-use super::html_metadata::{self, Metadata, is_cut};
-use super::html_parts::{Part, collect, figure, is_bold};
+use super::byline::{self, Byline};
+use super::html_lead::lead;
+use super::html_metadata::{self, Metadata};
+use super::html_parts::{Part, collect, figure, is_bold, is_slanted};
 use super::html_title::title;
-use super::html_tree::{self, all, first, text_size, words};
+use super::html_tree::{self, first, text_size};
 use super::masthead::Masthead;
 use super::page_lines::Line;
+use super::readability::{self, Reading};
 use super::{
-    Arrival, Fault, Guess, Intake, Rules, Warning, captured_text, dates, decode, foreign_feed, identity,
-    listing, mend_eth, push_new,
+    Arrival, Fault, Guess, Intake, Rules, Warning, captured_text, dates, decode, foreign_feed, html_body,
+    identity, listing, mend_eth, push_new,
 };
 use crate::domain::{CategoryName, Draft, LanguageTag, SafeHtml, Source, fold};
 use scraper::{ElementRef, Html};
@@ -44,16 +45,24 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
     let mut draft = Draft::titled(&title).ok_or_else(|| missing("title"))?;
     let mut guesses = vec![guess];
 
-    let mut parts = article(&html, &title, intake);
+    let (own, named) = html_body::container(&html, rules)
+        .map_or_else(Default::default, |(element, named)| (article(element, &title, intake), named));
+    let other = readability::read(&text, &html);
+    let other = other.map(|tree| article(tree.root_element(), &title, intake)).unwrap_or_default();
+    let (mut parts, verdict) = readability::weigh(rules, Reading { parts: own, named }, other, &lines);
     let masthead = masthead(&lines, &title, &parts, intake);
-    let byline = signed(rules, &mut parts);
-    let lead = lead(&html, &mut parts, said.description.as_deref(), &masthead.between, &text, rules);
+    let mut byline = signed(rules, &mut parts);
+    if byline == Byline::default() {
+        byline = signed_below(rules, &lines, &parts);
+    }
+    let above = |lead: &str| masthead.stands_above(&lines, lead);
+    let lead = lead(&html, &mut parts, said.description.as_deref(), &masthead.between, above, &text, rules);
     if parts.is_empty() {
         return Err(missing("paragraph of text"));
     }
     tell_kinds(rules, &mut parts);
     let blocks: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
-    guesses.push(captured_text::body_guess(intake, &blocks));
+    guesses.push(verdict.guess(captured_text::body_guess(intake, &blocks)));
     let base = said.url.as_ref().or(base.as_ref());
     draft.body = SafeHtml::clean(&parts.iter().map(|p| p.html.as_str()).collect::<Vec<_>>().join("\n"), base);
     draft.summary = lead;
@@ -147,17 +156,9 @@ fn published(
     }
 }
 
-/// The words of a lead, less what style sheets set apart in it.
-fn lead_words(rules: &Rules, element: ElementRef<'_>) -> String {
-    let html = html_tree::markup(rules, element, text_size(element).max(1));
-    let html = scraper::Html::parse_fragment(&html);
-    words(html.root_element())
-}
-
 /// The paragraphs of the article, without what stands around them.
-fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
+fn article(container: ElementRef<'_>, title: &str, intake: &Intake<'_>) -> Vec<Part> {
     let rules = intake.rules;
-    let Some(container) = container(html, rules) else { return Vec::new() };
     let mut parts = Vec::new();
     collect(rules, container, text_size(container), &mut Vec::new(), &mut parts);
     let mut kept: Vec<Part> = Vec::new();
@@ -207,7 +208,7 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
                 && !text.ends_with(['.', '!', '?', ':', '…', '”']));
         if part.links
             || of_header
-            || (before_text && blocks::same_words(rules, text, title))
+            || (before_text && (blocks::same_words(rules, text, title) || heads(text, title)))
             || part.html.starts_with("<h1")
         {
             continue;
@@ -223,6 +224,12 @@ fn article(html: &Html, title: &str, intake: &Intake<'_>) -> Vec<Part> {
     kept
 }
 
+/// Whether a line is the title and little more: an old page has the date below it in one element.
+fn heads(text: &str, title: &str) -> bool {
+    let (text, title) = (fold(text), fold(title));
+    title.len() >= 20 && text.len() <= title.len() + 60 && text.starts_with(&title)
+}
+
 /// Takes the byline off the end.
 fn signed(rules: &Rules, parts: &mut Vec<Part>) -> Byline {
     let mut texts: Vec<Block> = parts.iter().map(|p| p.block.clone()).collect();
@@ -232,63 +239,28 @@ fn signed(rules: &Rules, parts: &mut Vec<Part>) -> Byline {
     byline
 }
 
-/// The lead: an element named so, else the page's description where it is whole, else what stands
-/// between title and text, else the first paragraph. It opens the text too, without the paper's "STO - ".
-fn lead(
-    html: &Html,
-    parts: &mut Vec<Part>,
-    described: Option<&str>,
-    between: &[Block],
-    page: &str,
-    rules: &Rules,
-) -> Option<String> {
-    let named = rules.html.leads.iter().flat_map(|css| all(html, css).into_iter().take(3));
-    let named = named.map(|e| lead_words(rules, e)).find(|t| t.chars().count() >= 40);
-    let note = &rules.lead.note;
-    let between = between.iter().find(|b| blocks::is_prose(rules, &b.text) && !note.is_match(&b.text));
-    let named = named.or_else(|| between.map(|b| b.text.clone()));
-    let at = parts.iter().position(|p| {
-        p.block.kind == Kind::Paragraph && !p.block.text.is_empty() && !note.is_match(&p.block.text)
-    });
-    let opening = at.map(|at| parts[at].block.text.clone());
-    let whole = described.filter(|d| d.chars().count() >= 40 && !is_cut(d)).map(str::to_owned);
-    let found = named.clone().or_else(|| {
-        // A description that begins as the first paragraph does is that paragraph, cut.
-        let opens = |d: &String| {
-            opening.as_ref().is_some_and(|o| fold(o).starts_with(&fold(d)) || blocks::same_words(rules, o, d))
-        };
-        whole.filter(|d| !opens(d)).or_else(|| opening.clone())
-    })?;
-    let found = blocks::without_stroke(rules, &rules.lead.month.cut(&found));
-    let lead = blocks::without_prefix(rules, &found, page);
-    if let (Some(at), Some(opening)) = (at, &opening) {
-        let bare = blocks::without_prefix(rules, opening, page);
-        let prefix = &opening[..opening.len() - bare.len()];
-        if !prefix.is_empty() {
-            // The prefix may be bold, so it is looked for in the markup as well as in the text.
-            let cut = parts[at].html.replacen(blocks::escape(prefix).trim_end(), "", 1);
-            let cut = cut
-                .replacen("<strong></strong>", "", 1)
-                .replacen("<strong> </strong>", "", 1)
-                .replacen("<b></b>", "", 1)
-                .replacen("<p> ", "<p>", 1);
-            parts[at].html = if cut.len() < parts[at].html.len() {
-                cut
-            } else {
-                format!("<p>{}</p>", blocks::escape(&bare))
-            };
-            parts[at].block.text = bare;
+/// A byline right below the text's element, and labelled lines there: "Tác giả: …", "Nguồn tin: …".
+fn signed_below(rules: &Rules, lines: &[Line], parts: &[Part]) -> Byline {
+    let mut found = Byline::default();
+    let Some(last) = parts.iter().rfind(|p| p.block.text.chars().count() >= 20) else { return found };
+    let Some(at) = lines.iter().rposition(|line| line.text == last.block.text) else { return found };
+    for (below, line) in lines.iter().skip(at + 1).take(4).enumerate() {
+        let source = rules.header.source.captures(&line.text);
+        let signs = below == 0 || rules.bylines.writer.is_match(&line.text);
+        if let Some(source) = source.and_then(|s| super::masthead::source(s.name("source")?.as_str())) {
+            (found.source, found.url) = (Some(source.title), source.url);
+        } else if rules.header.noise.is_match(&line.text) {
+            continue;
+        } else if blocks::after_body(rules, &line.text).is_some() {
+            break;
+        } else if let Some(byline) = byline::read(rules, &line.text).filter(|_| signs) {
+            found.authors.extend(byline.authors);
+            found.source = found.source.or(byline.source);
+        } else {
+            break;
         }
     }
-    let stands = parts.iter().take(4).any(|p| blocks::same_words(rules, &p.block.text, &found));
-    if named.is_some() && !stands {
-        let block = Block { kind: Kind::Paragraph, text: lead.clone(), gap: 0 };
-        parts.insert(
-            0,
-            Part { html: format!("<p>{}</p>", blocks::escape(&lead)), block, pictured: false, links: false },
-        );
-    }
-    Some(lead)
+    found
 }
 
 /// Paragraphs that are captions go to their pictures, bold lines become sub-headings.
@@ -297,9 +269,12 @@ fn tell_kinds(rules: &Rules, parts: &mut Vec<Part>) {
     let mut rest = parts.drain(..).peekable();
     while let Some(mut part) = rest.next() {
         let text = &part.block.text;
-        if part.block.kind == Kind::Paragraph && !part.pictured {
+        let named = part.block.kind == Kind::Caption;
+        if matches!(part.block.kind, Kind::Paragraph | Kind::Caption) && !part.pictured {
             let bare_picture = kept.last_mut().filter(|k| k.pictured && k.block.text.is_empty());
-            if blocks::is_caption(rules, text) {
+            // A short slanted line right below a picture speaks of it.
+            let slanted = bare_picture.is_some() && is_slanted(&part.html) && text.chars().count() <= 200;
+            if named || slanted || blocks::is_caption(rules, text) {
                 if let Some(picture) = bare_picture {
                     let pictures = picture.html.replace("<figure>", "").replace("</figure>", "");
                     picture.html = figure(&pictures, text);

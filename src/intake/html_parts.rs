@@ -50,6 +50,21 @@ pub fn collect(
                 matches!(e.value().name(), "p" | "div" | "h2" | "h3" | "figure" | "table" | "ul" | "ol")
             })
         };
+        // One font element around a whole text that line breaks part.
+        let holds_breaks = || {
+            let breaks =
+                inner.descendants().filter(|n| n.value().as_element().is_some_and(|e| e.name() == "br"));
+            breaks.count() >= 2
+        };
+        // A heading and a summary in one link lead to another article.
+        if name == "a"
+            && text_size(inner) > 20
+            && text_size(inner) * 3 < whole
+            && holds_blocks()
+            && !captioned(inner)
+        {
+            continue;
+        }
         match name {
             "br" => {
                 breaks += 1;
@@ -67,7 +82,9 @@ pub fn collect(
                 flush(rules, line, parts);
                 parts.extend(part(rules, inner, whole));
             }
-            _ if is_inline(name) && !holds_blocks() => line.push((markup(rules, inner, whole), words(inner))),
+            _ if is_inline(name) && !holds_blocks() && !holds_breaks() => {
+                line.push((markup(rules, inner, whole), words(inner)))
+            }
             _ => {
                 flush(rules, line, parts);
                 collect(rules, inner, whole, line, parts);
@@ -79,6 +96,11 @@ pub fn collect(
     if !is_inline(element.value().name()) {
         flush(rules, line, parts);
     }
+}
+
+/// Whether there is a picture with its caption in an element, as in links to the larger picture.
+fn captioned(element: ElementRef<'_>) -> bool {
+    element.descendants().any(|n| n.value().as_element().is_some_and(|e| e.name() == "figcaption"))
 }
 
 /// Ends a paragraph made of what stands between blocks.
@@ -140,9 +162,16 @@ fn part(rules: &Rules, element: ElementRef<'_>, whole: usize) -> Option<Part> {
     } else {
         markup(rules, element, whole)
     };
+    let heads = matches!(name, "h2" | "h3" | "h4" | "h5" | "h6");
+    // A lead is often set as a heading.
+    let speaks = heads && !pictured && blocks::is_prose(rules, &text) && text.ends_with('.');
+    let html = if speaks { format!("<p>{}</p>", blocks::escape(&text)) } else { html };
     let kind = match name {
-        "h2" | "h3" | "h4" | "h5" | "h6" => Kind::Heading,
+        _ if heads && !speaks => Kind::Heading,
         _ if html.starts_with("<figure") => Kind::Caption,
+        "p" if short && element.attr("class").is_some_and(|c| rules.html.captions.is_match(c)) => {
+            Kind::Caption
+        }
         _ => Kind::Paragraph,
     };
     Some(Part { block: Block { kind, text, gap: 0 }, html, pictured, links })
@@ -181,10 +210,18 @@ pub fn figure(pictures: &str, caption: &str) -> String {
 
 /// Whether a paragraph is bold from end to end, as sub-headings often are.
 pub fn is_bold(html: &str) -> bool {
+    is_all_in(html, &["strong", "b"])
+}
+
+/// Whether a paragraph is slanted from end to end, as captions often are.
+pub fn is_slanted(html: &str) -> bool {
+    is_all_in(html, &["em", "i"])
+}
+
+fn is_all_in(html: &str, tags: &[&str]) -> bool {
     let inner = html.trim_start_matches("<p>").trim_end_matches("</p>").trim();
-    let bold = |tag: &str| {
+    tags.iter().any(|tag| {
         let body = inner.strip_prefix(&format!("<{tag}>")).and_then(|i| i.strip_suffix(&format!("</{tag}>")));
         body.is_some_and(|b| !b.contains(&format!("</{tag}>")))
-    };
-    bold("strong") || bold("b")
+    })
 }

@@ -14,6 +14,11 @@ pub fn title(html: &Html, lines: &[Line], said: &Metadata, intake: &Intake<'_>) 
     let guess = |title: String, rule, confidence| Some((title, Guess::new("title", rule, confidence)));
     let meta = |css: &str| first(html, css).and_then(|m| m.attr("content")).map(plain_line);
     let paper = meta(r#"meta[property="og:site_name"]"#).map(|name| fold(&name));
+    let untitled = &intake.rules.html.untitled;
+    let signs = intake.rules.html.papers.iter().flat_map(|css| all(html, css).into_iter().take(3));
+    let papers: Vec<String> =
+        signs.filter(|e| text_size(*e) <= 200).map(|e| fold(&words(e))).chain(paper.clone()).collect();
+    let is_paper = |title: &str| untitled.contains(title) || papers.contains(&fold(title));
     let window = first(html, "title").map(|t| plain_line(&words(t)));
     let graph = meta(r#"meta[property="og:title"]"#).filter(|t| !is_cut(t));
     let shown = |title: &str| {
@@ -25,8 +30,7 @@ pub fn title(html: &Html, lines: &[Line], said: &Metadata, intake: &Intake<'_>) 
     }
     let named =
         [&graph, &window].into_iter().flatten().flat_map(|named| without_paper(named, paper.as_deref()));
-    let named =
-        named.filter(|title| title.split(' ').count() >= 2 && paper.as_deref() != Some(fold(title).as_str()));
+    let named = named.filter(|title| title.split(' ').count() >= 2 && !is_paper(title));
     // The paper's own name is shown too, but a headline says more.
     if let Some(title) = named.filter_map(|title| shown(&title)).max_by_key(|title| title.split(' ').count())
     {
@@ -37,14 +41,14 @@ pub fn title(html: &Html, lines: &[Line], said: &Metadata, intake: &Intake<'_>) 
         .filter(|h| text_size(*h) <= 2000)
         .take(20)
         .map(|h| plain_line(&words(h)))
-        .filter(|t| !t.is_empty() && paper.as_deref() != Some(fold(t).as_str()))
+        .filter(|t| !t.is_empty() && !is_paper(t))
         .collect();
     let long = heads.iter().filter(|t| t.split(' ').count() >= 3);
     if let Some(head) = long.max_by_key(|t| t.chars().count().min(200)) {
         return guess(head.clone(), "the page's heading", 85);
     }
     let cut = |named: &String| without_paper(named, paper.as_deref()).into_iter().next_back();
-    if let Some(title) = graph.as_ref().and_then(cut) {
+    if let Some(title) = graph.as_ref().and_then(cut).filter(|title| !is_paper(title)) {
         return guess(title, "OpenGraph's title", 80);
     }
     if let Some(found) = find_title(lines, intake).filter(|found| found.confidence >= 80) {

@@ -91,7 +91,15 @@ impl Lines<'_> {
                     let name = value.name();
                     if matches!(
                         name,
-                        "script" | "style" | "noscript" | "template" | "textarea" | "select" | "svg" | "head"
+                        "script"
+                            | "style"
+                            | "noscript"
+                            | "template"
+                            | "textarea"
+                            | "select"
+                            | "svg"
+                            | "head"
+                            | "amp-sidebar"
                     ) {
                         continue;
                     }
@@ -186,6 +194,8 @@ pub fn is_foreign(rules: &Rules, element: ElementRef<'_>, whole: usize) -> bool 
         "script"
             | "style"
             | "nav"
+            | "amp-sidebar"
+            | "amp-ad"
             | "aside"
             | "footer"
             | "iframe"
@@ -205,7 +215,7 @@ pub fn is_foreign(rules: &Rules, element: ElementRef<'_>, whole: usize) -> bool 
     ) {
         return true;
     }
-    let named = [value.attr("class"), value.attr("id")]
+    let named = [value.attr("class"), value.attr("id"), value.attr("type")]
         .into_iter()
         .flatten()
         .any(|n| rules.html.not_article.is_match(n));

@@ -213,6 +213,7 @@ struct Section {
 #[derive(Default)]
 pub struct Masthead {
     title_at: usize,
+    body_at: usize,
     title: String,
     dates: Vec<(usize, PageDate)>,
     breadcrumb: Option<String>,
@@ -229,18 +230,22 @@ impl Masthead {
     /// Reads what stands above the text.
     pub fn read(lines: &[Line], title_at: usize, body_at: usize, intake: &Intake<'_>) -> Self {
         let title = lines.get(title_at).map(|l| l.text.clone()).unwrap_or_default();
-        let mut found = Self { title_at, title, ..Self::default() };
+        let mut found = Self { title_at, body_at, title, ..Self::default() };
         let above = lines.iter().enumerate().take(body_at).skip(body_at.saturating_sub(MASTHEAD));
         for (at, line) in above.filter(|(at, _)| *at != title_at) {
             match part_of(line, intake) {
                 Part::Date(date) => {
-                    if at > title_at {
+                    if intake.rules.categories.words.contains(&date.rest) {
+                        found.sections.push(Section { at, name: date.rest.clone(), known: true });
+                    } else if at > title_at {
                         found.bylines.extend(byline::read(intake.rules, &date.rest));
                     }
                     found.dates.push((at, date));
                 }
                 Part::Source(source) => found.source = found.source.or(Some(source)),
                 Part::Crumbs(names, sure) if at < title_at => found.crumbs(at, names, sure),
+                // "Chuyên mục: Nghiên cứu" among the facts below the title.
+                Part::Crumbs(names, true) if found.breadcrumb.is_none() => found.crumbs(at, names, true),
                 Part::Byline(byline) if at > title_at => found.bylines.push(byline),
                 Part::Text
                     if at > title_at
@@ -259,6 +264,17 @@ impl Masthead {
             }
         }
         found
+    }
+
+    /// Whether a paragraph stands where leads do: not far below the first line of the text, which may
+    /// be a caption, and not above the title.
+    pub fn stands_above(&self, lines: &[Line], text: &str) -> bool {
+        const NEAR: usize = 6;
+        let from = if self.title_at < self.body_at { self.title_at } else { 0 };
+        lines.iter().skip(from).take(self.body_at + NEAR - from).any(|line| {
+            let length = line.text.len().min(text.len()).min(120);
+            length > 0 && line.text.as_bytes()[..length] == text.as_bytes()[..length]
+        })
     }
 
     fn crumbs(&mut self, at: usize, mut names: Vec<String>, sure: bool) {

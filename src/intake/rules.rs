@@ -148,6 +148,10 @@ pub struct After {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Html {
+    pub untitled: Words,
+    pub papers: Vec<String>,
+    pub captions: Pattern,
+    pub teasers: Pattern,
     pub not_article: Pattern,
     pub containers: Vec<String>,
     pub leads: Vec<String>,
