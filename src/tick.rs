@@ -5,6 +5,7 @@
 use crate::app::{App, AppError, Roles, Wake, listen};
 use crate::hub::Hub;
 use crate::sources::Sources;
+use crate::store::{Pulse, Store};
 use crate::{digest, dispatch, inbox, publish};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,10 @@ const EVERY_SECOND: &str = "* * * * * *";
 /// How often the store is asked whether a feed changed. One look at the end of an index, some 50 µs;
 /// so what another process publishes is noticed within 10 ms (benches/README.md, visible).
 const REFRESH: Duration = Duration::from_millis(10);
+/// How long after such a question the next may follow, because somebody has written to the store.
+const REST: Duration = Duration::from_millis(4);
+/// How often it is glanced at meanwhile.
+const GLANCE: Duration = Duration::from_millis(2);
 /// How often the store is asked for the next embargo to end.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often the hub forgets callbacks that ended long ago.
@@ -251,14 +256,30 @@ async fn stop_after_grace(stop: &CancellationToken) {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
+/// Waits until somebody has written to the store, or may have.
+async fn written(store: &Store, before: Option<Pulse>) {
+    if before.is_none() {
+        return tokio::time::sleep(REFRESH).await;
+    }
+    tokio::time::sleep(REST).await;
+    let mut waited = REST;
+    while waited < REFRESH && store.pulse() == before {
+        tokio::time::sleep(GLANCE).await;
+        waited += GLANCE;
+    }
+}
+
 async fn representations(app: Arc<App>, stop: CancellationToken) {
+    let mut pulse = None;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = app.wake.refresh.notified() => {}
-            () = tokio::time::sleep(REFRESH) => {}
+            () = written(&app.store, pulse) => {}
         }
+        // Taken before the question: what is written meanwhile is asked about next.
+        pulse = app.store.pulse();
         match app.representations.refresh(app.clock.now()).await {
             Ok(0) => {}
             Ok(_) => {

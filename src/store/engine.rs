@@ -7,6 +7,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
@@ -89,6 +90,8 @@ pub struct Store {
     engine: Engine,
     readers: AnyPool,
     writer: AnyPool,
+    /// SQLite's write-ahead log.
+    pub(super) journal: Option<Arc<Path>>,
 }
 
 impl Store {
@@ -117,7 +120,7 @@ impl Store {
                     }
                     opened => opened?,
                 };
-                Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool })
+                Ok(Self { engine: Engine::Postgres, readers: pool.clone(), writer: pool, journal: None })
             }
         }
     }
@@ -156,7 +159,10 @@ impl Store {
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         let readers = pool(4).connect_with(options).await?;
-        Ok(Self { engine: Engine::Sqlite, readers, writer })
+        let mut journal = path.as_os_str().to_owned();
+        journal.push("-wal");
+        let journal = Some(PathBuf::from(journal).into());
+        Ok(Self { engine: Engine::Sqlite, readers, writer, journal })
     }
 
     /// Which database this is.

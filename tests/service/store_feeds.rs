@@ -21,6 +21,7 @@ on_both_engines!(
     no_late_commit_slips_behind_a_reader,
     a_late_commit_holds_the_others_back,
     a_section_can_be_moved,
+    a_glance_sees_that_somebody_has_written,
 );
 
 async fn a_move_touches_the_feeds_left_and_joined(newsroom: Newsroom) {
@@ -271,4 +272,18 @@ async fn a_section_can_be_moved(newsroom: Newsroom) {
     assert_eq!(newsroom.feed(new).await, ["Khác"]);
     assert_eq!(newsroom.feed(child).await, ["Cả hai", "Con"]);
     assert_eq!(newsroom.state(FeedKey::All).await, all);
+}
+
+async fn a_glance_sees_that_somebody_has_written(newsroom: Newsroom) {
+    newsroom.take(&draft("0", "Một", &["Kinh tế"]), at("06:00:00")).await;
+    // A file's time is as coarse as the kernel's clock.
+    let tick = Duration::from_millis(30);
+    tokio::time::sleep(tick).await;
+    let before = newsroom.pulse();
+    assert_eq!(before.is_some(), newsroom.engine() == Engine::Sqlite);
+    newsroom.last_change().await.unwrap();
+    assert_eq!(newsroom.pulse(), before, "asking writes nothing");
+    tokio::time::sleep(tick).await;
+    newsroom.take(&draft("1", "Hai", &["Kinh tế"]), at("07:00:00")).await;
+    assert!(before.is_none() || newsroom.pulse() != before);
 }
