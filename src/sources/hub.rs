@@ -59,10 +59,10 @@ pub enum HubReply {
 impl Sources {
     /// Where a hub pushes a source to. `None` where it is not wanted, or could not reach us.
     fn callback(&self, source: &Source, key: &HookKey) -> Option<String> {
-        let url = self.base_url.as_url();
-        let is_reached = source.private || url.scheme() == "https" || !is_inside(url);
-        let is_wanted = source.websub && is_reached && matches!(source.kind, SourceKind::Feed(_));
-        is_wanted.then(|| self.base_url.with_path(&format!("/hooks/websub/{}/{}", source.name, key.reveal())))
+        let is_wanted = source.websub && matches!(source.kind, SourceKind::Feed(_));
+        let is_reached = source.private || is_reached(&self.base_url);
+        (is_wanted && is_reached)
+            .then(|| self.base_url.with_path(&format!("/hooks/websub/{}/{}", source.name, key.reveal())))
     }
 
     fn wants_hub(&self, source: &Source, key: &HookKey) -> bool {
@@ -236,5 +236,31 @@ impl Sources {
             tracing::warn!(source = %hub.name, "a push that is not signed by its hub's secret was ignored");
         }
         Ok(Some(is_right))
+    }
+}
+
+/// Whether hubs on the Internet find an address of ours. Behind https there is a name with a certificate.
+fn is_reached(base_url: &WebUrl) -> bool {
+    base_url.as_url().scheme() == "https" || !is_inside(base_url.as_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_is_asked_only_where_it_can_reach_us() {
+        for (url, reached) in [
+            ("https://tin.songhau.example/", true),
+            ("http://tin.songhau.example/", true),
+            ("http://8.8.8.8/", true),
+            ("http://127.0.0.1:8080/", false),
+            ("http://192.168.1.4/tin", false),
+            ("http://[fd00::1]/", false),
+            ("http://localhost/", false),
+            ("http://toasoan:8080/", false),
+        ] {
+            assert_eq!(is_reached(&WebUrl::parse(url).unwrap()), reached, "{url}");
+        }
     }
 }

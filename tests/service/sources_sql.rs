@@ -128,6 +128,12 @@ async fn rows_of_mariadb_become_articles() {
     rows_become_articles(&mariadb::fresh_database().await, "DATETIME(6)").await;
 }
 
+#[cfg(target_arch = "x86_64")]
+#[tokio::test]
+async fn rows_of_mysql_become_articles() {
+    rows_become_articles(&mariadb::fresh_mysql().await, "DATETIME(6)").await;
+}
+
 #[tokio::test]
 async fn an_instant_in_the_database_is_one_in_the_feed() {
     let postgres = match postgres::fresh_database().await {
@@ -137,6 +143,8 @@ async fn an_instant_in_the_database_is_one_in_the_feed() {
     for (url, kind, at) in [
         (postgres, "TIMESTAMPTZ", "2026-11-30 08:00:00+07"),
         (mariadb::fresh_database().await, "TIMESTAMP NULL", "2026-11-30 01:00:00"),
+        #[cfg(target_arch = "x86_64")]
+        (mariadb::fresh_mysql().await, "TIMESTAMP NULL", "2026-11-30 01:00:00"),
     ] {
         let mut desk = Desk::open(&url).await;
         desk.run(&format!(
@@ -158,8 +166,13 @@ async fn an_instant_in_the_database_is_one_in_the_feed() {
 
 #[tokio::test]
 async fn nobody_can_write_by_a_query() {
-    let url = mariadb::fresh_database().await;
-    let mut desk = Desk::open(&url).await;
+    nothing_is_written(&mariadb::fresh_database().await).await;
+    #[cfg(target_arch = "x86_64")]
+    nothing_is_written(&mariadb::fresh_mysql().await).await;
+}
+
+async fn nothing_is_written(url: &str) {
+    let mut desk = Desk::open(url).await;
     desk.run("CREATE TABLE bai (id INTEGER PRIMARY KEY, title TEXT, summary TEXT)").await;
     desk.run("INSERT INTO bai VALUES (1, 'Một', 'Tóm tắt')").await;
     let world = World::new();
