@@ -153,9 +153,12 @@ def peer(what, count, command, name):
 def run(command, folder):
     """Seconds, processor seconds, and peak resident memory in MB."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    said = process.stdout.read().strip().splitlines()
-    _, status, used = os.wait4(process.pid, 0)
+    # Into a file: a child's peak is never less than what its parent had when it was born.
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        output.seek(max(0, output.seek(0, os.SEEK_END) - 4096))
+        said = output.read().decode(errors="replace").strip().splitlines()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 1) or not said:
         sys.exit(f"{command[:2]} ended with {process.returncode}")
