@@ -1,6 +1,6 @@
 //! Floor 5: everything is built once, handed down, and stopped in the reverse order.
 
-use crate::bounce::{self, Returns};
+use crate::bounce::{self, Returns, Sns};
 use crate::config::{
     BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
     WebhookSettings, read_folder, read_templates,
@@ -117,6 +117,8 @@ pub struct App {
     pub returns: Arc<Returns>,
     /// On which ways it comes.
     pub bounces: BounceSettings,
+    /// Who asks for the signature of what Amazon SNS posts.
+    pub sns: Option<Sns>,
     /// The finished bytes of every feed.
     pub representations: Arc<Representations>,
     /// The feed of everything, as every page names it.
@@ -282,6 +284,13 @@ pub fn sources_of(
     Ok(Sources::new(store.clone(), declared, place, config.reading_rules(), config.limits.claim, senses)?)
 }
 
+/// Certificates are small, and lie where they are said to.
+fn sns_of(settings: &BounceSettings) -> Result<Option<Sns>, AppError> {
+    let limits = fetch::Limits { bytes: 64 << 10, redirects: 0, ..fetch::Limits::default() };
+    let of = |topic: &String| Ok(Sns::new(topic.clone(), Fetcher::new(Reach::Public, limits)?));
+    settings.sns_topic.as_ref().map(of).transpose()
+}
+
 fn rules_of(settings: &MailSettings) -> Rules {
     let patience = chrono::Duration::from_std(settings.give_up_after).unwrap_or(MAIL_BACKOFF.patience);
     Rules { backoff: Backoff { patience, ..MAIL_BACKOFF }, holds_uncertain: settings.holds_uncertain }
@@ -370,6 +379,7 @@ impl App {
             desk,
             returns,
             bounces: config.bounces.clone(),
+            sns: sns_of(&config.bounces)?,
             everything,
             representations,
             shelf: shelf(),

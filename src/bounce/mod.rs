@@ -4,7 +4,10 @@
 //! its writer held our mail: the signed return address, a Message-ID or a link that only we can make,
 //! or the way on which it came. Without one, a hard bounce weighs as a soft one.
 
+mod sns;
 mod stop;
+
+pub use sns::{Asked, Sns, SnsError};
 
 use crate::domain::{
     BounceClass, Breaker, DeliveryId, DeliveryKind, EmailAddress, Forged, Instant, ReturnPath, Secret,

@@ -565,6 +565,11 @@ fn returns(report: &mut Report, config: &Config) {
             PART,
             format!("providers may post to /hooks/bounces/NAME/KEY, NAME being one of {providers}"),
         );
+    } else if let Some(topic) = &ways.sns_topic {
+        report.fault(
+            PART,
+            format!("`bounces.sns_topic` names {topic}, and nobody may post; set `bounces.hook_key`"),
+        );
     }
 }
 

@@ -18,6 +18,8 @@ pub struct BounceSettings {
     pub imap: Option<ImapUrl>,
     /// The last part of the addresses to which providers post.
     pub hook_key: Option<HookKey>,
+    /// The topic of Amazon SNS whose signed posts alone are taken from SES.
+    pub sns_topic: Option<String>,
     /// What is known of servers' words.
     pub rules: Rules,
 }
@@ -31,7 +33,19 @@ pub(super) fn bounce_settings(s: &mut Settings) -> BounceSettings {
         maildir: s.take("bounces.maildir", path),
         imap: s.take("bounces.imap", ImapUrl::from_str),
         hook_key: s.take("bounces.hook_key", HookKey::parse),
+        sns_topic: s.take("bounces.sns_topic", sns_topic),
         rules: rules(s),
+    }
+}
+
+/// `arn:partition:sns:region:account:name`.
+fn sns_topic(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        ["arn", _, "sns", _, _, name] if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!(
+            "`{text}` is no topic of Amazon SNS; write it like arn:aws:sns:eu-west-1:123456789012:bounces"
+        )),
     }
 }
 
@@ -67,12 +81,12 @@ mod tests {
 
         let broken = file("broken.toml", "[[verdict]]\nclass = \"harsh\"\nsays = []\n");
         let text = format!(
-            "[bounces]\nrules = \"{broken}\"\nhook_key = \"short\"\nlmtp = \"2424\"\nimap = \"mail\"\n"
+            "[bounces]\nrules = \"{broken}\"\nhook_key = \"short\"\nlmtp = \"2424\"\nimap = \"mail\"\nsns_topic = \"bounces\"\n"
         );
         let mut s = Settings::of_file("bantin.toml", &text);
         bounce_settings(&mut s);
         let faults: Vec<String> = s.finish().iter().map(ToString::to_string).collect();
-        assert_eq!(faults.len(), 4, "{faults:?}");
+        assert_eq!(faults.len(), 5, "{faults:?}");
         assert!(
             faults.iter().any(|fault| fault.contains("broken.toml") && fault.contains("harsh")),
             "{faults:?}"

@@ -43,13 +43,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How many deliveries a worker claims at once for each connection it may use: enough that
 /// connections never wait for the store, few enough that a crash leaves little to wait for.
 const CLAIMS_PER_CONNECTION: usize = 16;
+
+/// A letter that waited longer than this since its last look is looked at once more.
+const FRESH: chrono::Duration = chrono::Duration::seconds(1);
 
 /// How many seconds letters are put off at most beyond the rest of a relay that cannot be reached, lest
 /// all come at once.
@@ -105,7 +108,36 @@ pub enum DispatchError {
 
 /// Letters, each in the lane of its reader's mail provider.
 #[derive(Clone)]
-struct Letters(Arc<Dispatcher>);
+struct Letters {
+    dispatcher: Arc<Dispatcher>,
+    /// How many may be handed over and not written down: what a crash repeats, or leaves in doubt.
+    /// Whoever somebody waits for has places of its own.
+    places: Arc<Semaphore>,
+    urgent_places: Arc<Semaphore>,
+}
+
+impl Letters {
+    fn new(dispatcher: Dispatcher) -> Self {
+        // Where doubt is a person's to settle, it is to be rare: no more letters than connections. Else
+        // one half speaks with the mail server while the other waits for the disk, and one more is
+        // announced with the text of another.
+        let every = dispatcher.connections * 2 + 1;
+        let open = if dispatcher.rules.holds(DeliveryKind::Edition) { dispatcher.connections } else { every };
+        Self {
+            dispatcher: Arc::new(dispatcher),
+            places: Arc::new(Semaphore::new(open)),
+            urgent_places: Arc::new(Semaphore::new(every)),
+        }
+    }
+}
+
+/// What is to be done with a letter that was looked at.
+enum Next {
+    Goes(Box<Written>),
+    Ends(Outcome),
+    /// It is another's, or waits with its edition.
+    Rests,
+}
 
 /// A letter that waits for its turn, or has it.
 struct Waiting {
@@ -117,22 +149,21 @@ impl Errand for Letters {
     type Item = Waiting;
     type Done = (DeliveryId, Settlement, Letter);
     type Error = DispatchError;
-    // What a crash repeats are letters: no more than there are hands.
-    const SETTLES_FIRST: bool = true;
+    // Letters wait for the places of those that are not written down.
+    const SETTLES_AT_ONCE: bool = true;
 
     fn batch(&self) -> usize {
-        self.0.connections * CLAIMS_PER_CONNECTION
+        self.dispatcher.connections * CLAIMS_PER_CONNECTION
     }
 
     fn bounds(&self) -> (usize, usize) {
-        // While one half waits for the disk, the other speaks with the mail server; and one more has
-        // its letter ready, to be announced with the text of another.
-        let hands = self.0.connections * 2 + 1;
-        (hands, self.0.relay.most_per_domain().map_or(hands, |most| most.min(hands)))
+        // For each letter that has a place another is being written.
+        let hands = self.dispatcher.connections * 4 + 2;
+        (hands, self.dispatcher.relay.most_per_domain().map_or(hands, |most| most.min(hands)))
     }
 
     fn host(&self, letter: &Waiting) -> String {
-        self.0.relay.lane(letter.delivery.subscriber.address.domain())
+        self.dispatcher.relay.lane(letter.delivery.subscriber.address.domain())
     }
 
     fn is_urgent(letter: &Waiting) -> bool {
@@ -146,7 +177,7 @@ impl Errand for Letters {
     ) -> impl Future<Output = Result<Vec<Waiting>, DispatchError>> + Send + 'static {
         let letters = self.clone();
         async move {
-            let dispatcher = &letters.0;
+            let dispatcher = &letters.dispatcher;
             let now = dispatcher.clock.now();
             if dispatcher.relay.rests_until().is_some() {
                 return Ok(Vec::new());
@@ -170,7 +201,7 @@ impl Errand for Letters {
 
     fn admit(&self, letter: &mut Waiting) -> Result<(), NotYet> {
         let urgent = letter.delivery.kind.is_urgent();
-        let turn = self.0.relay.turn(&letter.delivery.subscriber.address, urgent);
+        let turn = self.dispatcher.relay.turn(&letter.delivery.subscriber.address, urgent);
         letter.turn = Some(turn.map_err(|wait| NotYet {
             until: wait.until,
             waits: match wait {
@@ -184,43 +215,47 @@ impl Errand for Letters {
 
     fn hand_back(&self, lane: &str, waiting: Vec<Waiting>) -> Vec<Self::Done> {
         tracing::debug!(provider = lane, letters = waiting.len(), "letters wait for their turn in the queue");
-        let rest = self.0.relay.rests_until();
+        let rest = self.dispatcher.relay.rests_until();
         let later = |letter: Waiting| {
             let delivery = letter.delivery;
             let put_off = match rest {
                 Some(next) => {
-                    let spread = (SPREAD * 1_000.0 * fraction(&*self.0.chance)) as i64;
+                    let spread = (SPREAD * 1_000.0 * fraction(&*self.dispatcher.chance)) as i64;
                     let next = next + chrono::Duration::milliseconds(spread);
                     Settlement::PutOff { reply: Some("no mail server can be reached".to_owned()), next }
                 }
                 None => {
-                    let turn = self.0.relay.turn_of_the_queue(&delivery.subscriber.address);
+                    let turn = self.dispatcher.relay.turn_of_the_queue(&delivery.subscriber.address);
                     // Where nothing says when, what held it up is over.
                     Settlement::PutOff { reply: None, next: turn.unwrap_or(self.now()) }
                 }
             };
-            (delivery.id, put_off, Letter::of(&delivery))
+            (delivery.id, put_off, Letter::of(&delivery, None))
         };
         waiting.into_iter().map(later).collect()
     }
 
     fn attempt(&self, letter: Waiting) -> impl Future<Output = (Self::Done, bool)> + Send + 'static {
-        let dispatcher = Arc::clone(&self.0);
+        let letters = self.clone();
         async move {
             let Waiting { delivery, turn } = letter;
-            let outcome = match dispatcher.deliver(&delivery, turn.unwrap_or_default()).await {
+            let dispatcher = &letters.dispatcher;
+            let places = if delivery.kind.is_urgent() { &letters.urgent_places } else { &letters.places };
+            let mut place = None;
+            let delivered = dispatcher.deliver(&delivery, turn.unwrap_or_default(), places, &mut place).await;
+            let letter = Letter::of(&delivery, place);
+            let outcome = match delivered {
                 Ok(Some(outcome)) => outcome,
-                // Due again at once: it is another's, or waits with its edition.
+                // Due again at once.
                 Ok(None) => {
                     let put_off = Settlement::PutOff { reply: None, next: dispatcher.clock.now() };
-                    let letter = Letter::of(&delivery);
                     return ((delivery.id, put_off, letter), true);
                 }
                 // The store's trouble is not the letter's.
                 Err(error) => Outcome::Deferred(format!("not composed: {error}").into()),
             };
             let now = dispatcher.clock.now();
-            let jitter = fraction(&*dispatcher.chance);
+            let jitter = || fraction(&*dispatcher.chance);
             let settlement = dispatcher.rules.settlement(
                 delivery.kind,
                 delivery.attempt,
@@ -229,7 +264,6 @@ impl Errand for Letters {
                 jitter,
                 outcome,
             );
-            let letter = Letter::of(&delivery);
             // That a mail server is down is the relay's to know: each letter is told so by itself.
             ((delivery.id, settlement, letter), true)
         }
@@ -243,12 +277,12 @@ impl Errand for Letters {
         &self,
         done: Vec<Self::Done>,
     ) -> impl Future<Output = Result<(), DispatchError>> + Send + 'static {
-        let dispatcher = Arc::clone(&self.0);
+        let dispatcher = Arc::clone(&self.dispatcher);
         async move { Ok(dispatcher.settle(done).await?) }
     }
 
     fn now(&self) -> Instant {
-        self.0.clock.now()
+        self.dispatcher.clock.now()
     }
 }
 
@@ -259,16 +293,19 @@ struct Letter {
     edition: Option<EditionId>,
     attempt: Attempt,
     queued: Instant,
+    /// Free again when it is settled.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Letter {
-    fn of(delivery: &ClaimedDelivery) -> Self {
+    fn of(delivery: &ClaimedDelivery, place: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             subscriber: delivery.subscriber.id,
             domain: delivery.subscriber.address.domain().to_owned(),
             edition: delivery.edition,
             attempt: delivery.attempt,
             queued: delivery.created_at,
+            place,
         }
     }
 }
@@ -285,7 +322,7 @@ impl Dispatcher {
         let mut hired = self.clone();
         hired.worker = self.present_name();
         let keeper = hired.keep_claims();
-        let worked = work(Letters(Arc::new(hired)), wake, &self.stop).await;
+        let worked = work(Letters::new(hired), wake, &self.stop).await;
         drop(keeper);
         worked
     }
@@ -318,14 +355,42 @@ impl Dispatcher {
         keeper
     }
 
-    /// What became of a letter; `None` where it was not tried.
-    async fn deliver(&self, delivery: &ClaimedDelivery, turn: Turn) -> Result<Option<Outcome>, StoreError> {
+    /// What became of a letter; `None` where it was not tried. It is written before it has a place, so
+    /// that places are never empty.
+    async fn deliver(
+        &self,
+        delivery: &ClaimedDelivery,
+        turn: Turn,
+        places: &Arc<Semaphore>,
+        place: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let looked_at = self.clock.now();
+        let mut next = self.look(delivery).await?;
+        if matches!(next, Next::Goes(_)) {
+            *place = tokio::select! {
+                biased;
+                place = Arc::clone(places).acquire_owned() => place.ok(),
+                () = self.stop.cancelled() => return Ok(None),
+            };
+            if self.clock.now() - looked_at > FRESH {
+                next = self.look(delivery).await?;
+            }
+        }
+        match next {
+            Next::Goes(written) => self.hand_over(delivery, *written, turn).await,
+            Next::Ends(outcome) => Ok(Some(outcome)),
+            Next::Rests => Ok(None),
+        }
+    }
+
+    /// The last look at a letter, which is written where it may go.
+    async fn look(&self, delivery: &ClaimedDelivery) -> Result<Next, StoreError> {
         if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
-            return Ok(None);
+            return Ok(Next::Rests);
         }
         if delivery.was_handed && self.rules.holds(delivery.kind) {
             let why = "the program ended while this letter was handed over";
-            return Ok(Some(Outcome::Uncertain(why.into())));
+            return Ok(Next::Ends(Outcome::Uncertain(why.into())));
         }
         let reader = &delivery.subscriber;
         let letter = match delivery.kind {
@@ -342,24 +407,26 @@ impl Dispatcher {
                 if plain.is_none()
                     && let Some(outcome) = self.refused(&reader.address).await?
                 {
-                    return Ok(Some(outcome));
+                    return Ok(Next::Ends(outcome));
                 }
                 edition_letter(&self.store, &self.desk, delivery, plain, self.clock.now()).await
             }
         };
-        Ok(Some(match letter {
-            Ok(written) if written.is_looked_at => return self.hand_over(delivery, written, turn).await,
+        Ok(match letter {
+            Ok(written) if written.is_looked_at => Next::Goes(Box::new(written)),
             Ok(written) => match self.refused(&written.to).await? {
-                Some(outcome) => outcome,
-                None => return self.hand_over(delivery, written, turn).await,
+                Some(outcome) => Next::Ends(outcome),
+                None => Next::Goes(Box::new(written)),
             },
-            Err(LetterError::Needless(why)) => Outcome::Suppressed(why.to_owned()),
+            Err(LetterError::Needless(why)) => Next::Ends(Outcome::Suppressed(why.to_owned())),
             // Held while a worker had it: it waits parked, and is due again once it is released.
-            Err(LetterError::Held) => return Ok(None),
+            Err(LetterError::Held) => Next::Rests,
             Err(LetterError::Store(error)) => return Err(error),
             // A broken template is mended by a person; the reader's letter waits for it.
-            Err(LetterError::Compose(error)) => Outcome::Deferred(format!("not composed: {error}").into()),
-        }))
+            Err(LetterError::Compose(error)) => {
+                Next::Ends(Outcome::Deferred(format!("not composed: {error}").into()))
+            }
+        })
     }
 
     /// The last look, together with all who take it now: what is due to the reader as his edition is, if
@@ -421,7 +488,8 @@ impl Dispatcher {
         let reports = (refusals.as_slice(), &self.desk.secret);
         let ours = self.store.settle_refusals(&self.worker, &settlements, reports, now).await?;
         let (mut refused, mut told) = (BTreeSet::new(), refusals.iter());
-        for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
+        for (((id, settlement), mut letter), ours) in settlements.iter().zip(letters).zip(ours) {
+            drop(letter.place.take());
             let (word, reply) = match settlement {
                 // Nothing was tried.
                 Settlement::PutOff { reply: None, .. } => continue,

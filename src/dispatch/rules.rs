@@ -29,10 +29,10 @@ impl Rules {
         attempt: Attempt,
         since: Instant,
         now: Instant,
-        jitter: f64,
+        jitter: impl Fn() -> f64,
         outcome: Outcome,
     ) -> Settlement {
-        let next = || self.backoff.delay(attempt, since, now, jitter).map(|delay| now + delay);
+        let next = || self.backoff.delay(attempt, since, now, jitter()).map(|delay| now + delay);
         match outcome {
             Outcome::Accepted(reply) => Settlement::Accepted(reply.words),
             Outcome::Refused(reply) => Settlement::Bounced(reply.words),
@@ -46,7 +46,7 @@ impl Rules {
             },
             // A relay that is down is asked again soon, and is no reason to give a letter up.
             Outcome::Untried(reply) => {
-                let wait = (UNTRIED * 1_000.0 * (1.0 + jitter)) as i64;
+                let wait = (UNTRIED * 1_000.0 * (1.0 + jitter())) as i64;
                 let next = now + chrono::Duration::milliseconds(wait);
                 Settlement::PutOff { reply: Some(reply.words), next }
             }
@@ -70,7 +70,7 @@ mod tests {
 
     fn settled(rules: Rules, kind: DeliveryKind, days: i64, outcome: Outcome) -> Settlement {
         let since = Instant::default();
-        rules.settlement(kind, Attempt(1), since, since + chrono::Duration::days(days), 0.0, outcome)
+        rules.settlement(kind, Attempt(1), since, since + chrono::Duration::days(days), || 0.0, outcome)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::domain::Instant;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -47,10 +47,9 @@ pub trait Errand: Clone + Send + Sync + 'static {
     type Done: Send + 'static;
     /// Why the work stops.
     type Error: From<JoinError> + Send + 'static;
-    /// Whether hands begin nothing new before what they did is written down. Then a crash repeats no
-    /// more than there are hands, and what is written down together is what came in during the last
-    /// commit (group commit).
-    const SETTLES_FIRST: bool;
+    /// Whether what was done is written down at once, because something waits for it. Then what is
+    /// written down together is what came in during the last commit (group commit).
+    const SETTLES_AT_ONCE: bool;
 
     /// How much is claimed and settled at once.
     fn batch(&self) -> usize;
@@ -92,8 +91,6 @@ pub trait Errand: Clone + Send + Sync + 'static {
 struct Board<E: Errand> {
     lanes: Lanes<E::Item>,
     done: Vec<E::Done>,
-    /// How much was ever put there.
-    ever_done: u64,
     hands: usize,
     /// Whether something is being written down: then what was done meanwhile is looked at anyway.
     is_settling: bool,
@@ -104,16 +101,6 @@ struct Table<E: Errand> {
     board: Mutex<Board<E>>,
     bell: Notify,
     batch: usize,
-    /// How much of what was done is written down.
-    settled: watch::Sender<u64>,
-}
-
-impl<E: Errand> Board<E> {
-    fn put(&mut self, done: impl IntoIterator<Item = E::Done>) {
-        let before = self.done.len();
-        self.done.extend(done);
-        self.ever_done += (self.done.len() - before) as u64;
-    }
 }
 
 impl<E: Errand> Table<E> {
@@ -138,33 +125,27 @@ impl<E: Errand> Hand<E> {
             let Some((host, item)) = begun else { return };
             self.at = Some(host);
             let (done, answered) = self.errand.attempt(item).await;
-            let mine = self.end(Some(done), answered);
-            if E::SETTLES_FIRST {
-                // An error ends the work, and with it these hands.
-                drop(self.table.settled.subscribe().wait_for(|settled| *settled >= mine).await);
-            }
+            self.end(Some(done), answered);
         }
     }
 
-    /// Lays down what was done; the place that it has among all that ever was.
-    fn end(&mut self, done: Option<E::Done>, answered: bool) -> u64 {
-        let Some(host) = self.at.take() else { return 0 };
+    /// Lays down what was done.
+    fn end(&mut self, done: Option<E::Done>, answered: bool) {
+        let Some(host) = self.at.take() else { return };
         let mut board = self.table.board();
-        board.put(done);
+        board.done.extend(done);
         if let Some((tries, waiting)) = board.lanes.end(&host, answered) {
             let (until, done) = self.errand.put_off(&host, tries, waiting);
             board.lanes.rest(&host, until);
-            board.put(done);
+            board.done.extend(done);
         }
         let batch = self.table.batch;
-        let is_awaited = E::SETTLES_FIRST && !board.is_settling;
+        let is_awaited = E::SETTLES_AT_ONCE && !board.is_settling;
         let is_needed = is_awaited || board.done.len() >= batch || board.lanes.waiting() == batch / 2;
-        let mine = board.ever_done;
         drop(board);
         if is_needed {
             self.table.bell.notify_one();
         }
-        mine
     }
 }
 
@@ -181,8 +162,7 @@ impl<E: Errand> Drop for Hand<E> {
 enum Paper<E: Errand> {
     /// And whether it was asked for the urgent alone.
     Claimed(Vec<E::Item>, bool),
-    /// Up to which place.
-    Settled(u64),
+    Settled,
 }
 
 /// Works until nothing is due and everything is settled. A wake-up makes it look again while slow
@@ -190,15 +170,9 @@ enum Paper<E: Errand> {
 pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken) -> Result<usize, E::Error> {
     let (most, most_per_host) = errand.bounds();
     let batch = errand.batch();
-    let board = Board {
-        lanes: Lanes::new(most, most_per_host),
-        done: Vec::new(),
-        ever_done: 0,
-        hands: 0,
-        is_settling: false,
-    };
-    let settled = watch::Sender::new(0);
-    let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new(), batch, settled });
+    let board =
+        Board { lanes: Lanes::new(most, most_per_host), done: Vec::new(), hands: 0, is_settling: false };
+    let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new(), batch });
     let mut hands = JoinSet::new();
     let mut paperwork: JoinSet<Result<Paper<E>, E::Error>> = JoinSet::new();
     let (mut is_claiming, mut is_exhausted) = (false, false);
@@ -213,10 +187,10 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
             }
         }
         let now = errand.now();
-        let (waiting, at_work, done, upto, opens_at) = {
+        let (waiting, at_work, done, opens_at) = {
             let mut board = table.board();
             for (host, waiting) in board.lanes.spill() {
-                board.put(errand.hand_back(&host, waiting));
+                board.done.extend(errand.hand_back(&host, waiting));
             }
             if !stop.is_cancelled() {
                 for _ in 0..board.lanes.room(now).saturating_sub(board.hands - board.lanes.under_way()) {
@@ -225,17 +199,18 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                     hands.spawn(hand.work(stop.clone()));
                 }
             }
-            let is_due = E::SETTLES_FIRST || board.done.len() >= batch || board.hands == 0 || is_settling_due;
+            let is_due =
+                E::SETTLES_AT_ONCE || board.done.len() >= batch || board.hands == 0 || is_settling_due;
             let is_due = is_due && !board.is_settling;
             let done = if is_due { std::mem::take(&mut board.done) } else { Vec::new() };
             board.is_settling |= !done.is_empty();
-            (board.lanes.waiting(), board.hands, done, board.ever_done, board.lanes.opens_at())
+            (board.lanes.waiting(), board.hands, done, board.lanes.opens_at())
         };
         if !done.is_empty() {
             is_settling_due = false;
             settled += done.len();
             let settle = errand.settle(done);
-            paperwork.spawn(async move { settle.await.map(|()| Paper::Settled(upto)) });
+            paperwork.spawn(async move { settle.await.map(|()| Paper::Settled) });
         }
         let has_room = waiting <= batch / 2;
         let is_wanted = if has_room { !is_exhausted } else { is_urgent_unseen };
@@ -264,9 +239,8 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                         }
                     }
                 }
-                Paper::Settled(upto) => {
+                Paper::Settled => {
                     table.board().is_settling = false;
-                    table.settled.send_replace(upto);
                     // What was settled may be due again.
                     is_exhausted = false;
                 }

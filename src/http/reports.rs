@@ -1,9 +1,10 @@
 //! `POST /hooks/bounces/{provider}/{key}`: providers tell what came back of our mail.
 //!
 //! The key is what proves who posts: nobody else was given the address. It is compared in constant time
-//! and never logged.
+//! and never logged. Posts of Amazon SNS are to be signed besides, where `bounces.sns_topic` names their topic.
 
 use super::AppState;
+use crate::bounce::{Asked, Sns, SnsError};
 use crate::mail::report::hooks::{self, Provider};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -23,7 +24,22 @@ pub async fn take(
     let Some(provider) = Provider::parse(&provider).filter(|_| is_known) else {
         return (StatusCode::NOT_FOUND, "nothing is taken here\n").into_response();
     };
-    if let Some(page) = hooks::confirmation_page(&body).filter(|_| provider == Provider::Ses) {
+    if let Some(sns) = app.sns.as_ref().filter(|_| provider == Provider::Ses) {
+        match sns.asked(&body).await {
+            Ok(Asked::Notice) => {}
+            Ok(Asked::Page(page)) => return confirm(sns, &page).await,
+            Ok(Asked::Nothing) => return "taken\n".into_response(),
+            Err(SnsError::Fault(fault)) => {
+                tracing::warn!(%fault, "a post as from Amazon SNS is not taken");
+                return (StatusCode::FORBIDDEN, format!("not taken: {fault}\n")).into_response();
+            }
+            Err(SnsError::Fetch(error)) => {
+                tracing::error!(%error, "a post of Amazon SNS is not taken; it comes again");
+                return (StatusCode::SERVICE_UNAVAILABLE, "the certificate was not fetched\n")
+                    .into_response();
+            }
+        }
+    } else if let Some(page) = hooks::confirmation_page(&body).filter(|_| provider == Provider::Ses) {
         // We open no address that came from outside; the newsroom does it once.
         tracing::warn!(page, "Amazon SNS wants to be confirmed: open this page in a browser");
         return "open the page that the log names\n".into_response();
@@ -39,4 +55,19 @@ pub async fn take(
         }
     }
     "taken\n".into_response()
+}
+
+/// The newsroom named the topic, and Amazon signed the question: so the answer is yes.
+async fn confirm(sns: &Sns, page: &url::Url) -> Response {
+    match sns.confirm(page).await {
+        Ok(true) => {
+            tracing::info!("posts of Amazon SNS are confirmed");
+            "confirmed\n".into_response()
+        }
+        answer => {
+            let reason = answer.err().map(|error| error.reason());
+            tracing::error!(reason, "posts of Amazon SNS are not confirmed; it asks again");
+            (StatusCode::SERVICE_UNAVAILABLE, "not confirmed\n").into_response()
+        }
+    }
 }

@@ -38,7 +38,7 @@ impl Errand for Distribution {
     type Done = (CallbackId, PushSettlement);
     type Error = HubError;
     // A push that is repeated after a crash says nothing wrong.
-    const SETTLES_FIRST: bool = false;
+    const SETTLES_AT_ONCE: bool = false;
 
     fn batch(&self) -> usize {
         BATCH

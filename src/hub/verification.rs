@@ -31,7 +31,7 @@ impl Errand for Verification {
     type Item = ClaimedRequest;
     type Done = Option<(RequestId, RequestSettlement)>;
     type Error = HubError;
-    const SETTLES_FIRST: bool = false;
+    const SETTLES_AT_ONCE: bool = false;
 
     fn batch(&self) -> usize {
         BATCH

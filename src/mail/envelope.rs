@@ -5,16 +5,17 @@ use super::dkim;
 use super::headers::{self, Line};
 use super::{ComposeError, Letterhead, Message};
 use crate::domain::{EmailAddress, Instant};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use std::time::SystemTime;
 
 /// Bytes of a text in one line of base64: RFC 2045 §6.8 allows 76 characters.
 const LINE_BYTES: usize = 57;
-/// A full line of it, with its end.
-const LINE: usize = LINE_BYTES / 3 * 4 + 2;
+/// A full line of it.
+const LINE: usize = LINE_BYTES / 3 * 4;
+/// So many lines are coded at once: a line alone is too short for the machine's wide registers.
+const LINES: usize = 24;
 
 /// What is the same for all kinds of mail.
 pub(super) struct Envelope<'a> {
@@ -88,7 +89,7 @@ pub(super) fn seal(
     date: Instant,
 ) -> Result<Message, ComposeError> {
     let boundary = boundary(&message_id);
-    let length = |text: &str| (text.len() / LINE_BYTES + 1) * LINE + 200;
+    let length = |text: &str| (text.len() / LINE_BYTES + 1) * (LINE + 2) + 200;
     let mut body = Vec::with_capacity(length(&letter.text) + length(&letter.html));
     for (kind, text) in [("plain", &letter.text), ("html", &letter.html)] {
         // Base64 whatever the text: Vietnamese costs × 1.35 in it and × 1.91 in quoted-printable, and
@@ -107,17 +108,26 @@ pub(super) fn seal(
 
 /// A text in lines of base64.
 fn push_base64(out: &mut Vec<u8>, text: &[u8]) {
-    let begin = out.len();
-    out.resize(begin + text.len().div_ceil(LINE_BYTES) * LINE, b'\n');
-    let mut at = begin;
-    for line in text.chunks(LINE_BYTES) {
-        // There is room for each.
-        at += STANDARD.encode_slice(line, &mut out[at..]).unwrap_or_default();
-        out[at] = b'\r';
-        out[at + 1] = b'\n';
-        at += 2;
+    let coder = coder();
+    let mut coded = [0; LINE * LINES];
+    for lines in text.chunks(LINE_BYTES * LINES) {
+        // There is room for all of them.
+        let length = coder.encode_slice(lines, &mut coded).unwrap_or_default();
+        for line in coded[..length].chunks(LINE) {
+            out.extend_from_slice(line);
+            out.extend_from_slice(b"\r\n");
+        }
     }
-    out.truncate(at);
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn coder() -> impl Engine {
+    base64::engine::Simd::standard(base64::engine::general_purpose::PAD)
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn coder() -> impl Engine {
+    base64::engine::general_purpose::STANDARD
 }
 
 /// RFC 2046 §4.1.1: a text's lines end in CRLF.
@@ -137,5 +147,19 @@ mod tests {
     #[test]
     fn line_ends_are_crlf_whatever_came() {
         assert_eq!(crlf("a\nb\r\nc\rd\n\n"), "a\r\nb\r\ncd\r\n");
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_lines_of_base64() {
+        let text: Vec<u8> = (0..3_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+        for length in (0..200).chain(1_300..1_500).chain([2_736, 3_000]) {
+            let mut lines = Vec::new();
+            push_base64(&mut lines, &text[..length]);
+            let whole = base64::engine::general_purpose::STANDARD.encode(&text[..length]);
+            let expected: Vec<&[u8]> = whole.as_bytes().chunks(76).collect();
+            let expected =
+                expected.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect::<Vec<u8>>();
+            assert_eq!(lines, expected, "{length} bytes");
+        }
     }
 }

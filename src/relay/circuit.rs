@@ -40,19 +40,19 @@ impl Circuit {
     }
 
     /// The server is there and refused the connection, or said no more. Whether it rests from now on.
-    pub(super) fn refused(&mut self, now: Instant, jitter: f64) -> bool {
+    pub(super) fn refused(&mut self, now: Instant, jitter: impl FnOnce() -> f64) -> bool {
         self.refusals += 1;
         (self.refusals >= REFUSALS || self.is_probed) && self.lost(now, jitter)
     }
 
     /// The server could not be reached. Whether it rests from now on.
-    pub(super) fn lost(&mut self, now: Instant, jitter: f64) -> bool {
+    pub(super) fn lost(&mut self, now: Instant, jitter: impl FnOnce() -> f64) -> bool {
         // Letters under way find out the same.
         if self.rests_until.is_some() && !self.is_probed {
             return false;
         }
         self.failures = self.failures.saturating_add(1);
-        let rest = REST.delay(Attempt(self.failures.into()), now, now, jitter).unwrap_or(PROBE);
+        let rest = REST.delay(Attempt(self.failures.into()), now, now, jitter()).unwrap_or(PROBE);
         (self.rests_until, self.is_probed) = (Some(now + rest), false);
         true
     }
@@ -79,13 +79,13 @@ mod tests {
     #[test]
     fn a_relay_that_is_down_rests_longer_and_longer_and_is_tried_by_one() {
         let mut circuit = Circuit::default();
-        assert!(circuit.lost(at(0), 0.0));
-        assert!(!circuit.lost(at(1), 0.0), "who was under way tells nothing new");
+        assert!(circuit.lost(at(0), || 0.0));
+        assert!(!circuit.lost(at(1), || 0.0), "who was under way tells nothing new");
         assert_eq!(circuit.free_at(at(1)), at(5));
         assert_eq!(circuit.free_at(at(5)), at(5));
         circuit.begin(at(5));
         assert!(circuit.free_at(at(6)) > at(30), "one tries at a time");
-        assert!(circuit.lost(at(7), 0.0));
+        assert!(circuit.lost(at(7), || 0.0));
         assert_eq!(circuit.free_at(at(7)), at(22));
         circuit.begin(at(22));
         circuit.answered();
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn one_refused_connection_is_no_outage() {
         let mut circuit = Circuit::default();
-        assert!(!circuit.refused(at(0), 0.0) && !circuit.refused(at(0), 0.0));
-        assert!(circuit.refused(at(0), 0.0));
+        assert!(!circuit.refused(at(0), || 0.0) && !circuit.refused(at(0), || 0.0));
+        assert!(circuit.refused(at(0), || 0.0));
         assert_eq!(circuit.free_at(at(1)), at(5));
     }
 }

@@ -214,7 +214,7 @@ impl RelaySet {
     /// Learns from what became of a letter.
     fn note(&self, turn: &Turn, is_direct: bool, outcome: &Outcome) {
         let now = self.clock.now();
-        let jitter = fraction(&*self.chance);
+        let jitter = || fraction(&*self.chance);
         let mut board = self.board();
         let Some(line) = board.relays.get_mut(turn.relay) else { return };
         let name = &self.members[turn.relay].name;

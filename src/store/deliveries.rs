@@ -3,15 +3,15 @@ use super::claims::{Claimed, extend, give_back, hold};
 use super::editions::complete_editions;
 use super::outcomes::{burn_kept_letters, count_outcomes};
 use super::owed::owe_editions;
-use super::statement::{damaged, rows_about};
-use super::subscribers::{Subscriber, subscriber_columns, subscriber_of};
+use super::statement::{damaged, fetch_about, rows_about};
+use super::subscribers::{Subscriber, hold_subscriber, subscriber_columns, subscriber_of};
 use super::{Bounce, Engine, Store, StoreError};
 use crate::domain::{
     Attempt, DeliveryId, DeliveryKind, DeliveryState, EditionId, Instant, OptInId, Secret, SubscriberId,
     clean_line, from_micros, micros,
 };
 use sqlx::{Any, Row, Transaction};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A mail that one worker may send, until its claim ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +242,9 @@ impl Store {
         let mut ordered: Vec<&(DeliveryId, Settlement)> = settlements.iter().collect();
         ordered.sort_by_key(|(id, _)| *id);
         let mut transaction = self.write().await?;
+        if let (Engine::Postgres, Some((reports, _))) = (self.engine(), refusals) {
+            hold_readers(&mut transaction, reports, self.engine()).await?;
+        }
         let rows =
             rows_about(&mut transaction, SETTLE, SETTLEMENT, &ordered, |statement, (id, settlement)| {
                 let (state, next, reply) = settlement.parts();
@@ -332,6 +335,25 @@ impl Store {
         }
         Ok(oldest.map(from_micros))
     }
+}
+
+/// Holds the readers of whom something is reported, before their deliveries: whoever forgets a reader
+/// holds him first and then what waits for him, and the other order would end in a deadlock.
+async fn hold_readers(
+    transaction: &mut Transaction<'static, Any>,
+    reports: &[Bounce],
+    engine: Engine,
+) -> Result<(), StoreError> {
+    let deliveries: Vec<i64> = reports.iter().map(|report| report.delivery.0).collect();
+    let text = "SELECT subscriber FROM deliveries WHERE n IN ({keys})";
+    let mut readers = BTreeSet::new();
+    for row in fetch_about(transaction, text, &[], &deliveries).await? {
+        readers.insert(row.try_get::<i64, _>(0)?);
+    }
+    for reader in readers {
+        hold_subscriber(transaction, SubscriberId(reader), engine).await?;
+    }
+    Ok(())
 }
 
 pub(super) fn state_of(word: &str) -> Result<DeliveryState, StoreError> {

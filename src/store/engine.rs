@@ -14,13 +14,16 @@ static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 
 /// WAL lets readers go on while one writes. NORMAL loses nothing committed when the *process*
-/// dies; FULL also covers a power cut, which promise 4 needs. 64 MB of cache and a checkpoint
-/// every 4,000 pages took imports from 15,900 to 22,900 rows/s (crates.md §3e). What is deleted is
+/// dies; FULL also covers a power cut, which promise 4 needs. A large cache and a checkpoint every
+/// 4,000 pages took imports from 15,900 to 22,900 rows/s (crates.md §3e). What is deleted is
 /// overwritten: a reader who was forgotten is in no free page.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-    PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; \
-    PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; \
-    PRAGMA secure_delete = ON";
+    PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000; \
+    PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON";
+
+/// How many pages are kept, in KiB: where one writes, and in each of the four that read. What another wrote
+/// empties the cache of a reader.
+const SQLITE_CACHES: [&str; 2] = ["PRAGMA cache_size = -16384", "PRAGMA cache_size = -4096"];
 
 /// A machine that is put to sleep between two statements would hold its locks until it wakes, and another
 /// program in its place would wait for them. No transaction of ours waits for anything but the database.
@@ -150,15 +153,19 @@ impl Store {
             }
         }
         let options = AnyConnectOptions::from_str(&format!("sqlite:{name}?mode=rwc"))?;
-        let pool = |size| {
+        let pool = |size, cache: &'static str| {
             let options = AnyPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
             // A file hangs up on nobody; asking it each time takes as long as a small question.
-            options.test_before_acquire(false).after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await.map(|_| ()) })
+            options.test_before_acquire(false).after_connect(move |connection, _| {
+                Box::pin(async move {
+                    connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await?;
+                    connection.execute(sqlx::raw_sql(cache)).await.map(drop)
+                })
             })
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        let readers = pool(4).connect_with(options).await?;
+        let [writing, reading] = SQLITE_CACHES;
+        let writer = pool(1, writing).connect_with(options.clone()).await?;
+        let readers = pool(4, reading).connect_with(options).await?;
         let mut journal = path.as_os_str().to_owned();
         journal.push("-wal");
         let journal = Some(PathBuf::from(journal).into());

@@ -256,6 +256,36 @@ fn a_maildir_is_emptied_and_nothing_is_lost_from_it() {
 }
 
 #[test]
+fn of_amazon_only_what_its_topic_signed_is_taken_where_that_is_asked_for() {
+    let mut world = mailed(1);
+    world.set("BANTIN_BOUNCES__HOOK_KEY", KEY);
+    world.set("BANTIN_BOUNCES__SNS_TOPIC", "arn:aws:sns:eu-west-1:123456789012:tra-lai");
+    world.serve();
+    let path = format!("/hooks/bounces/ses/{KEY}");
+    let post = |body: &Value| {
+        world.request("POST", &path, &[("Content-Type", "text/plain")], body.to_string().as_bytes())
+    };
+    let ses = json!({ "notificationType": "Complaint", "complaint": { "complainedRecipients": [{ "emailAddress": reader(0) }] } });
+    let mut notice = json!({
+        "Type": "Notification", "MessageId": "1", "Message": ses.to_string(), "Timestamp": "2026-11-24T06:00:00.000Z",
+        "TopicArn": "arn:aws:sns:eu-west-1:123456789012:khac", "SignatureVersion": "1", "Signature": "AAAA",
+        "SigningCertURL": "https://sns.evil.example/k.pem",
+    });
+    let refused = |body: &Value, why: &str| {
+        let answer = post(body);
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        assert!(answer.text().contains(why), "{}", answer.text());
+    };
+    refused(&ses, "raw");
+    refused(&notice, "bounces.sns_topic");
+    notice["TopicArn"] = json!("arn:aws:sns:eu-west-1:123456789012:tra-lai");
+    refused(&notice, "sns.(region).amazonaws.com");
+    assert_eq!(state(&world, 0), "active");
+    assert!(world.log().contains("Amazon SNS is not taken"));
+    world.assert_discreet();
+}
+
+#[test]
 fn providers_post_to_an_address_that_only_they_know() {
     let mut world = mailed(4);
     world.set("BANTIN_BOUNCES__HOOK_KEY", KEY);

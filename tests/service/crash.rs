@@ -19,8 +19,8 @@ const USUAL: Disaster = Disaster { readers: 300, deaths: 12, thinks: Duration::f
 const FULL: Disaster = Disaster { readers: 10_000, deaths: 102, thinks: Duration::from_millis(2) };
 /// Readers of the other stories.
 const READERS: usize = 300;
-/// Twice `limits.mail_connections` as it is by default: so many letters are under way at once, half of
-/// them with the mail server and half with the disk.
+/// Twice `limits.mail_connections` as it is by default: so many letters are handed over at once and not
+/// written down, half of them with the mail server and half with the disk.
 const IN_FLIGHT: usize = 2 * CONNECTIONS + 1;
 
 /// `limits.mail_connections`: no program ever has more open.
@@ -164,10 +164,9 @@ fn twelve_deaths_lose_nobody_on_postgres() {
 /// Dies once at each step of a delivery; the letter that stands there is nobody else's.
 fn killed_at_each_edge(world: World, holds_doubt: bool) {
     const FEW: usize = 40;
-    // Of one connection: a letter is noted as handed over before it waits for the connection, so that
-    // each death leaves as many in doubt as there are hands.
-    const HANDS: usize = 2 + 1;
-    let most_doubtful = i64::try_from(HANDS * Edge::ALL.len()).unwrap();
+    // Of one connection: no letter is noted as handed over before the last one is written down, so that
+    // each death leaves one in doubt.
+    let most_doubtful = i64::try_from(Edge::ALL.len()).unwrap();
     let server = Postbox::open(Manners::default());
     let mut world = edition_to_be(world, &server, FEW);
     if holds_doubt {

@@ -24,6 +24,7 @@ on_both_engines!(
     who_is_suppressed_by_hand_is_out_at_once,
     a_refusal_is_settled_with_what_it_means_or_not_at_all,
     complaints_are_counted_for_their_edition,
+    who_is_forgotten_while_his_refusal_is_settled_stops_neither,
 );
 
 fn secret() -> Secret {
@@ -158,6 +159,36 @@ async fn a_report_twice_at_once_counts_once(newsroom: Newsroom) {
     assert!(noted.contains(&Noted::Before), "{noted:?}");
     assert!(noted.contains(&Noted::Suppressed(SuppressionReason::Bounced)), "{noted:?}");
     assert_eq!(newsroom.bounces_of(id).await.unwrap().len(), 1);
+}
+
+async fn who_is_forgotten_while_his_refusal_is_settled_stops_neither(newsroom: Newsroom) {
+    let (now, secret) = (at("05:00:00"), secret());
+    for round in 0..25 {
+        for reader in 0..4 {
+            ask(&newsroom, &format!("r{round}.{reader}"), now).await;
+        }
+        let claimed = newsroom.claim_deliveries("w", 9, at("06:00:00"), now).await.unwrap();
+        let refused: Vec<_> =
+            claimed.iter().map(|d| (d.id, Settlement::Bounced("550 5.1.1 unknown".into()))).collect();
+        let reports: Vec<_> = claimed.iter().map(|d| bounce(d.id, BounceClass::Hard)).collect();
+        let settle = newsroom.settle_refusals("w", &refused, (&reports, &secret), at("05:01:00"));
+        let forget = async {
+            for delivery in claimed.iter().rev() {
+                newsroom.erase_subscriber(delivery.subscriber.id, &secret, at("05:01:00")).await?;
+            }
+            Ok::<_, bantin::store::StoreError>(())
+        };
+        let (settled, forgotten) = tokio::join!(settle, forget);
+        assert_eq!(settled.map_err(|error| error.to_string()).unwrap().len(), 4, "round {round}");
+        assert!(forgotten.is_ok(), "round {round}: {forgotten:?}");
+        for delivery in &claimed {
+            let reader = newsroom.subscriber(delivery.subscriber.id).await.unwrap();
+            assert!(reader.is_none_or(|reader| reader.state == SubscriberState::Unsubscribed));
+        }
+    }
+    let counts = newsroom.delivery_counts().await.unwrap();
+    assert_eq!(counts.iter().map(|(_, letters)| letters).sum::<i64>(), 100);
+    assert!(counts.iter().all(|(state, _)| matches!(state.as_str(), "bounced" | "suppressed")), "{counts:?}");
 }
 
 async fn nobody_is_found_where_there_is_nobody(newsroom: Newsroom) {

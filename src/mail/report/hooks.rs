@@ -1,6 +1,7 @@
 //! What providers post when mail comes back: JSON in, the same findings out.
 //!
-//! Who posts is proved by the address that only he was given, so what is said counts.
+//! Who posts is proved by the address that only he was given, so what is said counts. Of Amazon's posts the
+//! signature may be asked for besides (`sns.rs`).
 
 use super::{Finding, Marks, Report, Rules, evidence, verdict};
 use crate::domain::{BounceClass, EmailAddress};

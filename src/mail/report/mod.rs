@@ -9,6 +9,7 @@ mod fields;
 pub mod hooks;
 mod papers;
 mod rules;
+pub mod sns;
 mod status;
 #[cfg(test)]
 mod tests;
