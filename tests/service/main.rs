@@ -34,6 +34,7 @@ mod journey;
 mod journey_browser;
 mod journey_letters;
 mod judges;
+mod letter_judges;
 mod lint;
 mod mailroom;
 mod mariadb;

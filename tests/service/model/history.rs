@@ -175,9 +175,9 @@ impl<'g> History<'g> {
         format!("BANTIN_MODEL_SEED={} {:?}\n{}", self.seed, self.deaths.get(), self.told.join("\n"))
     }
 
-    /// Every fourth history is of bad times: letters die in hands, articles are taken back and come again.
+    /// Every eighth history is of bad times: letters die in hands, articles are taken back and come again.
     fn is_of_bad_times(&self) -> bool {
-        self.seed % 4 == 1
+        self.seed % 8 == 1
     }
 
     /// Whether something goes wrong that does so once in eight times, and in bad times once in two.
