@@ -22,3 +22,10 @@ pub fn fraction(chance: &dyn Chance) -> f64 {
     chance.fill(&mut bytes);
     f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
 }
+
+/// 32 random bytes in hex digits: a secret that is kept as text.
+pub(super) fn unguessable(chance: &dyn Chance) -> String {
+    let mut bytes = [0; 32];
+    chance.fill(&mut bytes);
+    super::hex(&bytes)
+}

@@ -1,3 +1,4 @@
+use super::chance::unguessable;
 use super::{Chance, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -22,9 +23,7 @@ impl HookKey {
 
     /// A new one.
     pub fn random(chance: &dyn Chance) -> Self {
-        let mut bytes = [0; 32];
-        chance.fill(&mut bytes);
-        Self(hex(&bytes))
+        Self(unguessable(chance))
     }
 
     /// The text, to be stored and to be part of an address.

@@ -1,3 +1,4 @@
+use super::chance::unguessable;
 use super::{Backoff, Chance, Format, Instant, WebUrl, WebUrlError, hex};
 use chrono::Duration;
 use hmac::{Hmac, KeyInit, Mac};
@@ -138,9 +139,7 @@ impl CallbackSecret {
 
     /// One of ours, that nobody guesses.
     pub fn random(chance: &dyn Chance) -> Self {
-        let mut bytes = [0; 32];
-        chance.fill(&mut bytes);
-        Self(hex(&bytes))
+        Self(unguessable(chance))
     }
 
     /// The text, to be stored.

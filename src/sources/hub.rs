@@ -2,7 +2,7 @@
 //! names a hub is pushed by it.
 //!
 //! A push is a reason to look, and nothing of it is read but its signature: what is taken comes from the
-//! feed's own server, by the one way on which all feeds are read (docs/decisions/0019). Without its hub a
+//! feed's own server, by the one way on which all feeds are read (docs/decisions/0020). Without its hub a
 //! feed is polled at its pace, so nothing is lost by a hub that refuses, fails or forgets.
 
 use super::document::Found;
@@ -57,16 +57,16 @@ pub enum HubReply {
 }
 
 impl Sources {
-    /// Where a hub pushes a source to. `None` where it is not wanted, or could not reach us.
-    fn callback(&self, source: &Source, key: &HookKey) -> Option<String> {
-        let is_wanted = source.websub && matches!(source.kind, SourceKind::Feed(_));
-        let is_reached = source.private || is_reached(&self.base_url);
-        (is_wanted && is_reached)
-            .then(|| self.base_url.with_path(&format!("/hooks/websub/{}/{}", source.name, key.reveal())))
+    /// Whether a source is to be pushed, and a hub can reach us.
+    fn wants_hub(&self, source: &Source) -> bool {
+        source.websub
+            && matches!(source.kind, SourceKind::Feed(_))
+            && (source.private || is_reached(&self.base_url))
     }
 
-    fn wants_hub(&self, source: &Source, key: &HookKey) -> bool {
-        self.callback(source, key).is_some()
+    /// Where a hub pushes a source to.
+    fn callback(&self, source: &Source, key: &HookKey) -> String {
+        self.base_url.with_path(&format!("/hooks/websub/{}/{}", source.name, key.reveal()))
     }
 
     /// Notes the hub that a feed names. Before its validators are remembered: a document that does not
@@ -77,8 +77,7 @@ impl Sources {
         source: &Source,
         found: &Found,
     ) -> Result<(), StoreError> {
-        let key = HookKey::random(&*self.chance);
-        let is_wanted = self.wants_hub(source, &key);
+        let is_wanted = self.wants_hub(source);
         let body = found.bytes.as_deref();
         let links = found.links.iter().map(String::as_str);
         let offer = HubOffer::find(links, body.unwrap_or_default(), &found.url).filter(|_| is_wanted);
@@ -86,7 +85,7 @@ impl Sources {
             return Ok(());
         }
         let offer = offer.as_ref().map(|offer| (&offer.hub, &offer.topic));
-        let secret = CallbackSecret::random(&*self.chance);
+        let (key, secret) = (HookKey::random(&*self.chance), CallbackSecret::random(&*self.chance));
         self.store.note_hub(id, offer, (&key, &secret), self.clock.now()).await
     }
 
@@ -103,7 +102,7 @@ impl Sources {
             return Ok(Next::After(ONCE_MORE));
         }
         let hub = self.store.source_hub(claimed.id).await?;
-        let live = |hub: &SourceHub| hub.is_live(self.clock.now()) && self.wants_hub(source, &hub.key);
+        let live = |hub: &SourceHub| hub.is_live(self.clock.now()) && self.wants_hub(source);
         let is_believed = hub.filter(live).is_some_and(|hub| hub.is_believed);
         if is_believed && claimed.announced_at.is_none() && came > 0 {
             self.store.hub_missed(claimed.id).await?;
@@ -143,8 +142,9 @@ impl Sources {
 
     /// Asks a hub to push. Whether it does, it says when it asks back.
     async fn ask_hub(&self, hub: &SourceHub) -> Result<(), StoreError> {
-        let Some(source) = self.find(hub.name.as_str()) else { return Ok(()) };
-        let Some(callback) = self.callback(source, &hub.key) else { return Ok(()) };
+        let source = self.find(hub.name.as_str()).filter(|source| self.wants_hub(source));
+        let Some(source) = source else { return Ok(()) };
+        let callback = self.callback(source, &hub.key);
         let lease = LeaseRules::default().grant(None).0.to_string();
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("hub.mode", HubMode::Subscribe.as_str())
@@ -180,9 +180,10 @@ impl Sources {
 
     /// The hub that knows a source's key.
     async fn known_hub(&self, name: &str, key: &str) -> Result<Option<SourceHub>, StoreError> {
-        let Some(source) = self.find(name) else { return Ok(None) };
+        let source = self.find(name).filter(|source| self.wants_hub(source));
+        let Some(source) = source else { return Ok(None) };
         let hub = self.store.hub_of_source(&source.name).await?;
-        Ok(hub.filter(|hub| hub.key.is(key) && self.wants_hub(source, &hub.key)))
+        Ok(hub.filter(|hub| hub.key.is(key)))
     }
 
     /// Answers a hub that asks whether we meant it, or says no.

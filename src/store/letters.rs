@@ -114,19 +114,20 @@ impl Store {
             due.first().map_or((None, None), |(.., held, released, _)| (*held, *released));
         let (included, left_out): (Vec<Due>, Vec<Due>) = due.into_iter().partition(goes_out);
         let is_whole = left_out.is_empty();
-        if held.is_some() {
-            // Nothing goes out, so nothing is left out either.
-        } else if doubted {
-            let owing = |due: &[Due], was: i64| -> Vec<i64> {
-                due.iter().filter(|(.., owed)| *owed == was).map(|(n, ..)| *n).collect()
-            };
-            let (owed, paid) = (owing(&left_out, 0), owing(&included, 1));
-            if !(owed.is_empty() && paid.is_empty()) {
-                self.note_owed(edition, subscriber, &owed, &paid).await?;
+        let articles = |due: &[Due], owed: i64| -> Vec<i64> {
+            due.iter().filter(|(.., was_owed)| *was_owed == owed).map(|(n, ..)| *n).collect()
+        };
+        let (missing, paid) = (articles(&left_out, 0), articles(&included, 1));
+        // Of what is held nothing goes out, so nothing is left out either.
+        match (held, doubted) {
+            (None, true) if !(missing.is_empty() && paid.is_empty()) => {
+                self.note_owed(edition, subscriber, &missing, &paid).await?;
             }
-        } else if !is_whole {
-            let left_out: Vec<i64> = left_out.into_iter().map(|(n, ..)| n).collect();
-            self.give_articles_back(edition, subscriber, &left_out).await?;
+            // Nothing is owed of what nobody can have.
+            (None, false) if !missing.is_empty() => {
+                self.give_articles_back(edition, subscriber, &missing).await?;
+            }
+            _ => {}
         }
         let contents = included.into_iter().map(|(n, revision, ..)| (n, revision)).collect();
         Ok(OpenLetter {

@@ -86,9 +86,8 @@ impl Store {
 
     /// Notes that a letter in doubt owes its reader everything: he has left, and it is not written.
     pub async fn owe_letter(&self, edition: EditionId, subscriber: SubscriberId) -> Result<(), StoreError> {
-        let text = "UPDATE ledger SET owed = 1 WHERE edition = $1 AND subscriber = $2 AND owed = 0";
-        sqlx::query(text).bind(edition.0).bind(subscriber.0).execute(self.writer()).await?;
-        Ok(())
+        let mut connection = self.writer().acquire().await?;
+        owe_editions(&mut connection, subscriber, &[edition.0]).await
     }
 
     /// Notes what a letter in doubt leaves out, and what it does not owe any more.
