@@ -6,12 +6,14 @@
 //! edition of which too much is refused is stopped, and a copy of the store mails nothing.
 
 mod archive;
+mod gate;
 mod letter;
 mod opens;
 mod press;
 mod progress;
 mod rules;
 mod samples;
+mod sheaf;
 mod tally;
 mod tenure;
 mod together;
@@ -37,22 +39,21 @@ use crate::domain::{
     SubscriberId, SubscriberState, fraction,
 };
 use crate::errands::{Errand, NotYet, Waits, work};
-use crate::relay::{Parcel, Relay, Turn, Wait};
+use crate::relay::{Parcel, Relay, Shut, Turn, Wait};
 use crate::store::{AddressHash, Bounce, ClaimedDelivery, PlainLetter, Settlement, Store, StoreError};
+use gate::{FRESH, LetterGate, Places};
+use sheaf::{SHEAF, Sheaf};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How many deliveries a worker claims at once for each connection it may use: enough that
 /// connections never wait for the store, few enough that a crash leaves little to wait for.
 const CLAIMS_PER_CONNECTION: usize = 16;
-
-/// A letter that waited longer than this since its last look is looked at once more.
-const FRESH: chrono::Duration = chrono::Duration::seconds(1);
 
 /// How many seconds letters are put off at most beyond the rest of a relay that cannot be reached, lest
 /// all come at once.
@@ -110,25 +111,7 @@ pub enum DispatchError {
 #[derive(Clone)]
 struct Letters {
     dispatcher: Arc<Dispatcher>,
-    /// How many may be handed over and not written down: what a crash repeats, or leaves in doubt.
-    /// Whoever somebody waits for has places of its own.
-    places: Arc<Semaphore>,
-    urgent_places: Arc<Semaphore>,
-}
-
-impl Letters {
-    fn new(dispatcher: Dispatcher) -> Self {
-        // Where doubt is a person's to settle, it is to be rare: no more letters than connections. Else
-        // one half speaks with the mail server while the other waits for the disk, and one more is
-        // announced with the text of another.
-        let every = dispatcher.connections * 2 + 1;
-        let open = if dispatcher.rules.holds(DeliveryKind::Edition) { dispatcher.connections } else { every };
-        Self {
-            dispatcher: Arc::new(dispatcher),
-            places: Arc::new(Semaphore::new(open)),
-            urgent_places: Arc::new(Semaphore::new(every)),
-        }
-    }
+    places: Places,
 }
 
 /// What is to be done with a letter that was looked at.
@@ -142,6 +125,7 @@ enum Next {
 /// A letter that waits for its turn, or has it.
 struct Waiting {
     delivery: ClaimedDelivery,
+    sheaf: Arc<Sheaf>,
     turn: Option<Turn>,
 }
 
@@ -157,7 +141,7 @@ impl Errand for Letters {
     }
 
     fn bounds(&self) -> (usize, usize) {
-        // For each letter that has a place another is being written.
+        // For each letter that has a place another is written, or announced.
         let hands = self.dispatcher.connections * 4 + 2;
         (hands, self.dispatcher.relay.most_per_domain().map_or(hands, |most| most.min(hands)))
     }
@@ -195,7 +179,15 @@ impl Errand for Letters {
                 }
                 store.claim_deliveries(worker, letters.batch(), until, now).await?
             };
-            Ok(claimed.into_iter().map(|delivery| Waiting { delivery, turn: None }).collect())
+            let mut waiting = Vec::with_capacity(claimed.len());
+            let mut claimed = claimed.into_iter();
+            while !claimed.as_slice().is_empty() {
+                let together: Vec<ClaimedDelivery> = claimed.by_ref().take(SHEAF).collect();
+                let sheaf = Arc::new(Sheaf::of(&together, dispatcher));
+                let wait = |delivery| Waiting { delivery, sheaf: Arc::clone(&sheaf), turn: None };
+                waiting.extend(together.into_iter().map(wait));
+            }
+            Ok(waiting)
         }
     }
 
@@ -230,7 +222,7 @@ impl Errand for Letters {
                     Settlement::PutOff { reply: None, next: turn.unwrap_or(self.now()) }
                 }
             };
-            (delivery.id, put_off, Letter::of(&delivery, None))
+            (delivery.id, put_off, Letter::of(&delivery))
         };
         waiting.into_iter().map(later).collect()
     }
@@ -238,12 +230,12 @@ impl Errand for Letters {
     fn attempt(&self, letter: Waiting) -> impl Future<Output = (Self::Done, bool)> + Send + 'static {
         let letters = self.clone();
         async move {
-            let Waiting { delivery, turn } = letter;
+            let Waiting { delivery, sheaf, turn } = letter;
             let dispatcher = &letters.dispatcher;
-            let places = if delivery.kind.is_urgent() { &letters.urgent_places } else { &letters.places };
-            let mut place = None;
-            let delivered = dispatcher.deliver(&delivery, turn.unwrap_or_default(), places, &mut place).await;
-            let letter = Letter::of(&delivery, place);
+            let mut letter = Letter::of(&delivery);
+            let place = &mut letter.place;
+            let turn = turn.unwrap_or_default();
+            let delivered = dispatcher.deliver(&delivery, &sheaf, turn, &letters.places, place).await;
             let outcome = match delivered {
                 Ok(Some(outcome)) => outcome,
                 // Due again at once.
@@ -298,14 +290,14 @@ struct Letter {
 }
 
 impl Letter {
-    fn of(delivery: &ClaimedDelivery, place: Option<OwnedSemaphorePermit>) -> Self {
+    fn of(delivery: &ClaimedDelivery) -> Self {
         Self {
             subscriber: delivery.subscriber.id,
             domain: delivery.subscriber.address.domain().to_owned(),
             edition: delivery.edition,
             attempt: delivery.attempt,
             queued: delivery.created_at,
-            place,
+            place: None,
         }
     }
 }
@@ -322,7 +314,8 @@ impl Dispatcher {
         let mut hired = self.clone();
         hired.worker = self.present_name();
         let keeper = hired.keep_claims();
-        let worked = work(Letters::new(hired), wake, &self.stop).await;
+        let letters = Letters { places: Places::of(&hired), dispatcher: Arc::new(hired) };
+        let worked = work(letters, wake, &self.stop).await;
         drop(keeper);
         worked
     }
@@ -355,36 +348,83 @@ impl Dispatcher {
         keeper
     }
 
-    /// What became of a letter; `None` where it was not tried. It is written before it has a place, so
-    /// that places are never empty.
+    /// What became of a letter; `None` where it was not tried.
     async fn deliver(
         &self,
         delivery: &ClaimedDelivery,
+        sheaf: &Sheaf,
         turn: Turn,
-        places: &Arc<Semaphore>,
+        places: &Places,
         place: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Option<Outcome>, StoreError> {
-        let looked_at = self.clock.now();
-        let mut next = self.look(delivery).await?;
-        if matches!(next, Next::Goes(_)) {
+        let (next, looked_at) = self.look(delivery, Some(sheaf)).await?;
+        let written = match next {
+            Next::Goes(written) => *written,
+            Next::Ends(outcome) => return Ok(Some(outcome)),
+            Next::Rests => return Ok(None),
+        };
+        let Written { message, to, articles, .. } = written;
+        let parcel = Parcel {
+            envelope_from: self.returns.envelope_from(delivery.id),
+            to,
+            delivery: Some(delivery.id),
+            message_id: message.message_id,
+            bytes: message.bytes,
+        };
+        let gate = LetterGate {
+            dispatcher: self,
+            delivery,
+            places,
+            looked_at,
+            written: (&parcel.to, articles.as_deref()),
+            place: Mutex::default(),
+        };
+        let handed = tokio::select! {
+            biased;
+            handed = self.relay.hand_over_in_turn(&parcel, turn, &gate) => handed,
+            () = gate.is_stopped() => Err(Shut),
+        };
+        *place = gate.into_place();
+        let Ok(outcome) = handed else { return Ok(None) };
+        if place.is_none() {
+            // A server that refuses everybody is not asked faster than it can be written down, or than an
+            // edition can be stopped.
             *place = tokio::select! {
-                biased;
-                place = Arc::clone(places).acquire_owned() => place.ok(),
-                () = self.stop.cancelled() => return Ok(None),
+                place = places.take(delivery.kind) => place,
+                () = self.stop.cancelled() => None,
             };
-            if self.clock.now() - looked_at > FRESH {
-                next = self.look(delivery).await?;
-            }
         }
-        match next {
-            Next::Goes(written) => self.hand_over(delivery, *written, turn).await,
-            Next::Ends(outcome) => Ok(Some(outcome)),
-            Next::Rests => Ok(None),
+        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles)
+            && let Err(error) = self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await
+        {
+            tracing::warn!(delivery.id = %delivery.id, %error, "a letter in doubt is not kept, and made anew");
         }
+        Ok(Some(outcome))
     }
 
-    /// The last look at a letter, which is written where it may go.
-    async fn look(&self, delivery: &ClaimedDelivery) -> Result<Next, StoreError> {
+    /// Writes down that a letter is about to go. Whether the claim still held.
+    async fn note_handed(&self, delivery: DeliveryId) -> Result<bool, StoreError> {
+        let note = async |ids: &[_]| self.store.note_handed(&self.worker, ids, self.clock.now()).await;
+        Ok(self.handing.ask(delivery, note).await? == Some(true))
+    }
+
+    /// The last look at a letter, which is written where it may go; and when that was.
+    async fn look(
+        &self,
+        delivery: &ClaimedDelivery,
+        sheaf: Option<&Sheaf>,
+    ) -> Result<(Next, Instant), StoreError> {
+        let mut looked_at = self.clock.now();
+        let next = self.look_and_write(delivery, sheaf, &mut looked_at).await?;
+        Ok((next, looked_at))
+    }
+
+    async fn look_and_write(
+        &self,
+        delivery: &ClaimedDelivery,
+        sheaf: Option<&Sheaf>,
+        looked_at: &mut Instant,
+    ) -> Result<Next, StoreError> {
         if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
             return Ok(Next::Rests);
         }
@@ -402,7 +442,8 @@ impl Dispatcher {
                 Err(LetterError::Needless("the reader has left"))
             }
             DeliveryKind::Edition => {
-                let plain = self.plain(delivery).await?;
+                let plain;
+                (plain, *looked_at) = self.plain(delivery, sheaf).await?;
                 // Before the letter is opened: what is in it counts as served.
                 if plain.is_none()
                     && let Some(outcome) = self.refused(&reader.address).await?
@@ -429,12 +470,22 @@ impl Dispatcher {
         })
     }
 
-    /// The last look, together with all who take it now: what is due to the reader as his edition is, if
-    /// nothing has happened that concerns him.
-    async fn plain(&self, delivery: &ClaimedDelivery) -> Result<Option<PlainLetter>, StoreError> {
+    /// The last look, with those it was claimed with, or together with all who take it now: what is due to
+    /// the reader as his edition is, if nothing has happened that concerns him. And when that was.
+    async fn plain(
+        &self,
+        delivery: &ClaimedDelivery,
+        sheaf: Option<&Sheaf>,
+    ) -> Result<(Option<PlainLetter>, Instant), StoreError> {
+        let now = self.clock.now();
+        if let Some(sheaf) = sheaf
+            && let Some(seen) = sheaf.look(delivery.id, self, now - FRESH).await?
+        {
+            return Ok(seen);
+        }
         let hash = AddressHash::of(&delivery.subscriber.address, &self.desk.secret);
         let look = async |letters: &[_]| self.store.plain_letters(letters, self.clock.now()).await;
-        Ok(self.looking.ask((delivery.id, hash), look).await?.flatten())
+        Ok((self.looking.ask((delivery.id, hash), look).await?.flatten(), now))
     }
 
     /// Read now, not when the delivery was claimed: an address may have bounced a second ago.
@@ -444,39 +495,10 @@ impl Dispatcher {
         Ok(suppressed.then(|| Outcome::Suppressed(why.to_owned())))
     }
 
-    async fn hand_over(
-        &self,
-        delivery: &ClaimedDelivery,
-        written: Written,
-        turn: Turn,
-    ) -> Result<Option<Outcome>, StoreError> {
-        let Written { message, to, articles, .. } = written;
-        if self.rules.holds(delivery.kind) {
-            let note = async |ids: &[_]| self.store.note_handed(&self.worker, ids, self.clock.now()).await;
-            if self.handing.ask(delivery.id, note).await? != Some(true) {
-                return Ok(None);
-            }
-        }
-        let parcel = Parcel {
-            envelope_from: self.returns.envelope_from(delivery.id),
-            to,
-            delivery: Some(delivery.id),
-            message_id: message.message_id,
-            bytes: message.bytes,
-        };
-        let outcome = self.relay.hand_over_in_turn(&parcel, turn).await;
-        if let (Outcome::Uncertain(_), Some(articles)) = (&outcome, articles)
-            && let Err(error) = self.store.keep_letter(delivery.id, &articles, &parcel.bytes).await
-        {
-            tracing::warn!(delivery.id = %delivery.id, %error, "a letter in doubt is not kept, and made anew");
-        }
-        Ok(Some(outcome))
-    }
-
     /// Writes down what became of letters, all in one transaction.
     async fn settle(&self, done: Vec<(DeliveryId, Settlement, Letter)>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let (settlements, letters): (Vec<(DeliveryId, Settlement)>, Vec<Letter>) =
+        let (settlements, mut letters): (Vec<(DeliveryId, Settlement)>, Vec<Letter>) =
             done.into_iter().map(|(id, settlement, letter)| ((id, settlement), letter)).unzip();
         let refusals: Vec<Bounce> = settlements
             .iter()
@@ -487,9 +509,9 @@ impl Dispatcher {
             .collect();
         let reports = (refusals.as_slice(), &self.desk.secret);
         let ours = self.store.settle_refusals(&self.worker, &settlements, reports, now).await?;
+        letters.iter_mut().for_each(|letter| drop(letter.place.take()));
         let (mut refused, mut told) = (BTreeSet::new(), refusals.iter());
-        for (((id, settlement), mut letter), ours) in settlements.iter().zip(letters).zip(ours) {
-            drop(letter.place.take());
+        for (((id, settlement), letter), ours) in settlements.iter().zip(letters).zip(ours) {
             let (word, reply) = match settlement {
                 // Nothing was tried.
                 Settlement::PutOff { reply: None, .. } => continue,

@@ -1,5 +1,6 @@
 use super::{
-    DirectUrl, Handing, Parcel, Relay, RelayError, SmtpOptions, SmtpRelay, SmtpUrl, TlsPolicy,
+    DirectUrl, Gate, Handing, Parcel, Relay, RelayError, Shut, SmtpOptions, SmtpRelay, SmtpUrl, TlsPolicy,
+    Turn,
     exchanges::{Exchanges, in_order, provider_of},
 };
 use crate::domain::{Outcome, Reply};
@@ -46,11 +47,11 @@ impl DirectRelay {
         Ok(Self { exchanges, port: url.port, inside: url.inside, options, servers: Mutex::default() })
     }
 
-    async fn deliver(&self, parcel: &Parcel) -> Outcome {
+    async fn deliver(&self, parcel: &Parcel, turn: Turn, gate: &dyn Gate) -> Result<Outcome, Shut> {
         let domain = parcel.to.domain();
         let exchanges = match self.exchanges.of(domain).await {
             Ok(exchanges) => in_order(exchanges, &parcel.message_id),
-            Err(outcome) => return outcome,
+            Err(outcome) => return Ok(outcome),
         };
         let mut last = Reply::from(format!("4.4.4 no mail server of `{domain}` has a public address"));
         let mut tries = 0;
@@ -74,10 +75,10 @@ impl DirectRelay {
                         last = format!("4.4.1 `{}` could not be reached a moment ago", exchange.host).into();
                         continue;
                     }
-                    Err(error) => return Outcome::Deferred(error.to_string().into()),
+                    Err(error) => return Ok(Outcome::Deferred(error.to_string().into())),
                 };
-                match relay.hand_over(parcel).await {
-                    Outcome::Untried(reply) => {
+                match relay.hand_over_in_turn(parcel, turn.clone(), gate).await {
+                    Ok(Outcome::Untried(reply)) => {
                         self.rest(address);
                         last = at_host(&exchange.host, reply);
                     }
@@ -86,7 +87,7 @@ impl DirectRelay {
             }
         }
         // That nobody is there is the reader's domain's doing, and is tried for days like any 4xx.
-        Outcome::Deferred(last)
+        Ok(Outcome::Deferred(last))
     }
 
     /// The connections to an address; none while it rests.
@@ -127,8 +128,13 @@ fn at_host(host: &str, reply: Reply) -> Reply {
 }
 
 impl Relay for DirectRelay {
-    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome> {
-        Box::pin(self.deliver(parcel))
+    fn hand_over_in_turn<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        turn: Turn,
+        gate: &'a dyn Gate,
+    ) -> Handing<'a, Result<Outcome, Shut>> {
+        Box::pin(self.deliver(parcel, turn, gate))
     }
 
     fn provider<'a>(&'a self, domain: &'a str) -> Handing<'a, Option<String>> {

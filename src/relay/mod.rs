@@ -10,6 +10,7 @@ mod direct;
 mod envelope;
 mod exchanges;
 mod fault;
+mod gate;
 mod offers;
 mod outbox;
 mod partner;
@@ -26,6 +27,7 @@ mod wire;
 #[cfg(test)]
 mod server;
 
+pub use gate::{Gate, Shut};
 pub use outbox::{Outbox, OutboxEntry};
 pub use rehearsal::Rehearsal;
 pub use set::{Member, ProviderRates, RelaySet};
@@ -34,6 +36,7 @@ pub use url::{DirectUrl, MailUrl, MailUrlError, SmtpUrl, TlsPolicy};
 
 use crate::domain::{DeliveryId, EmailAddress, Instant, Outcome, Rate};
 use direct::DirectRelay;
+use gate::Unguarded;
 use std::{fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 /// What a relay gives back: a future that any worker can drive.
@@ -64,7 +67,7 @@ impl fmt::Debug for Parcel {
 
 /// A letter's place in the pace of a relay and of its reader's mail provider. It is taken before the
 /// letter is written and used up when it is handed over.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Turn {
     relay: usize,
     provider: String,
@@ -99,20 +102,35 @@ pub struct Standing {
 
 /// The next mail server, or what stands for it.
 pub trait Relay: Send + Sync {
-    /// Hands one parcel over and tells what became of it. Dropping the future half-way closes the
-    /// connection; whether the parcel was taken is then as unknown as after a crash.
-    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome>;
+    /// Hands one parcel over whose turn it is, and tells what became of it. Its text goes through the gate,
+    /// which is asked at most once, when nothing else is in the way. Dropping the future half-way closes
+    /// the connection; whether a parcel whose gate had opened was taken is then as unknown as after a crash.
+    fn hand_over_in_turn<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        turn: Turn,
+        gate: &'a dyn Gate,
+    ) -> Handing<'a, Result<Outcome, Shut>>;
+
+    /// The same of a parcel that somebody waits for and nobody has anything against.
+    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome> {
+        Box::pin(async move {
+            match self.turn(&parcel.to, true) {
+                Ok(turn) => match self.hand_over_in_turn(parcel, turn, &Unguarded).await {
+                    Ok(outcome) => outcome,
+                    Err(Shut) => Outcome::Untried("it was held back".into()),
+                },
+                Err(wait) => {
+                    Outcome::Untried(format!("no relay takes a letter before {}", wait.until).into())
+                }
+            }
+        })
+    }
 
     /// The next turn of a letter to this address. The urgent have some kept for them.
     fn turn(&self, to: &EmailAddress, urgent: bool) -> Result<Turn, Wait> {
         let _ = (to, urgent);
         Ok(Turn::default())
-    }
-
-    /// Hands one parcel over whose turn it is.
-    fn hand_over_in_turn<'a>(&'a self, parcel: &'a Parcel, turn: Turn) -> Handing<'a, Outcome> {
-        let _ = turn;
-        self.hand_over(parcel)
     }
 
     /// When a letter comes to its turn that queues behind all who asked this before.

@@ -1,4 +1,4 @@
-use super::{Handing, Parcel, Relay};
+use super::{Gate, Handing, Parcel, Relay, Shut, Turn};
 use crate::domain::{Instant, Outcome};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -92,13 +92,21 @@ impl Outbox {
 }
 
 impl Relay for Outbox {
-    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome> {
+    fn hand_over_in_turn<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        _turn: Turn,
+        gate: &'a dyn Gate,
+    ) -> Handing<'a, Result<Outcome, Shut>> {
         Box::pin(async move {
+            if !gate.opens().await {
+                return Err(Shut);
+            }
             let name = Self::file_name(&parcel.message_id);
-            match self.keep(name.clone(), parcel.bytes.clone()).await {
+            Ok(match self.keep(name.clone(), parcel.bytes.clone()).await {
                 Ok(()) => Outcome::Accepted(format!("kept in the outbox as {name}").into()),
                 Err(e) => Outcome::Deferred(self.trouble(&e).into()),
-            }
+            })
         })
     }
 

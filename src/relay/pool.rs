@@ -14,7 +14,7 @@ use tokio::{sync::oneshot, time::Instant};
 ///
 /// Whoever uses one has a [`Seat`], and opens a new one only where he found none at rest; so seats
 /// taken and connections at rest are together never more than seats. A seat goes from hand to hand:
-/// who is done gives it, with its connection, to whoever has waited longest.
+/// who is done gives it, with its connection, to whoever has waited longest; the urgent come first.
 pub(super) struct Pool {
     board: Mutex<Board>,
     seats: usize,
@@ -30,6 +30,7 @@ struct Board {
 pub(super) struct Waiting {
     envelope: Envelope,
     seat: oneshot::Sender<Seat>,
+    urgent: bool,
 }
 
 /// The right to one connection. When it is dropped a connection in good order is laid to rest.
@@ -46,7 +47,7 @@ impl Pool {
     }
 
     /// Waits for a seat.
-    pub(super) async fn seat(self: &Arc<Self>, envelope: &Envelope) -> Seat {
+    pub(super) async fn seat(self: &Arc<Self>, envelope: &Envelope, urgent: bool) -> Seat {
         loop {
             let turn = {
                 let mut board = self.board();
@@ -55,7 +56,12 @@ impl Pool {
                     return self.seat_with(None);
                 }
                 let (seat, turn) = oneshot::channel();
-                board.waiting.push_back(Waiting { envelope: envelope.clone(), seat });
+                let ahead = if urgent {
+                    board.waiting.iter().take_while(|waiting| waiting.urgent).count()
+                } else {
+                    board.waiting.len()
+                };
+                board.waiting.insert(ahead, Waiting { envelope: envelope.clone(), seat, urgent });
                 turn
             };
             if let Ok(seat) = turn.await {

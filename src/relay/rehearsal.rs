@@ -1,4 +1,4 @@
-use super::{Handing, Parcel, Relay};
+use super::{Gate, Handing, Parcel, Relay, Shut, Turn};
 use crate::domain::Outcome;
 use std::sync::{Mutex, PoisonError};
 
@@ -28,10 +28,18 @@ impl Rehearsal {
 }
 
 impl Relay for Rehearsal {
-    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome> {
+    fn hand_over_in_turn<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        _turn: Turn,
+        gate: &'a dyn Gate,
+    ) -> Handing<'a, Result<Outcome, Shut>> {
         Box::pin(async move {
+            if !gate.opens().await {
+                return Err(Shut);
+            }
             self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(parcel.clone());
-            (self.script)(parcel)
+            Ok((self.script)(parcel))
         })
     }
 

@@ -3,6 +3,7 @@ use super::{
     answer::Answer,
     envelope::{Commands, DATA, Envelope, RSET},
     fault::{Failed, Fault, Step},
+    gate::{Gate, Shut},
     offers::Offers,
     partner::due,
     text::Text,
@@ -16,8 +17,8 @@ use tokio::time::timeout;
 ///
 /// Where the server takes commands in groups (PIPELINING, RFC 2920), MAIL, RCPT and DATA go out in one
 /// write, and those of the parcel behind in the same write as the text: then a parcel takes one round
-/// trip. Its text goes only when all that was said before it is answered, so that never more than one
-/// is in doubt.
+/// trip. Its text goes only when all that was said before it is answered and its gate has opened, so that
+/// never more than one is in doubt.
 pub(super) struct Session {
     wire: Wire,
     offers: Offers,
@@ -42,7 +43,7 @@ enum State {
 
 /// What became of a parcel.
 pub(super) struct Settled {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: Result<Outcome, Shut>,
     /// The server closed the line while it rested, so nothing is said about the parcel yet.
     pub(super) was_dead: bool,
 }
@@ -71,18 +72,22 @@ impl Session {
         matches!(self.state, State::Begun { .. })
     }
 
-    /// Hands over one parcel. `next` is asked, when the text goes, for the parcel behind it; what it
+    /// Hands over one parcel, its text through `gate`. `next` is asked, when the text goes, for the parcel behind it; what it
     /// gives is announced, and must be the next to be handed over.
     pub(super) async fn transact(
         &mut self,
         envelope: &Envelope,
         text: &mut Text,
+        gate: &dyn Gate,
         next: impl FnOnce(&Offers) -> Option<Commands>,
         timeouts: &Timeouts,
     ) -> Settled {
         let is_reused = std::mem::replace(&mut self.is_used, true);
-        let settled = match self.converse(envelope, text, next, timeouts).await {
-            Ok(answer) => Settled { outcome: Outcome::Accepted(answer.reply("")), was_dead: false },
+        let settled = match self.converse(envelope, text, gate, next, timeouts).await {
+            Ok(heard) => {
+                let outcome = heard.map(|answer| Outcome::Accepted(answer.reply("")));
+                Settled { outcome, was_dead: false }
+            }
             Err((step, fault)) => {
                 // The farewell of a server that was tired of waiting lies before our MAIL's answer.
                 let is_farewell = matches!(&fault, Fault::Said(answer) if answer.code == 421);
@@ -91,7 +96,7 @@ impl Session {
                     Step::Mail => is_farewell || matches!(fault, Fault::Lost(_)),
                     _ => step < Step::Text && matches!(fault, Fault::Lost(_)),
                 };
-                Settled { outcome: fault.outcome(step), was_dead: is_reused && is_cut }
+                Settled { outcome: Ok(fault.outcome(step)), was_dead: is_reused && is_cut }
             }
         };
         text.wire.truncate(text.end());
@@ -102,10 +107,17 @@ impl Session {
         &mut self,
         envelope: &Envelope,
         text: &mut Text,
+        gate: &dyn Gate,
         next: impl FnOnce(&Offers) -> Option<Commands>,
         timeouts: &Timeouts,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<Result<Answer, Shut>, Failed> {
         self.announce(envelope, timeouts).await?;
+        // Who hangs up now, or is given up, has sent nothing: DATA has no other way back.
+        let state = std::mem::replace(&mut self.state, State::Dead);
+        if !gate.opens().await {
+            return Ok(Err(Shut));
+        }
+        self.state = state;
         let next = if self.offers.pipelining { next(&self.offers) } else { None };
         let has_next = next.is_some();
         if let Some(commands) = next {
@@ -118,7 +130,7 @@ impl Session {
             _ if has_next => State::Begun { reset: false },
             _ => State::Ready,
         };
-        sent
+        sent.map(Ok)
     }
 
     /// Everything before the text. Where that fails, the state tells what is left of the line.

@@ -1,4 +1,4 @@
-use super::{Handing, Parcel, Relay, Standing, Turn, Wait, circuit::Circuit};
+use super::{Gate, Handing, Parcel, Relay, Shut, Standing, Turn, Wait, circuit::Circuit};
 use crate::domain::{Chance, Clock, EmailAddress, Instant, Outcome, Pace, Rate, Reply, fraction};
 use chrono::Duration as Span;
 use std::{
@@ -172,28 +172,33 @@ impl RelaySet {
         Ok(Turn { relay, provider: name, urgent })
     }
 
-    async fn deliver(&self, parcel: &Parcel, mut turn: Turn) -> Outcome {
+    async fn deliver(&self, parcel: &Parcel, mut turn: Turn, gate: &dyn Gate) -> Result<Outcome, Shut> {
         let mut tried = Vec::new();
         loop {
             let Some(member) = self.members.get(turn.relay) else {
-                return Outcome::Untried("there is no such relay".into());
+                return Ok(Outcome::Untried("there is no such relay".into()));
             };
             let found = member.relay.provider(parcel.to.domain()).await;
             let is_direct = found.is_some();
             if let Some(found) = found.filter(|found| *found != turn.provider)
                 && !self.moves(&mut turn, found, parcel.to.domain())
             {
-                return Outcome::Untried(format!("`{}` gets no more letters just now", turn.provider).into());
+                let busy = format!("`{}` gets no more letters just now", turn.provider);
+                return Ok(Outcome::Untried(busy.into()));
             }
-            let outcome = member.relay.hand_over(parcel).await;
+            let handed = member.relay.hand_over_in_turn(parcel, turn.clone(), gate).await;
+            let Ok(outcome) = handed else {
+                self.board().relays[turn.relay].circuit.answered();
+                return Err(Shut);
+            };
             self.note(&turn, is_direct, &outcome);
             if !matches!(outcome, Outcome::Untried(_)) {
-                return outcome;
+                return Ok(outcome);
             }
             tried.push(turn.relay);
             match self.board().choose(turn.urgent, &tried, self.clock.now()) {
                 Ok(next) => turn.relay = next,
-                Err(_) => return outcome,
+                Err(_) => return Ok(outcome),
             }
         }
     }
@@ -283,23 +288,17 @@ fn speaks_of_the_reader(reply: &Reply) -> bool {
 }
 
 impl Relay for RelaySet {
-    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome> {
-        Box::pin(async move {
-            match self.next_turn(&parcel.to, true) {
-                Ok(turn) => self.deliver(parcel, turn).await,
-                Err(wait) => {
-                    Outcome::Untried(format!("no relay takes a letter before {}", wait.until).into())
-                }
-            }
-        })
-    }
-
     fn turn(&self, to: &EmailAddress, urgent: bool) -> Result<Turn, Wait> {
         self.next_turn(to, urgent)
     }
 
-    fn hand_over_in_turn<'a>(&'a self, parcel: &'a Parcel, turn: Turn) -> Handing<'a, Outcome> {
-        Box::pin(self.deliver(parcel, turn))
+    fn hand_over_in_turn<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        turn: Turn,
+        gate: &'a dyn Gate,
+    ) -> Handing<'a, Result<Outcome, Shut>> {
+        Box::pin(self.deliver(parcel, turn, gate))
     }
 
     fn turn_of_the_queue(&self, to: &EmailAddress) -> Option<Instant> {

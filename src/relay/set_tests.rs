@@ -2,6 +2,7 @@ use super::super::{
     Rehearsal,
     answer::Answer,
     fault::{Fault, Step},
+    gate::Unguarded,
 };
 use super::*;
 use crate::domain::{Clock, StatusCode};
@@ -105,7 +106,7 @@ impl Stage {
     async fn send(&self, to: &str, urgent: bool) -> Result<Outcome, Wait> {
         let parcel = parcel(to);
         let turn = self.set.turn(&parcel.to, urgent)?;
-        Ok(self.set.hand_over_in_turn(&parcel, turn).await)
+        Ok(self.set.hand_over_in_turn(&parcel, turn, &Unguarded).await.unwrap())
     }
 
     async fn accepted(&self, to: &str) -> usize {

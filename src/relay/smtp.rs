@@ -1,7 +1,8 @@
 use super::{
-    Handing, Parcel, Relay, RelayError, SmtpUrl, TlsPolicy,
+    Handing, Parcel, Relay, RelayError, SmtpUrl, TlsPolicy, Turn,
     envelope::Envelope,
     fault::{Fault, Step},
+    gate::{Gate, Shut},
     offers::Offers,
     partner::Partner,
     pool::{Pool, Seat},
@@ -98,12 +99,12 @@ impl SmtpRelay {
         })
     }
 
-    async fn deliver(&self, parcel: &Parcel) -> Outcome {
+    async fn deliver(&self, parcel: &Parcel, urgent: bool, gate: &dyn Gate) -> Result<Outcome, Shut> {
         let mut text = Text::of(&parcel.bytes);
         let envelope = Envelope::of(parcel, &text);
-        let mut seat = self.pool.seat(&envelope).await;
+        let mut seat = self.pool.seat(&envelope, urgent).await;
         if let Some(session) = self.rested_session(&mut seat).await {
-            let (settled, again) = self.transact(seat, session, &envelope, &mut text).await;
+            let (settled, again) = self.transact(seat, session, &envelope, &mut text, gate).await;
             seat = match again {
                 Some(seat) if settled.was_dead => seat,
                 _ => return settled.outcome,
@@ -113,10 +114,10 @@ impl SmtpRelay {
         let session = match self.partner.open().await {
             Ok(session) => session,
             // The parcel was not spoken of.
-            Err((step, fault)) => return Outcome::Untried(fault.told(step)),
+            Err((step, fault)) => return Ok(Outcome::Untried(fault.told(step))),
         };
         tracing::debug!(relay.host = %self.partner.url.host, relay.encrypted = session.is_encrypted(), "connected to the mail server");
-        self.transact(seat, session, &envelope, &mut text).await.0.outcome
+        self.transact(seat, session, &envelope, &mut text, gate).await.0.outcome
     }
 
     /// Hands over by this connection, and the connection on to whose parcel was announced with this
@@ -127,6 +128,7 @@ impl SmtpRelay {
         mut session: Session,
         envelope: &Envelope,
         text: &mut Text,
+        gate: &dyn Gate,
     ) -> (Settled, Option<Seat>) {
         let timeouts = &self.partner.timeouts;
         let mut waiting = None;
@@ -135,7 +137,7 @@ impl SmtpRelay {
             waiting = Some(who);
             Some(commands)
         };
-        let settled = session.transact(envelope, text, &mut next, timeouts).await;
+        let settled = session.transact(envelope, text, gate, &mut next, timeouts).await;
         session.tidy(next, timeouts).await;
         match waiting {
             Some(waiting) => {
@@ -213,8 +215,13 @@ fn hello_name(name: String) -> Result<String, RelayError> {
 }
 
 impl Relay for SmtpRelay {
-    fn hand_over<'a>(&'a self, parcel: &'a Parcel) -> Handing<'a, Outcome> {
-        Box::pin(self.deliver(parcel))
+    fn hand_over_in_turn<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        turn: Turn,
+        gate: &'a dyn Gate,
+    ) -> Handing<'a, Result<Outcome, Shut>> {
+        Box::pin(self.deliver(parcel, turn.urgent, gate))
     }
 
     fn check(&self) -> Handing<'_, Result<String, String>> {
@@ -247,3 +254,7 @@ mod fault_tests;
 #[cfg(test)]
 #[path = "pipelining_tests.rs"]
 mod pipelining_tests;
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod gate_tests;

@@ -231,7 +231,24 @@ impl Store {
         self.settle(worker, settlements, Some((reports, secret)), now).await
     }
 
+    /// Who gives a reader up ends what waits for him of other editions, and so holds their rows after
+    /// those of his own: two who do so at once may wait for each other, and one begins again.
     async fn settle(
+        &self,
+        worker: &str,
+        settlements: &[(DeliveryId, Settlement)],
+        refusals: Option<(&[Bounce], &Secret)>,
+        now: Instant,
+    ) -> Result<Vec<bool>, StoreError> {
+        loop {
+            match self.try_to_settle(worker, settlements, refusals, now).await {
+                Err(error) if error.is_deadlock() => tracing::debug!(%error, "letters are settled again"),
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn try_to_settle(
         &self,
         worker: &str,
         settlements: &[(DeliveryId, Settlement)],

@@ -31,3 +31,11 @@ pub enum StoreError {
         value: String,
     },
 }
+
+impl StoreError {
+    /// Whether PostgreSQL ended a transaction because two waited for each other (`deadlock_detected`):
+    /// the same once more goes through.
+    pub(super) fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(said)) if said.code().as_deref() == Some("40P01"))
+    }
+}

@@ -1,11 +1,12 @@
 //! Letters that do not simply arrive: doubt, refusals, copies of the store, and what is told of them.
 
 use crate::mailroom::{article, reader};
-use crate::postbox::{Manners, Postbox, Taken};
+use crate::postbox::{Edge, Manners, Postbox, Taken};
 use crate::world::World;
 use bantin::domain::EditionId;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 
 /// A newsroom with news for some readers, and the first edition's number.
 fn newsroom(server: &Postbox, readers: usize) -> World {
@@ -112,6 +113,22 @@ fn a_letter_that_was_put_off_says_the_same_after_a_correction_and_follows_a_mend
     let letter = crate::mailroom::Letter(taken.bytes.clone());
     assert!(letter.subject().starts_with("Mới! "), "nobody has the first look: {}", letter.subject());
     assert!(letter.headlines().contains(&"Tin một".to_owned()), "{:?}", letter.headlines());
+}
+
+#[test]
+fn who_is_taken_off_the_list_while_the_mail_server_hesitates_gets_nothing() {
+    let server = Postbox::open(Manners::default());
+    let world = newsroom(&server, 1);
+    server.set_trap(Edge::Named);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(&world));
+        server.wait_for_the_trap();
+        world.done(&["suppression", "add", &reader(0)]);
+        std::thread::sleep(Duration::from_millis(200));
+        server.open_the_trap();
+    });
+    assert_eq!((server.count(), world.deliveries("suppressed")), (0, 1));
+    assert!(world.is_complete());
 }
 
 #[test]

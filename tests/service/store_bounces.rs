@@ -25,6 +25,7 @@ on_both_engines!(
     a_refusal_is_settled_with_what_it_means_or_not_at_all,
     complaints_are_counted_for_their_edition,
     who_is_forgotten_while_his_refusal_is_settled_stops_neither,
+    two_who_are_refused_editions_of_each_other_stop_nobody,
 );
 
 fn secret() -> Secret {
@@ -280,4 +281,36 @@ async fn complaints_are_counted_for_their_edition(newsroom: Newsroom) {
     newsroom.note_bounce(&bounce(mail, BounceClass::Hard), &secret(), at("07:00:00")).await.unwrap();
     let figures = newsroom.edition_figures(edition).await.unwrap();
     assert_eq!((figures.accepted, figures.bounced, figures.complained), (1, 1, 1));
+}
+
+/// Each is given up by the letter of one edition while another waits for him, and that of the other by the
+/// other way round: so the rows of the editions are wanted in either order.
+async fn two_who_are_refused_editions_of_each_other_stop_nobody(newsroom: Newsroom) {
+    const READERS: usize = 16;
+    let readers = newsroom.readers(READERS).await;
+    let editions =
+        [newsroom.edition_of("một", "05:00:00").await, newsroom.edition_of("hai", "05:00:01").await];
+    let claimed = newsroom.claim_deliveries("w", 99, at("06:00:00"), at("05:01:00")).await.unwrap();
+    let goes_by = |reader: SubscriberId| editions[readers.iter().position(|id| *id == reader).unwrap() % 2];
+    let (refused, waiting): (Vec<_>, Vec<_>) =
+        claimed.into_iter().partition(|delivery| delivery.edition == Some(goes_by(delivery.subscriber.id)));
+    assert_eq!((refused.len(), waiting.len()), (READERS, READERS));
+    let deferred = Settlement::Deferred { reply: "451".into(), next: at("07:00:00") };
+    let waiting: Vec<_> = waiting.iter().map(|delivery| (delivery.id, deferred.clone())).collect();
+    newsroom.settle_deliveries("w", &waiting, at("05:02:00")).await.unwrap();
+    let mut work = tokio::task::JoinSet::new();
+    for delivery in refused {
+        let store = newsroom.store.clone();
+        work.spawn(async move {
+            let settlement = [(delivery.id, Settlement::Bounced("550 5.1.1 unknown".into()))];
+            let reports = [bounce(delivery.id, BounceClass::Hard)];
+            let secret = secret();
+            let settled = store.settle_refusals("w", &settlement, (&reports, &secret), at("05:03:00"));
+            assert_eq!(settled.await.unwrap(), [true]);
+        });
+    }
+    work.join_all().await;
+    for edition in editions {
+        assert!(newsroom.edition(edition).await.unwrap().unwrap().completed_at.is_some());
+    }
 }
