@@ -12,6 +12,10 @@ check:
 test name='':
     cargo test {{name}}
 
+# Random histories against the model, many more than the tests take: after a change of what is due to whom
+model histories='20000':
+    BANTIN_MODEL_HISTORIES={{histories}} cargo test --test service model::every_due
+
 # Write the golden feeds and mails anew; then look at the difference
 bless:
     BLESS=1 cargo test --no-default-features --lib golden

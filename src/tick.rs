@@ -145,6 +145,9 @@ async fn editions(app: Arc<App>, stop: CancellationToken) {
 /// Looks at sources, each on its own: one that hangs holds up no other, and not the next tick.
 async fn sources(app: Arc<App>, desk: Sources) {
     let mut errands = JoinSet::new();
+    if let Err(error) = desk.leave_unwanted_hubs().await {
+        tracing::error!(%error, "hubs of sources that want none were not left; done at the next start");
+    }
     while woken(&app.wake.sources, &desk.stop).await {
         while let Some(ended) = errands.try_join_next() {
             if let Err(panic) = ended {
@@ -156,6 +159,9 @@ async fn sources(app: Arc<App>, desk: Sources) {
         }
         if let Err(error) = desk.ask_due_hubs(&mut errands).await {
             tracing::error!(%error, "hubs of sources not asked; tried again at the next tick");
+        }
+        if let Err(error) = desk.tell_left_hubs(&mut errands).await {
+            tracing::error!(%error, "hubs not told that they were left; tried again at the next tick");
         }
     }
     // What is under way ends at its next step; what waits for a slow server is left and met again.

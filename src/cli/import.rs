@@ -1,4 +1,5 @@
 use super::addresses::Addresses;
+use super::pictures::PictureFile;
 use super::rehearsal;
 use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
@@ -145,6 +146,15 @@ impl Import {
         }
         Ok(if failed + drafts == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// The pictures of an export that can be read twice.
+fn collected(export: Option<&Path>) -> std::io::Result<PictureFile> {
+    let mut pictures = PictureFile::new()?;
+    if let Some(path) = export {
+        wordpress::collect_pictures(BufReader::new(std::fs::File::open(path)?), &mut pictures)?;
+    }
+    Ok(pictures)
 }
 
 /// A bar over the bytes of a file on a terminal, nothing elsewhere.
@@ -305,15 +315,28 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// A WordPress export. Its pictures are collected in a first reading, where there can be two.
+    /// A WordPress export. Its pictures are collected in a first reading, which a pipe does not allow.
     async fn take_export(
         &mut self,
         name: &str,
         export: impl BufRead,
         path: Option<&Path>,
     ) -> anyhow::Result<()> {
-        let file = path.and_then(|path| std::fs::File::open(path).ok());
-        let pictures = file.map(|file| wordpress::pictures(BufReader::new(file))).unwrap_or_default();
+        let pictures = match collected(path) {
+            Ok(pictures) => pictures,
+            Err(error) => {
+                self.complain(
+                    name,
+                    &format!("its pictures cannot be collected in a temporary file: {error}"),
+                );
+                return Ok(());
+            }
+        };
+        if path.is_none() {
+            let words =
+                "through a pipe posts come without the pictures they name by number; name the file instead";
+            self.bar.suspend(|| eprintln!("{name}: warning: {words}"));
+        }
         let rules = Arc::clone(&self.rules);
         let intake = self.intake(name, Some(InputFormat::WordPress), &rules);
         let mut posts = wordpress::Export::new(export, &intake, pictures);

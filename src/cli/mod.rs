@@ -27,6 +27,7 @@ mod feed;
 mod hub;
 mod import;
 mod out;
+mod pictures;
 mod rehearsal;
 mod serve;
 mod source;

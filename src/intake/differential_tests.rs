@@ -24,6 +24,7 @@ fn differences(ours: &[foreign_feed::Item], said: &[Value], intake: &Intake<'_>)
             }
         }
         if let Some(title) = said["title"].as_str().map(line).filter(|t| !t.is_empty())
+            && plain_line(&item.title) != title
             && line(&item.title) != title
         {
             found.push(format!("title: {} for {title}", item.title));
@@ -37,10 +38,32 @@ fn differences(ours: &[foreign_feed::Item], said: &[Value], intake: &Intake<'_>)
     found
 }
 
+/// Fixtures that we read otherwise, and why.
+const OTHERWISE: [(&str, &str); 7] = [
+    (
+        "/chardet/",
+        "says no encoding: both guess, feedparser Latin, we the Vietnamese one; both read letter salad",
+    ),
+    ("/cdf/", "Microsoft's Channel Definition Format of 1997 is none of ours"),
+    ("/cdf_item_abstract_xml_base", "the same"),
+    (
+        "/atom10/entry_title_base64",
+        "a title is text, html or xhtml (RFC 4287 §3.1.1); only content is of other types",
+    ),
+    (
+        "/atom/entry_updated_multiple",
+        "there must be one (RFC 4287 §4.1.1); of all that is there twice we take the first",
+    ),
+    ("/rss/entity_in_doctype", "entities that a document declares are never expanded: some are bombs"),
+    ("/rss/item_category_image", "the title of a picture within a category is not the item's"),
+];
+/// How many fixtures those are.
+const OTHERWISE_READ: usize = 17;
+
 #[test]
 fn feedparser_reads_the_same_items_ids_titles_and_instants() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-feedparser/said.jsonl");
-    let (mut same, mut told) = (0, Vec::new());
+    let (mut same, mut known, mut told) = (0, 0, Vec::new());
     for line in std::fs::read_to_string(file).expect("tests/run makes it").lines() {
         let said: Value = serde_json::from_str(line).unwrap();
         let path = said["file"].as_str().unwrap();
@@ -54,12 +77,15 @@ fn feedparser_reads_the_same_items_ids_titles_and_instants() {
         };
         let ours = read.map(|(_, items)| items).unwrap_or_default();
         let found = differences(&ours, said["entries"].as_array().unwrap(), &intake);
+        let excused = OTHERWISE.iter().any(|(fixture, _)| path.contains(fixture));
         if found.is_empty() {
             same += 1;
+        } else if excused {
+            known += 1;
         } else {
             told.push(format!("{path}: {}", found.join("; ")));
         }
     }
-    // CDF, entities that a document declares, and Asian encodings that nobody declares are not read.
-    assert!(told.len() <= 25, "{same} read alike, {} otherwise:\n{}", told.len(), told.join("\n"));
+    assert!(told.is_empty(), "{same} read alike, {} otherwise:\n{}", told.len(), told.join("\n"));
+    assert!(same > 500 && known == OTHERWISE_READ, "{same} read alike, {known} known to be otherwise");
 }

@@ -10,19 +10,24 @@ use quick_xml::events::{BytesStart, Event};
 /// The longest address that is kept.
 const LONGEST: usize = 2_000;
 
-/// A hub that pushes a document.
+/// How many hubs of a document are kept.
+const MOST: usize = 5;
+
+/// Hubs that push a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubOffer {
-    /// Who is asked to push.
-    pub hub: WebUrl,
+    /// Who is asked to push, in the document's order; never empty.
+    pub hubs: Vec<WebUrl>,
     /// What is asked for: the document's address by its own word.
     pub topic: WebUrl,
 }
 
-/// The first hub that was named, and the first address that the document gave itself.
+/// The hubs that were named, and the first address that the document gave itself.
 #[derive(Debug, Default)]
 struct Named {
-    hub: Option<WebUrl>,
+    hubs: Vec<WebUrl>,
+    /// Whether no more are wanted.
+    enough: bool,
     topic: Option<WebUrl>,
 }
 
@@ -31,15 +36,22 @@ impl Named {
         let url = || resolve(target, Some(base)).filter(|url| url.as_str().len() <= LONGEST);
         for relation in relations.split_ascii_whitespace() {
             match relation.to_ascii_lowercase().as_str() {
-                "hub" => self.hub = self.hub.take().or_else(url),
+                "hub" if !self.enough => {
+                    self.hubs.extend(url().filter(|url| !self.hubs.contains(url)));
+                    self.enough = self.hubs.len() == MOST;
+                }
                 "self" => self.topic = self.topic.take().or_else(url),
                 _ => {}
             }
         }
     }
 
+    fn is_whole(&self) -> bool {
+        !self.hubs.is_empty() && self.topic.is_some()
+    }
+
     fn offer(self) -> Option<HubOffer> {
-        Some(HubOffer { hub: self.hub?, topic: self.topic? })
+        self.is_whole().then_some(HubOffer { hubs: self.hubs, topic: self.topic? })
     }
 }
 
@@ -48,7 +60,8 @@ impl HubOffer {
     pub fn find<'l>(links: impl Iterator<Item = &'l str>, body: &[u8], base: &WebUrl) -> Option<Self> {
         let mut named = Named::default();
         links.for_each(|header| read_header(header, base, &mut named));
-        if named.hub.is_none() || named.topic.is_none() {
+        if !named.is_whole() {
+            named.enough = !named.hubs.is_empty();
             let text = decode::decode(body, &mut Vec::new()).unwrap_or_default();
             if text.trim_start().starts_with('{') {
                 read_json(&text, base, &mut named);
@@ -105,7 +118,8 @@ fn read_xml(text: &str, base: &WebUrl, named: &mut Named) {
     let config = reader.config_mut();
     (config.allow_dangling_amp, config.allow_unmatched_ends, config.check_end_names) = (true, true, false);
     let mut within = 0_usize;
-    while named.hub.is_none() || named.topic.is_none() {
+    // Links may stand behind the items, but where all is known nobody looks for more there.
+    while within == 0 || !named.is_whole() {
         match reader.read_event() {
             Ok(Event::Start(tag)) if is_item(tag.local_name().as_ref()) => within += 1,
             Ok(Event::End(tag)) if is_item(tag.local_name().as_ref()) => within = within.saturating_sub(1),
@@ -139,7 +153,8 @@ mod tests {
     fn find(links: &[&str], body: &str) -> Option<(String, String)> {
         let base = WebUrl::parse("https://bao.example/tin/rss").unwrap();
         let offer = HubOffer::find(links.iter().copied(), body.as_bytes(), &base)?;
-        Some((offer.hub.to_string(), offer.topic.to_string()))
+        let hubs: Vec<&str> = offer.hubs.iter().map(WebUrl::as_str).collect();
+        Some((hubs.join(" "), offer.topic.to_string()))
     }
 
     fn told(hub: &str, topic: &str) -> Option<(String, String)> {
@@ -167,9 +182,25 @@ mod tests {
         let one = r#"<https://h.example/?a,b>; title="x, y"; rel="hub", </self>; REL=self"#;
         assert_eq!(find(&[one], ATOM), told("https://h.example/?a,b", "https://bao.example/self"));
         let two = ["<https://h.example/>;rel=hub", "<https://h2.example/>;rel=hub", "<rss>; rel=self"];
-        assert_eq!(find(&two, "damaged"), told("https://h.example/", "https://bao.example/tin/rss"));
+        let both = "https://h.example/ https://h2.example/";
+        assert_eq!(find(&two, "damaged"), told(both, "https://bao.example/tin/rss"));
         let hub_alone = ["<https://h.example/>; rel=hub"];
         assert_eq!(find(&hub_alone, ATOM), told("https://h.example/", "https://bao.example/a.atom?x=1&y=2"));
+    }
+
+    #[test]
+    fn every_hub_is_known_once_in_its_order_and_no_more_than_five() {
+        let links: String =
+            [3, 1, 3, 2, 4, 5, 6].map(|n| format!("<link rel='hub' href='https://h{n}.example/'/>")).concat();
+        let rss =
+            format!("<rss><channel>{links}<link rel='self' href='rss'/><item/><link rel='hub' href='/h'/>");
+        let hubs = [3, 1, 2, 4, 5].map(|n| format!("https://h{n}.example/")).join(" ");
+        assert_eq!(find(&[], &rss), told(&hubs, "https://bao.example/tin/rss"));
+        let json = r#"{"feed_url": "/f", "hubs": [{"type": "websub", "url": "/a"}, {"type": "WebSub", "url": "/b"}]}"#;
+        assert_eq!(
+            find(&[], json),
+            told("https://bao.example/a https://bao.example/b", "https://bao.example/f")
+        );
     }
 
     #[test]

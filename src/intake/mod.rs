@@ -38,7 +38,7 @@ mod xml_feed;
 mod xml_tree;
 
 use crate::domain::{CategoryName, Doubt, Draft, IdentityKey, SafeHtml, WebUrl, clean_line};
-use std::{fmt, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr};
 
 pub use gzip::{is_gzip, unpacked};
 pub use hub_offer::HubOffer;
@@ -315,11 +315,15 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Vec<Result<Arrival, Fault>> {
         InputFormat::Feed => foreign_feed::read(intake, bytes),
         InputFormat::Markdown => vec![markdown::read(intake, bytes)],
         InputFormat::WordPress => {
-            let found: Vec<_> = wordpress::Export::new(bytes, intake, wordpress::pictures(bytes)).collect();
-            if found.is_empty() {
-                vec![Err(Fault::new(1, "the export has no published post in it"))]
-            } else {
-                found
+            let mut pictures = HashMap::new();
+            let collected = wordpress::collect_pictures(bytes, &mut pictures);
+            let found: Vec<_> = wordpress::Export::new(bytes, intake, pictures).collect();
+            match collected {
+                Err(error) => vec![Err(Fault::new(1, format!("cannot be read: {error}")))],
+                Ok(()) if found.is_empty() => {
+                    vec![Err(Fault::new(1, "the export has no published post in it"))]
+                }
+                Ok(()) => found,
             }
         }
         InputFormat::Ghost => ghost::read(intake, bytes),

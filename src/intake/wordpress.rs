@@ -1,44 +1,62 @@
 //! WordPress exports (WXR): RSS with the blog's own fields, of any size, read an item at a time.
 
-use super::foreign_feed::resolve;
+use super::foreign_feed::{image, resolve};
 use super::shortcodes::without_shortcodes;
 use super::xml_tree::{self, Element};
 use super::{Arrival, Fault, Guess, Intake, Warning, dates, decode, mend_eth, plain_line, push_new};
-use crate::domain::{
-    CategoryName, Draft, IdentityKey, Image, SafeHtml, WebUrl, clean_line, clean_paragraphs,
-};
+use crate::domain::{CategoryName, Draft, IdentityKey, SafeHtml, WebUrl, clean_line, clean_paragraphs};
 use std::collections::HashMap;
-use std::io::{BufRead, ErrorKind};
+use std::io::{self, BufRead, ErrorKind};
 
 /// No post is as big; what is, is an attack or a broken file.
 const MAX_ITEM_BYTES: usize = 16 << 20;
 
-/// The addresses of pictures by their number. Posts name their picture by number, and it may stand
-/// anywhere in the file: a first reading collects them, some hundred bytes each.
-pub type Pictures = HashMap<u64, Box<str>>;
+/// The longest address of a picture that is kept.
+const LONGEST: usize = 2_000;
+
+/// The addresses of an export's pictures by their number. Posts name their picture by number, and it may
+/// stand anywhere in the file: a first reading collects them, and whoever reads says where they lie.
+pub trait Pictures {
+    /// Keeps one; a later one of the same number stands before it.
+    fn keep(&mut self, number: u64, address: &str) -> io::Result<()>;
+    /// The address of one.
+    fn find(&mut self, number: u64) -> io::Result<Option<String>>;
+}
+
+/// For an export that is in memory as a whole.
+impl Pictures for HashMap<u64, String> {
+    fn keep(&mut self, number: u64, address: &str) -> io::Result<()> {
+        self.insert(number, address.to_owned());
+        Ok(())
+    }
+
+    fn find(&mut self, number: u64) -> io::Result<Option<String>> {
+        Ok(self.get(&number).cloned())
+    }
+}
 
 /// Collects the pictures of an export.
-pub fn pictures(export: impl BufRead) -> Pictures {
-    let mut found = Pictures::new();
+pub fn collect_pictures(export: impl BufRead, pictures: &mut impl Pictures) -> io::Result<()> {
     for bytes in Items::new(export).flatten() {
         if !contains(&bytes, b"attachment_url") {
             continue;
         }
         let item = parsed(&bytes, 0);
         if let (Some(id), Some(url)) = (wp(&item, "post_id"), wp(&item, "attachment_url"))
-            && let Ok(id) = id.trim().parse()
+            && let (Ok(id), url) = (id.trim().parse(), url.trim())
+            && url.len() <= LONGEST
         {
-            found.insert(id, url.trim().into());
+            pictures.keep(id, url)?;
         }
     }
-    found
+    Ok(())
 }
 
 /// The articles of an export, in its order. What is no published post is left out and counted.
-pub struct Export<'a, R> {
+pub struct Export<'a, R, P> {
     items: Items<R>,
     intake: &'a Intake<'a>,
-    pictures: Pictures,
+    pictures: P,
     blog: Option<Blog>,
     /// How many items were no published posts: pages, drafts, pictures, menus.
     pub passed_over: usize,
@@ -52,14 +70,14 @@ struct Blog {
     authors: HashMap<String, String>,
 }
 
-impl<'a, R: BufRead> Export<'a, R> {
+impl<'a, R: BufRead, P: Pictures> Export<'a, R, P> {
     /// An export whose pictures are known.
-    pub fn new(export: R, intake: &'a Intake<'a>, pictures: Pictures) -> Self {
+    pub fn new(export: R, intake: &'a Intake<'a>, pictures: P) -> Self {
         Self { items: Items::new(export), intake, pictures, blog: None, passed_over: 0 }
     }
 }
 
-impl<R: BufRead> Iterator for Export<'_, R> {
+impl<R: BufRead, P: Pictures> Iterator for Export<'_, R, P> {
     type Item = Result<Arrival, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -77,7 +95,7 @@ impl<R: BufRead> Iterator for Export<'_, R> {
                 self.passed_over += 1;
                 continue;
             }
-            return Some(article(self.intake, blog, &self.pictures, &item));
+            return Some(article(self.intake, blog, &mut self.pictures, &item));
         }
     }
 }
@@ -126,7 +144,12 @@ fn parsed(bytes: &[u8], line: usize) -> Element {
     item.unwrap_or_default()
 }
 
-fn article(intake: &Intake<'_>, blog: &Blog, pictures: &Pictures, item: &Element) -> Result<Arrival, Fault> {
+fn article(
+    intake: &Intake<'_>,
+    blog: &Blog,
+    pictures: &mut impl Pictures,
+    item: &Element,
+) -> Result<Arrival, Fault> {
     let fault = |message: String| Fault::new(item.line, message);
     if let Some(broken) = &item.broken {
         return Err(fault(format!("this item is not well-formed: {}; it was left out", clean_line(broken))));
@@ -196,7 +219,16 @@ fn article(intake: &Intake<'_>, blog: &Blog, pictures: &Pictures, item: &Element
     if draft.categories.is_empty() {
         draft.categories.extend(intake.category.clone());
     }
-    draft.image = thumbnail(item, pictures, base);
+    match thumbnail(item, pictures) {
+        Ok(address) => {
+            let url = address.and_then(|address| resolve(&address, base));
+            draft.image = url.and_then(|url| image(url, None));
+        }
+        Err(error) => {
+            let words = format!("the picture of `{title}` cannot be looked up: {error}");
+            warnings.push(Warning::new(item.line, words));
+        }
+    }
     let host = blog.url.as_ref().or(draft.url.as_ref()).map_or("wordpress", WebUrl::host);
     let host = host.strip_prefix("www.").unwrap_or(host);
     let guid = named(item, "", "guid").map(|id| clean_line(&id)).filter(|id| !id.is_empty());
@@ -205,12 +237,12 @@ fn article(intake: &Intake<'_>, blog: &Blog, pictures: &Pictures, item: &Element
     Ok(Arrival { draft, warnings, guesses: Vec::<Guess>::new() })
 }
 
-/// The picture that a post names by its number.
-fn thumbnail(item: &Element, pictures: &Pictures, base: Option<&WebUrl>) -> Option<Image> {
+/// The address of the picture that a post names by its number.
+fn thumbnail(item: &Element, pictures: &mut impl Pictures) -> io::Result<Option<String>> {
     let meta = item.elements().filter(|e| e.prefix == "wp" && e.name == "postmeta");
     let mut named = meta.filter(|m| wp(m, "meta_key").is_some_and(|key| key.trim() == "_thumbnail_id"));
-    let id: u64 = wp(named.next()?, "meta_value")?.trim().parse().ok()?;
-    super::foreign_feed::image(resolve(pictures.get(&id)?, base)?, None)
+    let number = named.next().and_then(|m| wp(m, "meta_value")).and_then(|id| id.trim().parse().ok());
+    number.map_or(Ok(None), |number| pictures.find(number))
 }
 
 /// WordPress stores what its old editor was given: blank lines stand for paragraphs.
@@ -384,7 +416,8 @@ https://www.youtube.com/watch?v=abc]]></content:encoded><excerpt:encoded><![CDAT
     #[test]
     fn an_export_comes_in_an_item_at_a_time() {
         let intake = intake("blog.xml");
-        let pictures = pictures(EXPORT.as_bytes());
+        let mut pictures = HashMap::new();
+        collect_pictures(EXPORT.as_bytes(), &mut pictures).unwrap();
         let mut export = Export::new(EXPORT.as_bytes(), &intake, pictures);
         let draft = export.next().unwrap().unwrap().draft;
         assert_eq!(draft.title, "Chi bộ gần dân");

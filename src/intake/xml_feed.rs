@@ -198,7 +198,8 @@ fn links(element: &Element, base: Option<&WebUrl>) -> Option<WebUrl> {
 
 /// A title is plain text; marks of emphasis in it are left out.
 fn title_text(title: &Element) -> String {
-    let markup = matches!(title.attribute("type"), Some("html" | "xhtml" | "text/html"));
+    let markup = matches!(title.attribute("type"), Some("html" | "xhtml" | "text/html"))
+        || title.elements().next().is_some();
     // Atom 0.3 §3.1.2.
     let coded = (title.attribute("mode") == Some("base64"))
         .then(|| base64::engine::general_purpose::STANDARD.decode(title.text().trim()).ok())

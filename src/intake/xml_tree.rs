@@ -2,6 +2,7 @@
 //! remembered where it is not. No input is an error here; deep nesting is cut off.
 
 use super::blocks::escape;
+use crate::domain::is_allowed_char;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -150,19 +151,26 @@ pub fn parse(text: &str, is_item: impl Fn(&str) -> bool) -> Element {
             }
             Event::Text(words) => add_text(&mut stack, &words),
             Event::CData(words) => add_text(&mut stack, &words),
-            Event::GeneralRef(reference) => {
-                let named = match &*reference {
+            Event::GeneralRef(words) => {
+                let named = match &*words {
                     "amp" => Some('&'),
                     "lt" => Some('<'),
                     "gt" => Some('>'),
                     "quot" => Some('"'),
                     "apos" => Some('\''),
-                    _ => reference.resolve_char_ref().ok().flatten(),
+                    // XML wants a small x.
+                    reference => match reference.strip_prefix("#X") {
+                        Some(digits) => u32::from_str_radix(digits, 16)
+                            .ok()
+                            .and_then(char::from_u32)
+                            .filter(|c| is_allowed_char(*c)),
+                        None => words.resolve_char_ref().ok().flatten(),
+                    },
                 };
                 match named {
                     Some(c) => add_text(&mut stack, c.encode_utf8(&mut [0; 4])),
-                    None if reference.is_char_ref() => {}
-                    None => add_text(&mut stack, &format!("&{};", &*reference)),
+                    None if words.is_char_ref() => {}
+                    None => add_text(&mut stack, &format!("&{};", &*words)),
                 }
             }
             Event::Eof => break,
@@ -239,7 +247,10 @@ mod tests {
     #[test]
     fn what_is_plainly_meant_is_mended() {
         let whole = |text: &str| vec![(text.to_owned(), false)];
-        assert_eq!(items("<r><item>a & b &amp; c&nbsp;d &#7877;</item></r>"), whole("a & b & c&nbsp;d ễ"));
+        assert_eq!(
+            items("<r><item>a & b &amp; c&nbsp;d &#7877;&#X41;</item></r>"),
+            whole("a & b & c&nbsp;d ễA")
+        );
         assert_eq!(items("<r><item><l>x?a=1&b=2</l></item></r>"), whole("x?a=1&b=2"));
         assert_eq!(items("<r><item>a</br>b<![CDATA[<c>]]></item></r>"), whole("ab<c>"));
         assert_eq!(items("<r><item>a</item>"), whole("a"));

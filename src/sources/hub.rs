@@ -9,10 +9,10 @@ use super::document::Found;
 use super::looking::{Next, SourceError};
 use super::{Source, SourceKind, Sources};
 use crate::domain::{
-    CallbackSecret, HUB_BACKOFF, HookKey, HubMode, Instant, LeaseRules, Slug, SourceId, WebUrl, clean_line,
-    excerpt, fraction,
+    Attempt, CallbackSecret, HUB_BACKOFF, HookKey, HubMode, Instant, LeaseRules, Slug, SourceId, WebUrl,
+    clean_line, excerpt, fraction,
 };
-use crate::fetch::{FetchError, Headers, Reply, is_inside};
+use crate::fetch::{FetchError, Fetcher, Headers, Reply, is_inside};
 use crate::intake::HubOffer;
 use crate::store::{ClaimedSource, SourceHub, StoreError};
 use bytes::Bytes;
@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 const AFTER_REFUSAL: Duration = Duration::days(1);
 /// The shortest time between two requests to a hub.
 const SHORTEST: Duration = Duration::seconds(5);
+/// How often a hub is told that it was left.
+const TELLINGS: i64 = 5;
 /// When a feed is looked at once more in which announced news was not found: a cache may stand before it.
 const ONCE_MORE: Duration = Duration::minutes(1);
 /// How many times as long a feed is left alone whose hub can be believed, and how long that is at most.
@@ -65,8 +67,8 @@ impl Sources {
     }
 
     /// Where a hub pushes a source to.
-    fn callback(&self, source: &Source, key: &HookKey) -> String {
-        self.base_url.with_path(&format!("/hooks/websub/{}/{}", source.name, key.reveal()))
+    fn callback(&self, source: &Slug, key: &HookKey) -> String {
+        self.base_url.with_path(&format!("/hooks/websub/{source}/{}", key.reveal()))
     }
 
     /// Notes the hub that a feed names. Before its validators are remembered: a document that does not
@@ -84,9 +86,14 @@ impl Sources {
         if offer.is_none() && body.is_none() {
             return Ok(());
         }
-        let offer = offer.as_ref().map(|offer| (&offer.hub, &offer.topic));
-        let (key, secret) = (HookKey::random(&*self.chance), CallbackSecret::random(&*self.chance));
-        self.store.note_hub(id, offer, (&key, &secret), self.clock.now()).await
+        let offer = offer.as_ref().map(|offer| (offer.hubs.as_slice(), &offer.topic));
+        let (key, secret) = self.fresh();
+        self.store.note_hubs(id, offer, (&key, &secret), self.clock.now()).await
+    }
+
+    /// What one hub alone knows.
+    fn fresh(&self) -> (HookKey, CallbackSecret) {
+        (HookKey::random(&*self.chance), CallbackSecret::random(&*self.chance))
     }
 
     /// When a feed is polled next. A hub that has pushed and missed nothing since lets it be left alone for
@@ -122,7 +129,7 @@ impl Sources {
         }
         let now = self.clock.now();
         let wait = |hub: &SourceHub| self.wait_for(hub, now);
-        for hub in self.store.due_hubs(&names, now, wait).await? {
+        for hub in self.store.due_hubs(&names, now, wait, || self.fresh()).await? {
             let desk = self.clone();
             errands.spawn(async move {
                 if let Err(error) = desk.ask_hub(&hub).await {
@@ -144,16 +151,11 @@ impl Sources {
     async fn ask_hub(&self, hub: &SourceHub) -> Result<(), StoreError> {
         let source = self.find(hub.name.as_str()).filter(|source| self.wants_hub(source));
         let Some(source) = source else { return Ok(()) };
-        let callback = self.callback(source, &hub.key);
+        let callback = self.callback(&source.name, &hub.key);
         let lease = LeaseRules::default().grant(None).0.to_string();
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("hub.mode", HubMode::Subscribe.as_str())
-            .append_pair("hub.topic", hub.topic.as_str())
-            .append_pair("hub.callback", &callback)
-            .append_pair("hub.lease_seconds", &lease)
-            .append_pair("hub.secret", hub.secret.reveal())
-            .finish();
-        let error = match self.post(source, &hub.hub, form.into()).await {
+        let more = [("hub.lease_seconds", lease.as_str()), ("hub.secret", hub.secret.reveal())];
+        let form = wish(HubMode::Subscribe, &hub.topic, &callback, &more);
+        let error = match self.post(self.fetcher(source), &hub.hub, form).await {
             Ok(reply) if (200..300).contains(&reply.status) => {
                 tracing::info!(source = %hub.name, hub.host = hub.hub.host(), "hub asked to push");
                 return Ok(());
@@ -162,20 +164,50 @@ impl Sources {
             Err(error) => error.reason(),
         };
         tracing::warn!(source = %hub.name, hub.host = hub.hub.host(), error, "hub not asked; the feed is polled");
-        self.store.hub_failed(hub, &error).await
+        self.store.hub_failed(hub, &error, self.clock.now()).await
     }
 
-    async fn post(&self, source: &Source, hub: &WebUrl, body: Bytes) -> Result<Reply, FetchError> {
+    /// Leaves the hubs of feeds that are declared no more, or want none.
+    pub async fn leave_unwanted_hubs(&self) -> Result<(), StoreError> {
+        let wanted = self.declared.iter().filter(|source| self.wants_hub(source));
+        let names: Vec<Slug> = wanted.map(|source| source.name.clone()).collect();
+        self.store.leave_hubs_but_of(&names, self.clock.now()).await
+    }
+
+    /// Tells the hubs that were left that nobody wants their pushes (WebSub §5.1), every one an errand of its
+    /// own. One that never hears it ends with its lease.
+    pub async fn tell_left_hubs(&self, errands: &mut JoinSet<()>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let wait = |attempt: Attempt| {
+            let wait = HUB_BACKOFF.delay(attempt, now, now, fraction(&*self.chance));
+            wait.filter(|_| attempt.0 < TELLINGS)
+        };
+        for hub in self.store.due_leavings(now, wait).await? {
+            let desk = self.clone();
+            errands.spawn(async move {
+                let callback = desk.callback(&hub.name, &hub.key);
+                // Who is declared no more said nothing about the own network either.
+                let fetcher = desk.find(hub.name.as_str()).map_or(&desk.public, |source| desk.fetcher(source));
+                let form = wish(HubMode::Unsubscribe, &hub.topic, &callback, &[]);
+                let outcome = desk.post(fetcher, &hub.hub, form).await;
+                let status = outcome.map_or_else(|error| error.reason(), |reply| reply.status.to_string());
+                tracing::info!(source = %hub.name, hub.host = hub.hub.host(), status, "hub told to push no more");
+            });
+        }
+        Ok(())
+    }
+
+    async fn post(&self, fetcher: &Fetcher, hub: &WebUrl, body: Bytes) -> Result<Reply, FetchError> {
         let headers = Headers::default().with("content-type", "application/x-www-form-urlencoded")?;
         let mut here = hub.as_url().clone();
         for _ in 0..REDIRECTS {
-            let reply = self.fetcher(source).post(&here, headers.clone(), body.clone()).await?;
+            let reply = fetcher.post(&here, headers.clone(), body.clone()).await?;
             match reply.location {
                 Some(location) if matches!(reply.status, 307 | 308) => here = location,
                 _ => return Ok(reply),
             }
         }
-        self.fetcher(source).post(&here, headers, body).await
+        fetcher.post(&here, headers, body).await
     }
 
     /// The hub that knows a source's key.
@@ -193,6 +225,10 @@ impl Sources {
         key: &str,
         question: HubQuestion,
     ) -> Result<HubReply, StoreError> {
+        if question.mode == HubMode::Unsubscribe.as_str() && !question.challenge.is_empty() {
+            let is_left = self.store.hub_let_go(name, key, &question.topic).await?;
+            return Ok(if is_left { HubReply::Meant(question.challenge) } else { HubReply::Unknown });
+        }
         let hub = self.known_hub(name, key).await?.filter(|hub| hub.topic.as_str() == question.topic);
         let (Some(hub), now) = (hub, self.clock.now()) else { return Ok(HubReply::Unknown) };
         match question.mode.as_str() {
@@ -201,7 +237,8 @@ impl Sources {
                 let reason =
                     format!("it says no: {}", if reason.is_empty() { "without a reason" } else { &reason });
                 tracing::warn!(source = %hub.name, hub.host = hub.hub.host(), reason, "hub does not push; the feed is polled");
-                self.store.hub_denied(&hub, &reason, now + AFTER_REFUSAL).await?;
+                let again = if hub.is_last() { now + AFTER_REFUSAL } else { now };
+                self.store.hub_denied(&hub, &reason, again).await?;
                 Ok(HubReply::Heard)
             }
             mode if mode == HubMode::Subscribe.as_str() && !question.challenge.is_empty() => {
@@ -238,6 +275,17 @@ impl Sources {
         }
         Ok(Some(is_right))
     }
+}
+
+/// What a hub is asked for (WebSub §5.1).
+fn wish(mode: HubMode, topic: &WebUrl, callback: &str, more: &[(&str, &str)]) -> Bytes {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("hub.mode", mode.as_str())
+        .append_pair("hub.topic", topic.as_str())
+        .append_pair("hub.callback", callback)
+        .extend_pairs(more)
+        .finish()
+        .into()
 }
 
 /// Whether hubs on the Internet find an address of ours. Behind https there is a name with a certificate.

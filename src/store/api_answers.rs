@@ -27,8 +27,10 @@ pub struct KeptAnswer {
 /// What a key says of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// It is the first of its key, or the one before it died: it is to be carried out.
+    /// It is the first of its key: it is to be carried out.
     First,
+    /// The one before it died, before its work or after it: what is not done is to be carried out.
+    Unanswered,
     /// It was answered.
     Answered(KeptAnswer),
     /// The first one is still at work.
@@ -56,18 +58,20 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (handle, key) DO UPDATE SET claimed_until = excluded.claimed_until
              WHERE api_answers.status IS NULL AND api_answers.claimed_until <= excluded.asked_at
-               AND api_answers.fingerprint = excluded.fingerprint",
+               AND api_answers.fingerprint = excluded.fingerprint
+             RETURNING asked_at",
         )
         .bind(handle.to_owned())
         .bind(key.to_owned())
         .bind(fingerprint.to_owned())
         .bind(micros(now))
         .bind(micros(now + CLAIM))
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
-        if taken.rows_affected() == 1 {
+        if let Some(taken) = taken {
             tx.commit().await?;
-            return Ok(Repeat::First);
+            let is_first = taken.try_get::<i64, _>("asked_at")? == micros(now);
+            return Ok(if is_first { Repeat::First } else { Repeat::Unanswered });
         }
         let text = "SELECT fingerprint, status, head, body FROM api_answers WHERE handle = $1 AND key = $2";
         let row = sqlx::query(text).bind(handle.to_owned()).bind(key.to_owned());

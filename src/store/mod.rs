@@ -98,7 +98,7 @@ pub use rehearsals::{Rehearsal, Selection};
 pub use renaming::Renaming;
 pub use rosters::{Enrolled, ListedReader, RosterEntry};
 pub use sitemap::{ListedArticle, YoungArticles};
-pub use source_hubs::SourceHub;
+pub use source_hubs::{LeftHub, SourceHub};
 pub use source_items::{OpenItem, WrongItem};
 pub use sources::{ClaimedSource, Haul, ItemMet, SourceSettlement, SourceState, Taken};
 pub use subscribers::Subscriber;

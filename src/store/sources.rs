@@ -7,7 +7,7 @@ use super::acceptance::{Accepted, accept_in};
 use super::claims::{Claimed, extend, give_back, hold};
 use super::deliveries::storable_reply;
 use super::drafts::{Doubtful, Kept, keep_in};
-use super::source_hubs::PEACE;
+use super::source_hubs::{PEACE, leave};
 use super::statement::{damaged, insert_rows, storable};
 use super::{Store, StoreError};
 use crate::domain::{Attempt, Chance, Draft, Instant, Slug, SourceId, from_micros, micros};
@@ -168,12 +168,9 @@ impl Store {
                 .fetch_optional(&mut *tx)
                 .await?;
             if let Some(n) = changed {
-                for text in [
-                    "DELETE FROM source_items WHERE source = $1",
-                    "DELETE FROM source_hubs WHERE source = $1",
-                ] {
-                    sqlx::query(text).bind(n).execute(&mut *tx).await?;
-                }
+                let text = "DELETE FROM source_items WHERE source = $1";
+                sqlx::query(text).bind(n).execute(&mut *tx).await?;
+                leave(&mut tx, SourceId(n), now).await?;
             }
         }
         tx.commit().await?;

@@ -305,6 +305,39 @@ fn a_request_is_carried_out_once_a_key() {
 }
 
 #[test]
+fn a_death_before_the_answer_is_kept_repeats_nothing() {
+    let api = Api::new();
+    let dies = || {
+        api.world.change("UPDATE api_answers SET status = NULL, head = NULL, body = NULL, claimed_until = 0");
+    };
+    let key = [("Idempotency-Key", "7a5f")];
+    let tin = json!({"title": "Bến phà", "content_text": "Chuyến cuối.", "mood": "vui"});
+    let first = api.ask("POST", "/articles", &key, Some(&tin));
+    dies();
+    let again = api.ask("POST", "/articles", &key, Some(&tin));
+    assert_eq!(told(&again, 201), told(&first, 201));
+    for name in ["etag", "location", "content-type"] {
+        assert_eq!(again.header(name), first.header(name), "{name}");
+    }
+    // Somebody changed it before the repeat came: neither is that undone, nor is there a second one.
+    let made = told(&first, 201)["id"].as_str().unwrap().to_owned();
+    let changed = api.ask("PATCH", &format!("/articles/{made}"), &[], Some(&json!({"title": "Cầu"})));
+    told(&changed, 200);
+    dies();
+    let late = told(&api.ask("POST", "/articles", &key, Some(&tin)), 200);
+    assert_eq!((late["id"].as_str(), late["title"].as_str()), (Some(made.as_str()), Some("Cầu")));
+    // Of others the repeat may be told that it was known, and is.
+    let batch = json!({"articles": [article("1", "Một"), article("2", "Hai")]});
+    let batch_key = [("Idempotency-Key", "batch")];
+    told(&api.ask("POST", "/articles/batch", &batch_key, Some(&batch)), 200);
+    dies();
+    let again = told(&api.ask("POST", "/articles/batch", &batch_key, Some(&batch)), 200);
+    assert_eq!(again["results"][1]["what"], "unchanged");
+    let listed = told(&api.get("/articles"), 200);
+    assert_eq!(listed["articles"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn what_is_wrong_is_told_by_field() {
     let api = Api::new();
     for (body, field) in [

@@ -1,6 +1,6 @@
 //! Polled feeds that a hub pushes (WebSub): our own hub at the other end, and one that does as it is told.
 
-use crate::callbacks::{Callbacks, Reply, signature};
+use crate::callbacks::{Callbacks, Reply, Request, signature};
 use crate::gets::rows;
 use crate::served::article;
 use crate::sources::{Bureau, reply, rss, source, titles};
@@ -42,9 +42,7 @@ impl Line {
     /// What the hub was last asked, once it was asked so often.
     fn asked(&self, times: usize) -> BTreeMap<String, String> {
         self.world.wait_for("the hub is asked", |_| self.hub.pushed("/hub").len() >= times);
-        let request = self.hub.pushed("/hub").pop().unwrap();
-        assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
-        url::form_urlencoded::parse(&request.body).into_owned().collect()
+        said(&self.hub.pushed("/hub").pop().unwrap())
     }
 
     /// The hub asks whether that was meant.
@@ -82,6 +80,12 @@ fn tell(bureau: &Bureau, hub: &Callbacks, items: &[(&str, &str)]) {
     let own = format!("<channel><atom:link rel=\"self\" href=\"{TOPIC}\"/>");
     let body = rss(items).replace("<channel>", &own);
     bureau.answers(move |_, _| reply(200, &link, &body));
+}
+
+/// What a hub was told.
+fn said(request: &Request) -> BTreeMap<String, String> {
+    assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
+    url::form_urlencoded::parse(&request.body).into_owned().collect()
 }
 
 fn path(callback: &str) -> String {
@@ -212,9 +216,11 @@ fn a_lease_is_renewed_well_before_its_end_and_a_hub_that_says_no_leaves_the_feed
         !line.hub.pushed("/hub2").is_empty()
     });
     assert!(begun.elapsed() > Duration::from_secs(4), "{:?}", begun.elapsed());
-    let second: BTreeMap<String, String> =
-        url::form_urlencoded::parse(&line.hub.pushed("/hub2")[0].body).into_owned().collect();
-    assert_eq!(second, first, "the same callback, the same secret: it is renewed and not another");
+    assert_eq!(
+        said(&line.hub.pushed("/hub2")[0]),
+        first,
+        "the same callback, the same secret: it is renewed and not another"
+    );
     assert_eq!(line.ask_back(&callback, "subscribe", TOPIC, "864000").status, 200);
 
     assert_eq!(line.ask_back(&callback, "denied", TOPIC, "").status, 204);
@@ -237,15 +243,31 @@ fn a_hub_that_fails_or_is_not_wanted_costs_nothing() {
     // Another hub now, which is out of order.
     line.hub.when_pushed("/hong", &[Reply::Status(500)]);
     let link = format!("Link: <{}>; rel=hub, <{TOPIC}>; rel=self\r\n", line.hub.url("/hong"));
-    line.bureau.answers(move |_, _| reply(200, &link, &rss(&[("2", "Hai")])));
+    let one = link.clone();
+    line.bureau.answers(move |_, _| reply(200, &one, &rss(&[("2", "Hai")])));
     assert!(line.world.done(&["source", "run", "ban"]).contains("1 new"));
     line.world.wait_for("it fails", |world| source(world, "ban")["hub"]["last_error"] == "it answers 500");
     assert_eq!(source(&line.world, "ban")["state"], "well");
     assert_eq!(pace(&line.world), 600);
-    // None any more.
+    // Two, of which only the second does as it is told.
+    let link = link.replace("<https", &format!("<{}>; rel=hub, <https", line.hub.url("/tot")));
+    line.hub.when_pushed("/tot", &[Reply::Status(202)]);
+    line.bureau.answers(move |_, _| reply(200, &link, &rss(&[("3", "Ba")])));
+    assert!(line.world.done(&["source", "run", "ban"]).contains("1 new"));
+    line.world.change("UPDATE source_hubs SET due_at = 0");
+    line.world.wait_for("the other is asked", |_| !line.hub.pushed("/tot").is_empty());
+    let callback = path(&said(&line.hub.pushed("/tot")[0])["hub.callback"]);
+    assert_eq!(line.ask_back(&callback, "subscribe", TOPIC, "600").status, 200);
+    // None any more: it is told so, and asks whether that was meant.
     line.bureau.answers(|_, _| reply(200, "", &rss(&[("2", "Hai")])));
     line.world.done(&["source", "run", "ban"]);
     assert_eq!(source(&line.world, "ban")["hub"], Value::Null);
+    line.world.wait_for("it is told", |_| line.hub.pushed("/tot").len() == 2);
+    let told = said(&line.hub.pushed("/tot")[1]);
+    assert_eq!((told["hub.mode"].as_str(), path(&told["hub.callback"])), ("unsubscribe", callback.clone()));
+    assert_eq!(line.ask_back(&callback, "subscribe", TOPIC, "600").status, 404);
+    let answer = line.ask_back(&callback, "unsubscribe", TOPIC, "");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "thử-thách"));
 
     let line = Line::open("websub = false\n");
     std::thread::sleep(Duration::from_secs(2));

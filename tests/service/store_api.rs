@@ -96,7 +96,7 @@ async fn a_key_is_taken_once_and_its_answer_kept_for_a_day(newsroom: Newsroom) {
     assert_eq!(take("a", "one", "07:00:00").await, Repeat::First);
     assert_eq!(take("a", "one", "07:00:30").await, Repeat::UnderWay);
     assert_eq!(take("a", "two", "07:00:30").await, Repeat::Another);
-    assert_eq!(take("a", "one", "07:01:00").await, Repeat::First, "who had it has died");
+    assert_eq!(take("a", "one", "07:01:00").await, Repeat::Unanswered, "who had it has died");
     assert_eq!(take("a", "one", "07:01:30").await, Repeat::UnderWay);
     let answer = KeptAnswer {
         status: 201,

@@ -11,7 +11,7 @@ on_both_engines!(every_table_that_names_a_person_is_known, the_whole_file_has_ev
 const WAYS: [&str; 4] = ["subscriber", "delivery", "topic", "opt_in"];
 
 /// Tables that have such a column and hold nothing of a person: the topic of a feed that we poll.
-const OTHERS: [&str; 1] = ["source_hubs"];
+const OTHERS: [&str; 2] = ["source_hubs", "left_hubs"];
 
 async fn columns(newsroom: &Newsroom) -> Vec<(String, String)> {
     let text = match newsroom.engine() {

@@ -11,6 +11,8 @@ on_both_engines!(
     news_that_is_announced_outlives_a_look_that_began_before,
     a_source_that_fails_keeps_its_time_whatever_is_announced,
     another_hub_is_begun_with_anew,
+    where_one_hub_does_not_agree_the_next_is_asked,
+    a_hub_that_pushes_what_nobody_wants_is_told_so_until_it_hears_it,
 );
 
 fn bao() -> Slug {
@@ -21,13 +23,19 @@ fn url(text: &str) -> WebUrl {
     WebUrl::parse(text).unwrap()
 }
 
-/// A source that names a hub, at seven.
-async fn named(newsroom: &Newsroom, hub: &str) -> SourceId {
+fn fresh(newsroom: &Newsroom) -> (HookKey, CallbackSecret) {
+    (HookKey::random(&newsroom.chance), CallbackSecret::random(&newsroom.chance))
+}
+
+const TOPIC: &str = "https://bao.example/rss";
+
+/// A source that names hubs, at seven.
+async fn named(newsroom: &Newsroom, hubs: &str) -> SourceId {
     newsroom.declare_sources(&[(&bao(), "a".to_owned(), true)], at("07:00:00")).await.unwrap();
     let id = state(newsroom).await.id;
-    let (key, secret) = (HookKey::random(&newsroom.chance), CallbackSecret::random(&newsroom.chance));
-    let (hub, topic) = (url(hub), url("https://bao.example/rss"));
-    newsroom.note_hub(id, Some((&hub, &topic)), (&key, &secret), at("07:00:00")).await.unwrap();
+    let (key, secret) = fresh(newsroom);
+    let (hubs, topic) = (hubs.split(' ').map(url).collect::<Vec<_>>(), url(TOPIC));
+    newsroom.note_hubs(id, Some((&hubs, &topic)), (&key, &secret), at("07:00:00")).await.unwrap();
     id
 }
 
@@ -36,7 +44,7 @@ async fn state(newsroom: &Newsroom) -> SourceState {
 }
 
 async fn due(newsroom: &Newsroom, now: Instant) -> Vec<SourceHub> {
-    newsroom.due_hubs(&[bao()], now, |_| Duration::minutes(5)).await.unwrap()
+    newsroom.due_hubs(&[bao()], now, |_| Duration::minutes(5), || fresh(newsroom)).await.unwrap()
 }
 
 async fn agree(newsroom: &Newsroom, now: Instant) -> bool {
@@ -61,7 +69,8 @@ async fn look(newsroom: &Newsroom, from: Instant, to: Instant, during: impl Asyn
 
 async fn a_due_hub_is_asked_by_one_and_again_by_another(newsroom: Newsroom) {
     named(&newsroom, "https://hub.example/").await;
-    assert!(newsroom.due_hubs(&[], at("07:00:00"), |_| Duration::zero()).await.unwrap().is_empty());
+    let others = newsroom.due_hubs(&[], at("07:00:00"), |_| Duration::zero(), || fresh(&newsroom)).await;
+    assert!(others.unwrap().is_empty());
     let asked = due(&newsroom, at("07:00:00")).await;
     assert_eq!((asked.len(), asked[0].attempt.0, asked[0].name.as_str()), (1, 1, "bao"));
     assert!(due(&newsroom, at("07:04:59")).await.is_empty());
@@ -138,7 +147,7 @@ async fn another_hub_is_begun_with_anew(newsroom: Newsroom) {
     assert!(second.key != first.key && second.secret != first.secret && second.ends_at.is_none());
     // What the first still says is of no account.
     newsroom.hub_pushed(&first, at("07:01:00")).await.unwrap();
-    newsroom.hub_failed(&first, "x").await.unwrap();
+    newsroom.hub_failed(&first, "x", at("07:01:00")).await.unwrap();
     assert_eq!(newsroom.source_hub(id).await.unwrap().as_ref(), Some(&second));
     let claimed =
         newsroom.claim_source(&bao(), "one", at("07:20:00"), at("07:10:00")).await.unwrap().unwrap();
@@ -146,6 +155,88 @@ async fn another_hub_is_begun_with_anew(newsroom: Newsroom) {
     newsroom.declare_sources(&[(&bao(), "b".to_owned(), true)], at("07:02:00")).await.unwrap();
     assert!(newsroom.source_hub(id).await.unwrap().is_none(), "the source says something else");
     let none = (&first.key, &first.secret);
-    newsroom.note_hub(id, None, none, at("07:03:00")).await.unwrap();
+    newsroom.note_hubs(id, None, none, at("07:03:00")).await.unwrap();
     assert!(newsroom.source_hub(id).await.unwrap().is_none());
+}
+
+async fn where_one_hub_does_not_agree_the_next_is_asked(newsroom: Newsroom) {
+    const HUBS: [&str; 3] = ["https://a.example/", "https://b.example/", "https://c.example/"];
+    let id = named(&newsroom, &HUBS.join(" ")).await;
+    let asked = async |hub: &str, now: &str| {
+        let [asked] = due(&newsroom, at(now)).await.try_into().unwrap();
+        assert_eq!(asked.hub.as_str(), hub, "{now}");
+        asked
+    };
+    let first = asked(HUBS[0], "07:00:00").await;
+    newsroom.hub_failed(&first, "500", at("07:00:01")).await.unwrap();
+    let second = asked(HUBS[1], "07:00:01").await;
+    assert!(second.key != first.key && second.secret != first.secret && second.last_error.is_none());
+    // It is silent.
+    assert!(due(&newsroom, at("07:05:00")).await.is_empty());
+    let third = asked(HUBS[2], "07:05:01").await;
+    newsroom.hub_failed(&third, "no", at("07:05:02")).await.unwrap();
+    assert!(due(&newsroom, at("07:10:00")).await.is_empty(), "each was asked: they have peace");
+    assert_eq!(asked(HUBS[0], "07:10:01").await.attempt.0, 4);
+    assert!(agree(&newsroom, at("07:10:02")).await);
+    // One that pushes is asked again and no other, as long as its lease lasts.
+    let live = asked(HUBS[0], "08:10:02").await;
+    newsroom.hub_failed(&live, "500", at("08:10:03")).await.unwrap();
+    assert_eq!(asked(HUBS[0], "08:15:02").await.key, live.key);
+    assert_eq!(asked(HUBS[0], "09:10:01").await.key, live.key);
+    asked(HUBS[1], "09:15:01").await;
+    assert!(agree(&newsroom, at("09:15:02")).await);
+    // It says no, and the feed names others in another order.
+    let live = newsroom.source_hub(id).await.unwrap().unwrap();
+    newsroom.hub_denied(&live, "no", at("09:16:00")).await.unwrap();
+    named(&newsroom, "https://d.example/ https://b.example/ https://e.example/").await;
+    asked("https://e.example/", "09:16:00").await;
+}
+
+async fn a_hub_that_pushes_what_nobody_wants_is_told_so_until_it_hears_it(newsroom: Newsroom) {
+    const ONE: &str = "https://one.example/";
+    let told =
+        async |now: &str| newsroom.due_leavings(at(now), |_| Some(Duration::minutes(5))).await.unwrap();
+    let id = named(&newsroom, ONE).await;
+    due(&newsroom, at("07:00:00")).await;
+    named(&newsroom, "https://two.example/").await;
+    assert!(told("07:00:01").await.is_empty(), "the first had not agreed");
+    due(&newsroom, at("07:00:01")).await;
+    assert!(agree(&newsroom, at("07:00:02")).await);
+    let two = newsroom.source_hub(id).await.unwrap().unwrap();
+    named(&newsroom, ONE).await;
+    assert!(!newsroom.hub_let_go("bao", two.key.reveal(), TOPIC).await.unwrap(), "it was not told");
+    let left = told("07:00:03").await;
+    assert_eq!(left.iter().map(|left| (&left.hub, &left.key)).collect::<Vec<_>>(), [(&two.hub, &two.key)]);
+    assert!(told("07:05:02").await.is_empty());
+    assert_eq!(told("07:05:03").await, left, "it did not ask whether that was meant");
+    for (name, key, topic) in [
+        ("khac", two.key.reveal(), TOPIC),
+        ("bao", "x", TOPIC),
+        ("bao", two.key.reveal(), "https://x.example/"),
+    ] {
+        assert!(!newsroom.hub_let_go(name, key, topic).await.unwrap());
+    }
+    for _ in 0..2 {
+        assert!(newsroom.hub_let_go("bao", two.key.reveal(), TOPIC).await.unwrap());
+    }
+    assert!(told("08:00:00").await.is_empty(), "it heard it");
+    assert!(told("09:00:02").await.is_empty(), "its lease is over");
+    assert!(!newsroom.hub_let_go("bao", two.key.reveal(), TOPIC).await.unwrap());
+
+    // A source that says something else, one that is declared no more, and one that names no hub.
+    for way in ["b", "none", "no hub"] {
+        let id = named(&newsroom, ONE).await;
+        due(&newsroom, at("07:00:00")).await;
+        assert!(agree(&newsroom, at("07:00:00")).await);
+        let hub = newsroom.source_hub(id).await.unwrap().unwrap();
+        newsroom.leave_hubs_but_of(&[bao()], at("07:00:01")).await.unwrap();
+        assert_eq!(newsroom.source_hub(id).await.unwrap().as_ref(), Some(&hub), "it is wanted");
+        match way {
+            "none" => newsroom.leave_hubs_but_of(&[], at("07:00:01")).await.unwrap(),
+            "no hub" => newsroom.note_hubs(id, None, (&hub.key, &hub.secret), at("07:00:01")).await.unwrap(),
+            way => newsroom.declare_sources(&[(&bao(), way.to_owned(), true)], at("07:00:01")).await.unwrap(),
+        }
+        assert!(newsroom.source_hub(id).await.unwrap().is_none(), "{way}");
+        assert_eq!(told("07:00:01").await.remove(0).key, hub.key, "{way}");
+    }
 }

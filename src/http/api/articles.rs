@@ -5,16 +5,17 @@ use super::article_json::{ArticleJson, Given, patched};
 use super::asked::{JsonBytes, Query, cursor};
 use super::caller::Caller;
 use super::problem::ApiProblem;
+use super::repeats::Maker;
 use crate::domain::{ArticleId, ArticleState, IdentityKey, Scope, Slug};
 use crate::feed::validators::entity_tags;
 use crate::http::AppState;
 use crate::http::answer::joined;
 use crate::publish::{self, Occasion};
 use crate::store::{Accepted, ArticlePage, Change, Condition, KeyedArticle, Position, Put, Which};
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -180,13 +181,25 @@ pub async fn create(
     caller: Caller,
     mut query: Query,
     headers: HeaderMap,
+    maker: Option<Extension<Maker>>,
     body: JsonBytes,
 ) -> Result<Response, ApiProblem> {
     caller.may(Scope::ArticlesWrite)?;
     let occasion = occasion(&mut query)?;
     query.end()?;
     bounded(&body)?;
-    let given = Given::read(&app, &body.0)?;
+    let mut given = Given::read(&app, &body.0)?;
+    if let Some(Extension(maker)) = maker {
+        let made = Which::Key(maker.article.clone());
+        if maker.unanswered
+            && let Some(article) = app.store.keyed_article(&made).await?
+        {
+            let status = if article.article.revision == 1 { StatusCode::CREATED } else { StatusCode::OK };
+            let warnings = warnings(&given, &article);
+            return Ok(located(&app, answer(status, article, warnings)));
+        }
+        given.arrival.draft.keys.push(maker.article);
+    }
     written(&app, None, &given, occasion, &condition(&headers)?).await
 }
 

@@ -4,7 +4,7 @@
 use super::MAX_BATCH;
 use super::caller::Caller;
 use super::problem::ApiProblem;
-use crate::domain::hex;
+use crate::domain::{IdentityKey, hex};
 use crate::http::AppState;
 use crate::store::{KeptAnswer, Repeat};
 use axum::body::{Body, to_bytes};
@@ -23,6 +23,16 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// A UUID has 36.
 const LONGEST_KEY: usize = 255;
 
+/// What an article is known by that a request with a key has made: stored with it, so that the request is
+/// recognised where its answer was not kept.
+#[derive(Clone)]
+pub struct Maker {
+    /// The key of the article.
+    pub article: IdentityKey,
+    /// Whether the request came before, and nobody knows whether it was carried out.
+    pub unanswered: bool,
+}
+
 /// Carries a request out once a key.
 pub async fn once(State(app): State<AppState>, caller: Caller, request: Request, next: Next) -> Response {
     let key = match key_of(request.headers()) {
@@ -30,7 +40,7 @@ pub async fn once(State(app): State<AppState>, caller: Caller, request: Request,
         Ok(_) => return next.run(request).await,
         Err(problem) => return problem.into_response(),
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BATCH).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
@@ -41,8 +51,13 @@ pub async fn once(State(app): State<AppState>, caller: Caller, request: Request,
         hash.update(part);
     }
     let fingerprint = hex(&hash.finalize());
-    match app.store.take_key(&caller.handle, &key, &fingerprint, app.clock.now()).await {
-        Ok(Repeat::First) => {}
+    let taken = app.store.take_key(&caller.handle, &key, &fingerprint, app.clock.now()).await;
+    match taken {
+        Ok(repeat @ (Repeat::First | Repeat::Unanswered)) => {
+            let name = format!("{} {fingerprint} {key}", caller.handle);
+            let article = IdentityKey::external("request", &hex(&Sha256::digest(name)));
+            parts.extensions.insert(Maker { article, unanswered: repeat == Repeat::Unanswered });
+        }
         Ok(Repeat::Answered(answer)) => return told_again(answer),
         Ok(Repeat::UnderWay) => {
             let detail = "a request with this Idempotency-Key is still under way";

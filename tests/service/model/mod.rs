@@ -20,9 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// How many histories are looked at where nobody says otherwise.
-const ON_SQLITE: u64 = 10_000;
-const ON_POSTGRES: u64 = 500;
+/// How many histories are looked at where nobody says otherwise. Each of five rules that were taken away for a trial
+/// (what is owed is queued, paid, owed to who leaves; what is left out is given back; the turn is taken with the cut)
+/// was missed within the first 36, and the rarest three times in 2,000.
+const ON_SQLITE: u64 = 2_000;
+const ON_POSTGRES: u64 = 200;
 
 /// What is told anew for each of its statements, by which seed.
 const TOLD_ANEW: [(u64, &[Act]); 4] = {
