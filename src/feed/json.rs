@@ -1,6 +1,6 @@
 use super::RenderError;
-use super::written::Frame;
 use super::document::{Document, Entry};
+use super::written::Frame;
 use crate::domain::Format;
 use serde::Serialize;
 

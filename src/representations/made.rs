@@ -48,12 +48,7 @@ pub struct Representation {
 }
 
 impl Representation {
-    pub(super) fn of(
-        written: Written,
-        wanted: Wanted,
-        contents: &Contents,
-        link: Option<Arc<str>>,
-    ) -> Self {
+    pub(super) fn of(written: Written, wanted: Wanted, contents: &Contents, link: Option<Arc<str>>) -> Self {
         // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
         // does not make every reader fetch every feed again.
         let codings = Coding::ALL.map(|coding| coding.name().unwrap_or("identity"));

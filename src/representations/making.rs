@@ -69,11 +69,12 @@ impl Representations {
         let recent = Arc::clone(&self.recent);
         let work = tokio::task::spawn_blocking(move || {
             let documents = render_each(&snapshot, &formats, &recent)?;
-            let made = documents.into_iter().zip(wanted).zip(told).map(|((written, wanted), (path, link))| {
-                let made = Representation::of(written, wanted, &contents, link);
-                let version = path.map(|path| Version::of(path, &made, &snapshot));
-                (made, version)
-            });
+            let made =
+                documents.into_iter().zip(wanted).zip(told).map(|((written, wanted), (path, link))| {
+                    let made = Representation::of(written, wanted, &contents, link);
+                    let version = path.map(|path| Version::of(path, &made, &snapshot));
+                    (made, version)
+                });
             Ok::<Vec<_>, RenderError>(made.collect())
         });
         let mut set = Vec::new();

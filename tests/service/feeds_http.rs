@@ -357,7 +357,8 @@ fn documents_that_followed_every_event_are_those_of_a_fresh_start() {
     let documents = |world: &World| {
         let mut documents = Vec::new();
         for slug in ["all", "xay-dung-dang", "kinh-te", "author:thu-ha"] {
-            for (format, coding) in FORMATS.iter().flat_map(|format| [(format, "gzip"), (format, "identity")]) {
+            for (format, coding) in FORMATS.iter().flat_map(|format| [(format, "gzip"), (format, "identity")])
+            {
                 let path = format!("/feeds/{slug}.{format}");
                 let answer = world.request("GET", &path, &[("Accept-Encoding", coding)], b"");
                 let tag = answer.header("etag").unwrap_or_default().to_owned();
