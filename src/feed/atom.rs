@@ -1,10 +1,10 @@
 use super::document::{self, Document, File, Label};
 use super::element::{Element, extensions, media, namespaces};
+use super::written::Frame;
 use super::{GENERATOR, RenderError};
 use crate::domain::Format;
 use atom_syndication::{
     Category, Content, Entry, Feed, Generator, Link, Person, Text, TextType, WriteConfig,
-    extension::ExtensionMap,
 };
 
 /// The crate's own declaration names no encoding.
@@ -13,20 +13,23 @@ const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 /// How the crate ends a document.
 const END: &[u8] = b"\n</feed>";
 
-/// The Atom 1.0 document (RFC 4287).
-pub(super) fn render(document: Document<'_>) -> Result<Vec<u8>, RenderError> {
-    let mut feed = feed(document);
-    let own = std::mem::take(&mut feed.extensions);
-    if own.is_empty() {
-        return write(&feed);
-    }
-    let entries = std::mem::take(&mut feed.entries);
+/// The Atom 1.0 document (RFC 4287) without its entries. The crate (0.12.10) writes a feed's own extensions
+/// behind its entries, where the schema has no place for them; here they stand before.
+pub(super) fn frame(document: &Document<'_>) -> Result<Frame, RenderError> {
+    let bytes = write(&feed(document))?;
+    let head = bytes.strip_suffix(END).ok_or(RenderError::Frame)?;
+    Ok(Frame { head: head.to_vec(), separator: b"", tail: END.to_vec() })
+}
+
+/// An entry as it stands in a document: what a feed with it has more than one without.
+pub(super) fn entry(entry: document::Entry, language: &str) -> Result<Vec<u8>, RenderError> {
+    let mut feed = Feed::default();
     let bare = write(&feed)?;
-    feed.extensions = own;
-    let head = write(&feed)?;
-    feed.extensions = ExtensionMap::default();
-    feed.entries = entries;
-    Ok(spliced(&head, &bare, write(&feed)?))
+    feed.entries = vec![entry_of(entry, language)];
+    let with_it = write(&feed)?;
+    let head = bare.strip_suffix(END).ok_or(RenderError::Frame)?;
+    let entry = with_it.strip_prefix(head).and_then(|rest| rest.strip_suffix(END));
+    entry.map(<[u8]>::to_vec).ok_or(RenderError::Frame)
 }
 
 fn write(feed: &Feed) -> Result<Vec<u8>, RenderError> {
@@ -34,43 +37,30 @@ fn write(feed: &Feed) -> Result<Vec<u8>, RenderError> {
     Ok(feed.write_with_config(DECLARATION.to_vec(), config)?)
 }
 
-/// The crate (0.12.10) writes a feed's own extensions behind its entries, where the schema of RFC
-/// 4287 has no place for them. So the document is made of two: its head with the extensions and no
-/// entry, and what follows the bare head in the document that has entries and no extensions.
-fn spliced(head: &[u8], bare: &[u8], whole: Vec<u8>) -> Vec<u8> {
-    let open = |document: &'_ [u8]| document.strip_suffix(END).map(<[u8]>::to_vec);
-    let entries = open(bare).and_then(|bare| whole.strip_prefix(bare.as_slice()));
-    match (open(head), entries) {
-        (Some(head), Some(entries)) => [head.as_slice(), entries].concat(),
-        _ => whole,
-    }
-}
-
-fn feed(document: Document<'_>) -> Feed {
+fn feed(document: &Document<'_>) -> Feed {
     let language = document.language.as_str();
     let tombstones = document.withdrawn.iter().map(Element::deleted_entry);
-    let own: Vec<Element> = Element::archive(&document).into_iter().chain(tombstones).collect();
+    let own: Vec<Element> = Element::archive(document).into_iter().chain(tombstones).collect();
     Feed {
         lang: Some(language.to_owned()),
-        links: links(&document),
+        links: links(document),
         authors: vec![Person {
-            name: document.publisher.name,
-            email: document.publisher.mail,
-            uri: Some(document.publisher.url),
+            name: document.publisher.name.clone(),
+            email: document.publisher.mail.clone(),
+            uri: Some(document.publisher.url.clone()),
             ..Person::default()
         }],
         categories: document.category.iter().map(category).collect(),
         generator: Some(Generator { value: GENERATOR.to_owned(), ..Generator::default() }),
-        icon: document.logo,
-        logo: document.image,
-        subtitle: Some(plain(document.description, None)),
-        title: plain(document.title, None),
-        id: document.urn,
+        icon: document.logo.clone(),
+        logo: document.image.clone(),
+        subtitle: Some(plain(document.description.clone(), None)),
+        title: plain(document.title.clone(), None),
+        id: document.urn.clone(),
         updated: document.changed_at,
-        rights: document.rights.map(|rights| plain(rights, None)),
+        rights: document.rights.clone().map(|rights| plain(rights, None)),
         namespaces: namespaces(&["dc", "media"], &own),
         extensions: extensions(own),
-        entries: document.entries.into_iter().map(|e| entry(e, language)).collect(),
         ..Feed::default()
     }
 }
@@ -118,7 +108,7 @@ fn enclosure(file: &File) -> Link {
     }
 }
 
-fn entry(entry: document::Entry, language: &str) -> Entry {
+fn entry_of(entry: document::Entry, language: &str) -> Entry {
     let own_language = entry.language.as_ref();
     let mut links = vec![Link {
         mime_type: Some("text/html".to_owned()),

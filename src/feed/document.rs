@@ -8,8 +8,7 @@ use crate::domain::{
 use chrono::{DateTime, FixedOffset, SubsecRound};
 use std::collections::HashSet;
 
-/// What every format of a feed says, cleaned once.
-#[derive(Clone)]
+/// What every format of a feed says beside its entries, cleaned once.
 pub(super) struct Document<'s> {
     pub urn: String,
     pub title: String,
@@ -30,7 +29,6 @@ pub(super) struct Document<'s> {
     pub changed_at: DateTime<FixedOffset>,
     /// What was taken back, the latest first. What stands among the entries was not.
     pub withdrawn: Vec<Withdrawn>,
-    pub entries: Vec<Entry>,
 }
 
 /// An entry that was taken back (RFC 6721). Instants have the precision of [`Entry::updated`]: a
@@ -136,7 +134,6 @@ impl<'s> Document<'s> {
             category: snapshot.category.as_ref().and_then(|category| section(publication, category)),
             changed_at: zoned(snapshot.changed_at, publication.time_zone),
             withdrawn: withdrawn(snapshot),
-            entries: snapshot.articles.iter().map(|article| Entry::of(article, snapshot, language)).collect(),
         }
     }
 
@@ -148,7 +145,7 @@ impl<'s> Document<'s> {
 }
 
 impl Entry {
-    fn of(article: &Article, snapshot: &Snapshot, language: &LanguageTag) -> Self {
+    pub(super) fn of(article: &Article, snapshot: &Snapshot, language: &LanguageTag) -> Self {
         let Snapshot { publication, feed, .. } = snapshot;
         let lead = line(&article.lead());
         let link = uri(&article.link(publication));

@@ -1,5 +1,6 @@
 use super::RenderError;
 use super::document::{Document, Entry};
+use super::written::Frame;
 use crate::domain::Format;
 use serde::Serialize;
 
@@ -21,7 +22,7 @@ struct Feed<'d> {
     hubs: Vec<Hub<'d>>,
     #[serde(rename = "_bantin", skip_serializing_if = "FeedExtension::is_empty")]
     extension: FeedExtension<'d>,
-    items: Vec<Item<'d>>,
+    items: [(); 0],
 }
 
 /// What RSS and Atom say of the feed, and JSON Feed has no word for.
@@ -125,7 +126,11 @@ struct Picture<'d> {
     credit: Option<&'d str>,
 }
 
-pub(super) fn render(document: &Document<'_>) -> Result<Vec<u8>, RenderError> {
+/// How the serializer ends a document without items.
+const END: &[u8] = b"]\n}";
+
+/// The document without its items.
+pub(super) fn frame(document: &Document<'_>, is_empty: bool) -> Result<Frame, RenderError> {
     let feed = Feed {
         version: "https://jsonfeed.org/version/1.1",
         title: &document.title,
@@ -147,9 +152,18 @@ pub(super) fn render(document: &Document<'_>) -> Result<Vec<u8>, RenderError> {
                 .map(|withdrawn| Withdrawn { id: &withdrawn.id, when: withdrawn.when.to_rfc3339() })
                 .collect(),
         },
-        items: document.entries.iter().map(item).collect(),
+        items: [],
     };
-    Ok(serde_json::to_vec_pretty(&feed)?)
+    let bytes = serde_json::to_vec_pretty(&feed)?;
+    let head = bytes.strip_suffix(END).ok_or(RenderError::Frame)?;
+    let tail = if is_empty { END.to_vec() } else { [b"\n  ", END].concat() };
+    Ok(Frame { head: head.to_vec(), separator: b",", tail })
+}
+
+/// An item as it stands in a document, two levels deep. A line end in a text is written with an escape.
+pub(super) fn entry(entry: &Entry) -> Result<Vec<u8>, RenderError> {
+    let item = serde_json::to_string_pretty(&item(entry))?;
+    Ok(format!("\n{item}").replace('\n', "\n    ").into_bytes())
 }
 
 fn item(entry: &Entry) -> Item<'_> {

@@ -1,6 +1,7 @@
 //! Floor 1: a feed at one instant in, the bytes of its documents out.
 //!
-//! [`Snapshot`] → `document::Document` (what every format says, cleaned once) → RSS, Atom, JSON.
+//! [`Snapshot`] → `document::Document` (what every format says, cleaned once) → RSS, Atom, JSON, entry by entry
+//! (`written`), so that what stayed of a former version is not made again.
 //! A value that a reader sees is made in `document`, never in a format, so that the formats cannot
 //! tell different stories. Nothing here knows the time: what is not in the snapshot is not in the
 //! bytes, and the same snapshot gives the same bytes for ever. That is why no document names this
@@ -23,11 +24,15 @@ mod sample;
 pub mod sitemap;
 mod text;
 pub mod validators;
+mod written;
+
+pub use written::{Digest, Part as WrittenPart, Recent, Stamp, Written, digest};
 
 use crate::domain::{
     Article, ArticleId, Category, FeedDefinition, FeedKey, Format, Instant, Publication, Selection, WebUrl,
 };
 use document::Document;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What the documents call the program that made them.
@@ -99,6 +104,9 @@ pub enum RenderError {
     /// The Atom writer gave up.
     #[error("the Atom document could not be written: {0}")]
     Atom(#[from] atom_syndication::Error),
+    /// A writer put the entries of a document somewhere else than it used to.
+    #[error("an entry of a document was not where its writer puts them")]
+    Frame,
     /// The JSON writer gave up.
     #[error("the JSON Feed document could not be written: {0}")]
     Json(#[from] serde_json::Error),
@@ -109,21 +117,28 @@ pub enum RenderError {
 
 /// The feed's document in a format, in UTF-8.
 pub fn render(snapshot: &Snapshot, format: Format) -> Result<Vec<u8>, RenderError> {
-    written(Document::of(snapshot), format)
+    render_one(snapshot, format, &Recent::new(0)).map(Written::into_bytes)
 }
 
-/// The feed's documents in several formats. What they all say is made once.
-pub fn render_each(snapshot: &Snapshot, formats: &[Format]) -> Result<Vec<Vec<u8>>, RenderError> {
+/// The same with its parts.
+pub fn render_one(snapshot: &Snapshot, format: Format, recent: &Recent) -> Result<Written, RenderError> {
+    let mut entries = vec![None; snapshot.articles.len()];
+    written::write(snapshot, &Document::of(snapshot), &mut entries, format, None, recent)
+}
+
+/// The feed's documents in several formats, each with the version that came before it, of which it takes over
+/// the entries that stayed as they were. What all formats say is made once, and only where it is not known.
+pub fn render_each(
+    snapshot: &Snapshot,
+    formats: &[(Format, Option<Arc<Written>>)],
+    recent: &Recent,
+) -> Result<Vec<Written>, RenderError> {
     let document = Document::of(snapshot);
-    formats.iter().map(|format| written(document.clone(), *format)).collect()
-}
-
-fn written(document: Document<'_>, format: Format) -> Result<Vec<u8>, RenderError> {
-    match format {
-        Format::Rss => rss::render(document),
-        Format::Atom => atom::render(document),
-        Format::Json => json::render(&document),
-    }
+    let mut entries = vec![None; snapshot.articles.len()];
+    let write = |(format, former): &(Format, Option<Arc<Written>>)| {
+        written::write(snapshot, &document, &mut entries, *format, former.as_deref(), recent)
+    };
+    formats.iter().map(write).collect()
 }
 
 /// The feed's name for ever, whatever becomes of its slug and title (RFC 4287 §4.2.6). What is not

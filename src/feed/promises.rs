@@ -1,12 +1,13 @@
 //! CONTRACT promise 1: every format says the same, well-formed whatever text came in.
 
 use super::text::zoned;
-use super::{Part, Snapshot, Tombstone, opml, render, sample, sitemap};
+use super::{Part, Recent, Snapshot, Tombstone, opml, render, render_each, render_one, sample, sitemap};
 use crate::domain::*;
 use chrono::DateTime;
 use proptest::prelude::*;
 use quick_xml::events::Event;
 use quick_xml::name::ResolveResult;
+use std::sync::Arc;
 
 /// What the three formats must agree on: id, title, published, updated.
 type Said = (String, String, i64, Instant);
@@ -300,6 +301,37 @@ proptest! {
     fn two_renders_are_the_same_bytes(snapshot in any_snapshot()) {
         for format in Format::ALL {
             prop_assert_eq!(render(&snapshot, format).unwrap(), render(&snapshot.clone(), format).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_taken_over_is_what_would_be_written(
+        before in any_snapshot(), mut after in any_snapshot(), same in any::<bool>(),
+        becomes in prop::collection::vec((0_u8..4, text(), any::<prop::sample::Index>()), 4),
+    ) {
+        // One stays, one is revised, one is withdrawn, one moves to another place.
+        for (article, (becomes, title, at)) in before.articles.iter().zip(becomes) {
+            let revised = Article { title, revision: article.revision + 1, ..article.clone() };
+            let at = at.index(after.articles.len() + 1);
+            match becomes {
+                0 => after.articles.push(article.clone()),
+                1 => after.articles.insert(at, revised),
+                2 => {}
+                _ => after.articles.insert(at, article.clone()),
+            }
+        }
+        if same {
+            (after.publication, after.feed) = (before.publication.clone(), before.feed.clone());
+        } else {
+            // One program has one publication.
+            after.publication = before.publication.clone();
+        }
+        let recent = Recent::new(1 << 14);
+        let former = render_each(&before, &Format::ALL.map(|format| (format, None)), &recent).unwrap();
+        let formats: Vec<_> = Format::ALL.into_iter().zip(former.into_iter().map(|one| Some(Arc::new(one)))).collect();
+        for (written, format) in render_each(&after, &formats, &recent).unwrap().into_iter().zip(Format::ALL) {
+            prop_assert_eq!(written.digest(), render_one(&after, format, &Recent::new(0)).unwrap().digest());
+            prop_assert_eq!(written.into_bytes(), render(&after, format).unwrap());
         }
     }
 

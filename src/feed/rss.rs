@@ -1,6 +1,7 @@
 use super::document::{Document, Entry, Label};
 use super::element::{Element, extensions, media, namespaces};
 use super::text::rfc822;
+use super::written::Frame;
 use super::{GENERATOR, RenderError};
 use crate::domain::{Format, escape_html};
 use ::rss::extension::atom::{AtomExtension, Link};
@@ -10,18 +11,42 @@ use ::rss::{Category, Channel, Enclosure, Guid, Image, Item, Source};
 /// Minutes for which a reader need not come back; FreshRSS polls no faster anyway.
 const TTL: &str = "15";
 
-/// The RSS 2.0 document (RSS Advisory Board specification 2.0.11 and profile).
-pub(super) fn render(document: Document<'_>) -> Result<Vec<u8>, RenderError> {
-    Ok(channel(document).pretty_write_to(Vec::new(), b' ', 1)?)
+/// The prefixes that items use.
+const NAMESPACES: &[&str] = &["atom", "content", "dc", "media"];
+
+/// How the crate ends a document, behind its items.
+const END: &[u8] = b"\n </channel>\n</rss>";
+
+/// The RSS 2.0 document (RSS Advisory Board specification 2.0.11 and profile) without its items.
+pub(super) fn frame(document: &Document<'_>) -> Result<Frame, RenderError> {
+    let bytes = write(&channel(document))?;
+    let head = bytes.strip_suffix(END).ok_or(RenderError::Frame)?;
+    Ok(Frame { head: head.to_vec(), separator: b"", tail: END.to_vec() })
 }
 
-fn channel(document: Document<'_>) -> Channel {
-    let own: Vec<Element> = Element::archive(&document).into_iter().collect();
+/// An item as it stands in a document: what a channel with it has more than one without.
+pub(super) fn entry(entry: Entry) -> Result<Vec<u8>, RenderError> {
+    let namespaces = namespaces(NAMESPACES, &[]);
+    let mut channel = Channel { namespaces, ..Channel::default() };
+    let bare = write(&channel)?;
+    channel.items = vec![item(entry)];
+    let with_it = write(&channel)?;
+    let head = bare.strip_suffix(END).ok_or(RenderError::Frame)?;
+    let item = with_it.strip_prefix(head).and_then(|rest| rest.strip_suffix(END));
+    item.map(<[u8]>::to_vec).ok_or(RenderError::Frame)
+}
+
+fn write(channel: &Channel) -> Result<Vec<u8>, RenderError> {
+    Ok(channel.pretty_write_to(Vec::new(), b' ', 1)?)
+}
+
+fn channel(document: &Document<'_>) -> Channel {
+    let own: Vec<Element> = Element::archive(document).into_iter().collect();
     Channel {
         language: Some(document.language.to_string()),
         copyright: document.rights.clone(),
-        managing_editor: mailbox(&document),
-        webmaster: mailbox(&document),
+        managing_editor: mailbox(document),
+        webmaster: mailbox(document),
         last_build_date: Some(rfc822(document.changed_at)),
         categories: document.category.iter().map(category).collect(),
         generator: Some(GENERATOR.to_owned()),
@@ -33,13 +58,12 @@ fn channel(document: Document<'_>) -> Channel {
             link: document.page.clone(),
             ..Image::default()
         }),
-        atom_ext: Some(AtomExtension { links: links(&document) }),
-        namespaces: namespaces(&["atom", "content", "dc", "media"], &own),
+        atom_ext: Some(AtomExtension { links: links(document) }),
+        namespaces: namespaces(NAMESPACES, &own),
         extensions: extensions(own),
-        items: document.entries.into_iter().map(item).collect(),
-        title: document.title,
-        link: document.page,
-        description: document.description,
+        title: document.title.clone(),
+        link: document.page.clone(),
+        description: document.description.clone(),
         ..Channel::default()
     }
 }

@@ -1,15 +1,12 @@
 //! HTTP validators of a representation, and what a conditional request gets (RFC 9110 §8.8, §13).
 
 use super::text::representable;
+use super::written::{Digest, digest};
 use crate::domain::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{Datelike, NaiveDateTime, SubsecRound, TimeDelta};
-use sha2::{Digest as _, Sha256};
 use std::fmt;
-
-/// Half of SHA-256: 128 bits tell apart every version that there will ever be.
-const TAG_BYTES: usize = 16;
 
 /// The strong entity tag of one representation, with its quotes (RFC 9110 §8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,13 +18,13 @@ impl EntityTag {
     /// The coding is in the tag because a strong one must differ between codings (§8.8.3.3). So
     /// the bytes may be those before coding, which do not change with the compressor's version.
     pub fn of(bytes: &[u8], coding: &str) -> Self {
-        let [tag] = Self::of_each(bytes, [coding]);
+        let [tag] = Self::named_each(digest([bytes]), [coding]);
         tag
     }
 
-    /// The same in each of several codings; the bytes are gone through once.
-    pub fn of_each<const N: usize>(bytes: &[u8], codings: [&str; N]) -> [Self; N] {
-        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..TAG_BYTES]);
+    /// Those of what has this digest, in each of several codings.
+    pub fn named_each<const N: usize>(digest: Digest, codings: [&str; N]) -> [Self; N] {
+        let digest = URL_SAFE_NO_PAD.encode(digest);
         codings.map(|coding| Self::named(&digest, coding))
     }
 

@@ -5,9 +5,9 @@
 //! one that is forgotten gets the whole document.
 
 use super::{Representation, RepresentationError, Representations, Wanted, Which};
-use crate::domain::{Article, ArticleId, FeedPlace, Selection, micros};
+use crate::domain::{ArticleId, FeedPlace, Selection, micros};
 use crate::feed::validators::{EntityTag, entity_tags};
-use crate::feed::{RenderError, Snapshot, Tombstone, render};
+use crate::feed::{RenderError, Snapshot, Stamp, Tombstone, render_one};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) fn of(path: String, made: &Representation, snapshot: &Snapshot) -> Self {
-        let entries = snapshot.articles.iter().map(of_entry);
+        let entries = made.written().parts().iter().filter_map(|part| part.stamp).map(Stamp::short);
         let mut shown: Vec<u64> = entries.chain(snapshot.tombstones.iter().map(of_tombstone)).collect();
         shown.sort_unstable();
         let selection = snapshot.feed.selection.clone();
@@ -86,7 +86,8 @@ impl Version {
         snapshot.tombstones.retain(|tombstone| {
             !standing.contains(&tombstone.article) && !self.showed(of_tombstone(tombstone))
         });
-        snapshot.articles.retain(|article| !self.showed(of_entry(article)));
+        let Snapshot { articles, feed, .. } = &mut snapshot;
+        articles.retain(|article| !self.showed(Stamp::of(article, feed).short()));
         snapshot
     }
 
@@ -94,17 +95,6 @@ impl Version {
         let tags: usize = self.tags.iter().map(|tag| tag.as_str().len() + 24).sum();
         self.path.len() + tags + self.shown.len() * 8 + 128
     }
-}
-
-/// Of everything that can change in an entry while the program runs: the text has its revision,
-/// silent ones too; a return moves `updated` alone; a section can be renamed.
-fn of_entry(article: &Article) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (article.id, article.revision, micros(article.published), micros(article.updated)).hash(&mut hasher);
-    for category in &article.categories {
-        (category.id, category.slug.as_str(), &category.title).hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 fn of_tombstone(tombstone: &Tombstone) -> u64 {
@@ -220,14 +210,15 @@ impl Representations {
     ) -> Result<Option<Arc<Representation>>, RepresentationError> {
         let (snapshot, contents) = self.snapshot(&wanted).await?;
         let link = self.link(&wanted);
+        let recent = Arc::clone(&self.recent);
         self.rendered.fetch_add(1, Ordering::Relaxed);
         let work = tokio::task::spawn_blocking(move || {
             let format = wanted.format;
-            let whole = Representation::of(render(&snapshot, format)?, wanted, &contents, link);
+            let whole = Representation::of(render_one(&snapshot, format, &recent)?, wanted, &contents, link);
             let version = Version::of(path, &whole, &snapshot);
-            let bytes = render(&base.cut(snapshot), format)?;
-            let is_smaller = bytes.len() < whole.bytes().len();
-            Ok::<_, RenderError>((is_smaller.then(|| Arc::new(whole.manipulated(bytes))), version))
+            let written = render_one(&base.cut(snapshot), format, &recent)?;
+            let is_smaller = written.as_ref().len() < whole.bytes().len();
+            Ok::<_, RenderError>((is_smaller.then(|| Arc::new(whole.manipulated(written))), version))
         });
         let (made, version) = work.await??;
         self.remember(Some(version)).await;

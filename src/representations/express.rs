@@ -176,7 +176,8 @@ mod tests {
         };
         let wanted = Wanted { feed, which: Which::Subscription, format: Format::Rss };
         let contents = Contents { change_number, ..Contents::empty() };
-        Arc::new(Representation::of(change_number.to_string().into_bytes(), wanted, &contents, None))
+        let written = crate::feed::Written::whole(change_number.to_string().into_bytes());
+        Arc::new(Representation::of(written, wanted, &contents, None))
     }
 
     #[test]

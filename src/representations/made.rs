@@ -1,6 +1,7 @@
 use super::pieces::{Pieces, gzip};
 use super::{Coding, Wanted};
 use crate::domain::{FeedKey, Instant};
+use crate::feed::Written;
 use crate::feed::validators::{EntityTag, Validators};
 use crate::store::Contents;
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use tokio::sync::OnceCell;
 /// What the codings of a document weigh beside the document itself: gzip, zstd and brotli make a
 /// fifth to a quarter of a feed each.
 const CODED_SHARE: usize = 3;
+/// What is kept of a document's part, and of its piece of gzip.
+const PART: usize = 96;
 
 /// One content-coding of a feed's document.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Coded {
 #[derive(Debug)]
 pub struct Representation {
     identity: Coded,
+    /// The same bytes and their parts, of which the next version takes over what stays.
+    written: Arc<Written>,
     tags: [EntityTag; 4],
     coded: [OnceCell<Coded>; 4],
     /// What its gzip is made of, for the version that comes after it.
@@ -43,19 +48,15 @@ pub struct Representation {
 }
 
 impl Representation {
-    pub(super) fn of(
-        mut bytes: Vec<u8>,
-        wanted: Wanted,
-        contents: &Contents,
-        link: Option<Arc<str>>,
-    ) -> Self {
-        // What a growing vector holds in reserve would be held as long as the document.
-        bytes.shrink_to_fit();
+    pub(super) fn of(written: Written, wanted: Wanted, contents: &Contents, link: Option<Arc<str>>) -> Self {
         // Tags are made of the uncoded bytes and the coding's name, so that a newer compressor
         // does not make every reader fetch every feed again.
-        let tags = EntityTag::of_each(&bytes, Coding::ALL.map(|coding| coding.name().unwrap_or("identity")));
+        let codings = Coding::ALL.map(|coding| coding.name().unwrap_or("identity"));
+        let tags = EntityTag::named_each(written.digest(), codings);
+        let written = Arc::new(written);
         Self {
-            identity: Coded { bytes: Bytes::from(bytes), entity_tag: tags[0].clone() },
+            identity: Coded { bytes: shared(&written), entity_tag: tags[0].clone() },
+            written,
             tags,
             coded: Default::default(),
             pieces: OnceLock::new(),
@@ -92,8 +93,8 @@ impl Representation {
 
     async fn zipped(&self) -> std::io::Result<Bytes> {
         let former = self.former.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let bytes = self.identity.bytes.clone();
-        let work = tokio::task::spawn_blocking(move || gzip(&bytes, former.as_deref()));
+        let written = Arc::clone(&self.written);
+        let work = tokio::task::spawn_blocking(move || gzip(&written, former.as_deref()));
         let pieces = work.await.map_err(std::io::Error::other)??;
         let bytes = pieces.bytes().clone();
         let _ = self.pieces.set(Arc::new(pieces));
@@ -114,10 +115,15 @@ impl Representation {
     }
 
     /// Other bytes that lead to the same version, under its validators (RFC 3229 §10.4.1).
-    pub(super) fn manipulated(self, bytes: Vec<u8>) -> Self {
-        let entity_tag = self.identity.entity_tag;
-        let identity = Coded { bytes: Bytes::from(bytes), entity_tag };
-        Self { identity, coded: Default::default(), pieces: OnceLock::new(), ..self }
+    pub(super) fn manipulated(self, written: Written) -> Self {
+        let written = Arc::new(written);
+        let identity = Coded { bytes: shared(&written), entity_tag: self.identity.entity_tag };
+        Self { identity, written, coded: Default::default(), pieces: OnceLock::new(), ..self }
+    }
+
+    /// Its bytes with their parts.
+    pub(super) fn written(&self) -> &Arc<Written> {
+        &self.written
     }
 
     /// The tags of all codings, in the order of [`Coding::ALL`].
@@ -190,6 +196,17 @@ impl Representation {
     /// What it takes of memory once all codings are made.
     pub(super) fn weight(&self) -> u32 {
         let bytes = self.identity.bytes.len();
-        u32::try_from(bytes + bytes / 4 * CODED_SHARE + 1_024).unwrap_or(u32::MAX)
+        let parts = self.written.parts().len() * PART;
+        u32::try_from(bytes + bytes / 4 * CODED_SHARE + parts + 1_024).unwrap_or(u32::MAX)
     }
+}
+
+fn shared(written: &Arc<Written>) -> Bytes {
+    struct Shared(Arc<Written>);
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            (*self.0).as_ref()
+        }
+    }
+    Bytes::from_owner(Shared(Arc::clone(written)))
 }

@@ -61,13 +61,20 @@ impl Representations {
             formats.iter().map(|format| Wanted { format: *format, ..wanted.clone() }).collect();
         let told = wanted.iter().map(|wanted| (self.path_in_memory(wanted), self.link(wanted)));
         let told: Vec<(Option<String>, Option<Arc<str>>)> = told.collect();
+        let mut formats = Vec::with_capacity(wanted.len());
+        for wanted in &wanted {
+            let former = self.former(wanted).await;
+            formats.push((wanted.format, former.map(|former| Arc::clone(former.written()))));
+        }
+        let recent = Arc::clone(&self.recent);
         let work = tokio::task::spawn_blocking(move || {
-            let documents = render_each(&snapshot, &formats)?;
-            let made = documents.into_iter().zip(wanted).zip(told).map(|((bytes, wanted), (path, link))| {
-                let made = Representation::of(bytes, wanted, &contents, link);
-                let version = path.map(|path| Version::of(path, &made, &snapshot));
-                (made, version)
-            });
+            let documents = render_each(&snapshot, &formats, &recent)?;
+            let made =
+                documents.into_iter().zip(wanted).zip(told).map(|((written, wanted), (path, link))| {
+                    let made = Representation::of(written, wanted, &contents, link);
+                    let version = path.map(|path| Version::of(path, &made, &snapshot));
+                    (made, version)
+                });
             Ok::<Vec<_>, RenderError>(made.collect())
         });
         let mut set = Vec::new();
@@ -75,7 +82,7 @@ impl Representations {
             self.remember(version).await;
             let made = Arc::new(made);
             if let Some(path) = made.wanted.path() {
-                if let Some(former) = self.ready.get(&path).await {
+                if let Some(former) = self.former(&made.wanted).await {
                     made.follow(&former);
                 }
                 self.ready.insert(path, Arc::clone(&made)).await;
@@ -83,6 +90,11 @@ impl Representations {
             set.push(made);
         }
         Ok(Arc::new(set))
+    }
+
+    /// The version of a document that lies ready, old or not.
+    async fn former(&self, wanted: &Wanted) -> Option<Arc<Representation>> {
+        self.ready.get(&wanted.path()?).await
     }
 
     /// The format that is asked for, and those whose documents are old and in use.

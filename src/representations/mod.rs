@@ -25,7 +25,7 @@ use crate::domain::{
     CategoryTree, DeclaredFeed, Directory, FeedDefinition, FeedKey, FeedPlace, Format, Instant, Label,
     LabelKind, Lookup, Publication, Selection, Slug, Term,
 };
-use crate::feed::{RenderError, Snapshot, render};
+use crate::feed::{Recent, RenderError, Snapshot, render_one};
 use crate::store::{Contents, Definition, Store, StoreError};
 use delta::{Deltas, Version};
 use std::collections::HashMap;
@@ -34,6 +34,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Each so many looks at the store, the cache is told what was asked for past it.
 const LOOKS: u64 = 64;
+/// Which part of the memory, at most, holds entries that were written last, and how much is enough: an
+/// article comes into all of its feeds at once.
+const RECENT_SHARE: u64 = 32;
+const RECENT: u64 = 4 << 20;
 /// How many labels are kept in mind, so that a request for one's feed need not look it up.
 const LABELS_IN_MIND: u64 = 50_000;
 
@@ -114,6 +118,7 @@ pub struct Representations {
     labels: moka::future::Cache<(LabelKind, Slug), Arc<Label>>,
     ready: moka::future::Cache<String, Arc<Representation>>,
     making: making::Making,
+    recent: Arc<Recent>,
     /// The newest change that is known of each feed that changed since the start. Bytes of an
     /// older one are never served, also when a cold rendering ends after the change came.
     newest: RwLock<HashMap<FeedKey, i64>>,
@@ -140,8 +145,9 @@ impl Representations {
     ) -> Result<Self, StoreError> {
         let shelf: Arc<express::Shelf> = Arc::default();
         let behind = Arc::clone(&shelf);
+        let of_entries = (memory / RECENT_SHARE).min(RECENT);
         let ready = moka::future::Cache::builder()
-            .max_capacity(memory)
+            .max_capacity(memory - of_entries)
             .eviction_listener(move |path: Arc<String>, made, _| behind.remove(&path, &made))
             .weigher(|_, made: &Arc<Representation>| made.weight())
             .build();
@@ -153,6 +159,7 @@ impl Representations {
             labels: moka::future::Cache::new(LABELS_IN_MIND),
             ready,
             making: making::making(),
+            recent: Arc::new(Recent::new(usize::try_from(of_entries).unwrap_or(usize::MAX))),
             newest: RwLock::default(),
             shelf,
             seen: AtomicI64::new(0),
@@ -274,9 +281,10 @@ impl Representations {
         self.rendered.fetch_add(1, Ordering::Relaxed);
         let path = self.path_in_memory(&wanted);
         let link = self.link(&wanted);
+        let recent = Arc::clone(&self.recent);
         let work = tokio::task::spawn_blocking(move || {
-            let bytes = render(&snapshot, wanted.format)?;
-            let made = Representation::of(bytes, wanted, &contents, link);
+            let written = render_one(&snapshot, wanted.format, &recent)?;
+            let made = Representation::of(written, wanted, &contents, link);
             let version = path.map(|path| Version::of(path, &made, &snapshot));
             Ok::<_, RenderError>((made, version))
         });

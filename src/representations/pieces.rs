@@ -1,75 +1,74 @@
 //! gzip (RFC 1952) in pieces, so that a document of which little changed is compressed again in
 //! little time.
 //!
-//! Deflate looks back as far as its compressor lets it, 32 KiB at most (RFC 1951 §2); here 16 KiB. So what
-//! a piece of text is compressed to depends on the piece and on the 16 KiB before it, and on nothing else:
-//! where both stand in the document's former version, the former bytes stand again. The bytes are the same whether pieces
-//! were reused or not, and on every node. Pieces end where the text says so, wherever it moved to.
+//! Deflate looks back as far as its compressor lets it, 32 KiB at most (RFC 1951 §2); here [`WINDOW`]. So what
+//! a piece of text is compressed to depends on the piece and on as much before it, and on nothing else:
+//! where both stand in the document's former version, the former bytes stand again. The bytes are the same
+//! whether pieces were reused or not, and on every node. Pieces end where entries do.
 
+use crate::feed::{Digest, Written, WrittenPart, digest};
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
-use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::ops::Range;
 
-/// How far back a piece refers. A feed of 50 articles is 3 % larger than in one piece, and a new article
-/// has some 35 KB of it compressed again; with 32 KiB it would be 2 % and 50 KB (benches/README.md).
+/// How far back a piece refers (benches/README.md, visible).
 const WINDOW: usize = 16 << 10;
-/// The shortest piece: each costs some 100 bytes of its own.
-const SHORTEST: usize = 4 << 10;
-/// The longest piece.
-const LONGEST: usize = 16 << 10;
-/// A piece ends at one in 4,096 places, beyond its shortest length.
-const ENDS: u64 = (4_096 - 1) << 40;
+/// How long pieces are on average, where entries are shorter: each costs some 100 bytes of its own.
+const PIECE: u64 = 8 << 10;
 /// 6 is what most servers use; 9 takes twice as long for 0.6 %.
-const LEVEL: u32 = 6;
+pub(super) const GZIP_LEVEL: u32 = 6;
 /// Deflate, no time, nothing further, operating system unknown (§2.3.1).
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// A last block with nothing in it.
 const LAST_BLOCK: [u8; 2] = [3, 0];
 
-/// What a piece and the window before it are known by.
-type Fingerprint = [u8; 32];
-
 /// A document's compressed pieces.
 #[derive(Debug)]
 pub(super) struct Pieces {
     bytes: Bytes,
-    pieces: Vec<(Fingerprint, Range<usize>)>,
+    /// By what a piece and the window before it are known by.
+    pieces: Vec<(Digest, Range<usize>)>,
 }
 
 impl Pieces {
-    fn find(&self, fingerprint: &Fingerprint) -> Option<&[u8]> {
-        let found = self.pieces.iter().find(|(known, _)| known == fingerprint);
-        found.and_then(|(_, range)| self.bytes.get(range.clone()))
-    }
-
     /// The whole document.
     pub(super) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 }
 
+/// A piece of the text, and a digest of it.
+struct Piece {
+    range: Range<usize>,
+    digest: Digest,
+}
+
 /// Compresses a document; what stood in its former version is taken from there.
-pub(super) fn gzip(text: &[u8], former: Option<&Pieces>) -> std::io::Result<Pieces> {
-    let mut bytes = Vec::with_capacity(text.len() / 3 + 64);
+pub(super) fn gzip(written: &Written, former: Option<&Pieces>) -> std::io::Result<Pieces> {
+    let text: &[u8] = written.as_ref();
+    let known: HashMap<Digest, &[u8]> = former
+        .iter()
+        .flat_map(|former| &former.pieces)
+        .filter_map(|(known, range)| Some((*known, former?.bytes.get(range.clone())?)))
+        .collect();
+    let mut bytes = Vec::with_capacity(former.map_or(text.len() / 3, |former| former.bytes.len()) + 1_024);
     bytes.extend(HEAD);
-    let ranges = cut(text);
-    let digests: Vec<Fingerprint> =
-        ranges.iter().map(|range| Sha256::digest(&text[range.clone()]).into()).collect();
-    let mut pieces = Vec::with_capacity(ranges.len());
-    for (at, range) in ranges.iter().enumerate() {
-        let window = range.start.saturating_sub(WINDOW)..range.start;
-        let fingerprint = fingerprint(&ranges[..=at], &digests, window.start);
+    let cut = cut(written.parts(), text.len());
+    let mut pieces = Vec::with_capacity(cut.len());
+    for (at, piece) in cut.iter().enumerate() {
+        let window = piece.range.start.saturating_sub(WINDOW)..piece.range.start;
+        let fingerprint = fingerprint(&cut[..=at], window.start);
         let start = bytes.len();
-        match former.and_then(|former| former.find(&fingerprint)) {
+        match known.get(&fingerprint) {
             Some(known) => bytes.extend_from_slice(known),
             None => {
                 // A compressor that was used before, though reset, gives other bytes now and then.
-                let mut deflate = Compress::new(Compression::new(LEVEL), false);
+                let mut deflate = Compress::new(Compression::new(GZIP_LEVEL), false);
                 if !window.is_empty() {
                     deflate.set_dictionary(&text[window]).map_err(std::io::Error::other)?;
                 }
-                deflate_piece(&mut deflate, &text[range.clone()], &mut bytes)?;
+                deflate_piece(&mut deflate, &text[piece.range.clone()], &mut bytes)?;
             }
         }
         pieces.push((fingerprint, start..bytes.len()));
@@ -84,14 +83,13 @@ pub(super) fn gzip(text: &[u8], former: Option<&Pieces>) -> std::io::Result<Piec
 }
 
 /// Of a piece, the last one of these, with all before it that its window reaches into.
-fn fingerprint(pieces: &[Range<usize>], digests: &[Fingerprint], window: usize) -> Fingerprint {
-    let mut hasher = Sha256::new();
-    for (range, digest) in pieces.iter().zip(digests).rev().take_while(|(range, _)| range.end > window) {
-        hasher.update(digest);
-        // Where in its oldest piece the window begins.
-        hasher.update(window.saturating_sub(range.start).to_le_bytes());
-    }
-    hasher.finalize().into()
+fn fingerprint(pieces: &[Piece], window: usize) -> Digest {
+    let seen = pieces.iter().rev().take_while(|piece| piece.range.end > window);
+    // Where in its oldest piece the window begins.
+    let told = seen.map(|Piece { range, digest }| {
+        [&digest[..], &range.len().to_le_bytes(), &window.saturating_sub(range.start).to_le_bytes()].concat()
+    });
+    digest(told.collect::<Vec<_>>().iter().map(Vec::as_slice))
 }
 
 /// Ends at a whole byte (a sync flush), so that the next piece may stand behind it.
@@ -113,37 +111,24 @@ fn deflate_piece(deflate: &mut Compress, piece: &[u8], bytes: &mut Vec<u8>) -> s
     }
 }
 
-/// Cuts a text where the last 52 bytes say so, which moves with them.
-fn cut(text: &[u8]) -> Vec<Range<usize>> {
-    let mut ranges = Vec::with_capacity(text.len() / SHORTEST + 1);
-    let (mut start, mut rolled) = (0, 0_u64);
-    for (at, byte) in text.iter().enumerate() {
-        rolled = (rolled << 1).wrapping_add(GEAR[usize::from(*byte)]);
-        let length = at + 1 - start;
-        if length >= LONGEST || length >= SHORTEST && rolled & ENDS == 0 {
-            ranges.push(start..at + 1);
-            start = at + 1;
+/// Cuts a text behind its head and behind entries, with the separator after them: one that is shorter than a
+/// piece is the last of its piece as often as its length says. Its digest decides, which moves with it.
+fn cut(parts: &[WrittenPart], length: usize) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(parts.len());
+    let (mut start, mut digests) = (0, Vec::new());
+    for (at, part) in parts.iter().enumerate() {
+        let next = parts.get(at + 1);
+        let end = next.map_or(length, |next| next.start);
+        digests.extend(part.digest);
+        let drawn = part.digest.iter().take(4).fold(0, |drawn, byte| drawn << 8 | u64::from(*byte)) % PIECE;
+        let ends = part.stamp.is_none() || drawn < u64::try_from(end - part.start).unwrap_or(PIECE);
+        if end > start && (ends || next.is_none()) {
+            pieces.push(Piece { range: start..end, digest: digest([&*digests]) });
+            (start, digests) = (end, Vec::new());
         }
     }
-    if start < text.len() {
-        ranges.push(start..text.len());
-    }
-    ranges
+    pieces
 }
-
-/// A random number for each byte (splitmix64). Other numbers are other places and other bytes.
-const GEAR: [u64; 256] = {
-    let mut gear = [0; 256];
-    let (mut seed, mut at) = (0x62_61_6e_74_69_6e_u64, 0);
-    while at < gear.len() {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        gear[at] = mixed ^ (mixed >> 31);
-        at += 1;
-    }
-    gear
-};
 
 #[cfg(test)]
 mod tests {
@@ -172,39 +157,50 @@ mod tests {
         text + "</item>"
     }
 
+    fn document(head: &str, entries: &[String]) -> Written {
+        Written::of_texts(head, entries, "</rss>")
+    }
+
+    fn whole(text: &[u8]) -> usize {
+        crate::representations::Coding::Gzip.encode(text).unwrap().len()
+    }
+
     #[test]
     fn a_new_entry_leaves_most_pieces_as_they_are() {
-        let entries: Vec<String> = (0..51).map(|n| entry(n + 1, 4_500)).collect();
-        let former = gzip(format!("<rss>1{}</rss>", entries[1..].concat()).as_bytes(), None).unwrap();
-        let text = format!("<rss>2{}</rss>", entries[..50].concat());
-        let anew = gzip(text.as_bytes(), Some(&former)).unwrap();
-        assert_eq!(unzipped(anew.bytes()), text.as_bytes());
-        assert_eq!(anew.bytes(), gzip(text.as_bytes(), None).unwrap().bytes());
-        let kept = anew.pieces.iter().filter(|(known, _)| former.find(known).is_some()).count();
-        assert!(kept * 4 > anew.pieces.len() * 3, "{kept} of {}", anew.pieces.len());
-        let mut whole = flate2::write::GzEncoder::new(Vec::new(), Compression::new(LEVEL));
-        std::io::Write::write_all(&mut whole, text.as_bytes()).unwrap();
-        let whole = whole.finish().unwrap().len();
-        assert!(anew.bytes().len() < whole + whole / 25, "{} and {whole}", anew.bytes().len());
+        for length in [4_500, 1_500] {
+            let entries: Vec<String> = (0..51).map(|n| entry(n + 1, length)).collect();
+            let former = gzip(&document("<rss>1", &entries[1..]), None).unwrap();
+            let document = document("<rss>2", &entries[..50]);
+            let anew = gzip(&document, Some(&former)).unwrap();
+            assert_eq!(unzipped(anew.bytes()), document.as_ref());
+            assert_eq!(anew.bytes(), gzip(&document, None).unwrap().bytes());
+            let known: Vec<Digest> = former.pieces.iter().map(|(known, _)| *known).collect();
+            let kept = anew.pieces.iter().filter(|(piece, _)| known.contains(piece));
+            let kept: usize = kept.map(|(_, range)| range.len()).sum();
+            let (all, whole) = (anew.bytes().len(), whole(document.as_ref()));
+            assert!(kept * 3 > all, "{kept} of {all}");
+            assert!(all < whole + whole / 16, "{all} and {whole}");
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn pieces_make_one_member_of_any_bytes(
+        fn pieces_make_one_member_of_any_document(
             seeds in proptest::collection::vec((0_u64..40, 0_usize..20_000), 0..12),
-            noise in proptest::collection::vec(any::<u8>(), 0..70_000),
+            noise in "\\PC{0,9000}",
             at in any::<prop::sample::Index>(),
+            head in "[a-z]{0,20}",
         ) {
-            let prose: String = seeds.iter().map(|(seed, length)| entry(*seed, *length)).collect();
-            let former = gzip(prose.as_bytes(), None).unwrap();
-            prop_assert_eq!(unzipped(former.bytes()), prose.as_bytes());
-            let mut text = prose.into_bytes();
-            let at = at.index(text.len() + 1);
-            text.splice(at..at, noise);
-            let anew = gzip(&text, Some(&former)).unwrap();
-            prop_assert_eq!(unzipped(anew.bytes()), text.as_slice());
-            let fresh = gzip(&text, None).unwrap();
+            let mut entries: Vec<String> = seeds.iter().map(|(seed, length)| entry(*seed, *length)).collect();
+            let written = document("", &entries);
+            let former = gzip(&written, None).unwrap();
+            prop_assert_eq!(unzipped(former.bytes()), written.as_ref());
+            entries.insert(at.index(entries.len() + 1), noise);
+            let written = document(&head, &entries);
+            let anew = gzip(&written, Some(&former)).unwrap();
+            prop_assert_eq!(unzipped(anew.bytes()), written.as_ref());
+            let fresh = gzip(&written, None).unwrap();
             prop_assert_eq!(anew.bytes(), fresh.bytes());
         }
     }

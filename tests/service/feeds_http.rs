@@ -350,6 +350,59 @@ fn one_section_lives(mut world: World) {
 }
 
 #[test]
+fn documents_that_followed_every_event_are_those_of_a_fresh_start() {
+    let mut world = newsroom();
+    world.serve();
+    // In a coding that is made in pieces, and as they are: bytes and tags.
+    let documents = |world: &World| {
+        let mut documents = Vec::new();
+        for slug in ["all", "xay-dung-dang", "kinh-te", "author:thu-ha"] {
+            for (format, coding) in FORMATS.iter().flat_map(|format| [(format, "gzip"), (format, "identity")])
+            {
+                let path = format!("/feeds/{slug}.{format}");
+                let answer = world.request("GET", &path, &[("Accept-Encoding", coding)], b"");
+                let tag = answer.header("etag").unwrap_or_default().to_owned();
+                documents.push((path, coding, answer.status, tag, answer.body));
+            }
+        }
+        documents
+    };
+    let standing = |world: &World, what: &str, expected: &[&str]| {
+        world.wait_at_most(AT_ONCE, what, |world| titles(world, "kinh-te") == expected);
+        for (path, coding, status, _, body) in documents(world) {
+            let text = String::from_utf8_lossy(&body);
+            assert_eq!(status, 200, "{what}: {path}");
+            for title in ["Chợ quê", "Chợ nổi"] {
+                let wanted = expected.contains(&title) && !path.contains("xay-dung");
+                let shown = text.contains(title);
+                assert!(coding == "gzip" || shown == wanted, "{what}: {title} in {path}");
+            }
+        }
+    };
+    let market = |title: &str| article("eeeee", title, "Kinh tế");
+    standing(&world, "the start", &["Cảng mới", "Giá lúa"]);
+    world.import(&[market("Chợ quê")]);
+    standing(&world, "a new article", &["Chợ quê", "Cảng mới", "Giá lúa"]);
+    world.import(&[with(market("Chợ nổi"), json!({ "significant": false }))]);
+    standing(&world, "a silent correction", &["Chợ nổi", "Cảng mới", "Giá lúa"]);
+    let id = id_of(&world, "kinh-te", "Chợ nổi");
+    world.done(&["article", "withdraw", &id]);
+    standing(&world, "a withdrawal", &["Cảng mới", "Giá lúa"]);
+    world.done(&["article", "publish", &id]);
+    standing(&world, "a return", &["Chợ nổi", "Cảng mới", "Giá lúa"]);
+    world.done(&["category", "rename", "kinh-te", "--title", "Làm ăn"]);
+    world.wait_at_most(AT_ONCE, "another title", |world| feed(world, "all", "rss").text().contains("Làm ăn"));
+    let followed = documents(&world);
+    assert!(followed.iter().all(|(.., body)| !String::from_utf8_lossy(body).contains(">Kinh tế<")));
+    assert_eq!(world.stop(), Some(0));
+    world.serve();
+    for (followed, fresh) in followed.into_iter().zip(documents(&world)) {
+        let path = fresh.0.clone();
+        assert!(followed == fresh, "{path} in {}", fresh.1);
+    }
+}
+
+#[test]
 fn an_article_that_moves_leaves_one_section_and_enters_the_other_under_its_id() {
     let mut world = newsroom();
     world.serve();
