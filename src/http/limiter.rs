@@ -8,6 +8,7 @@
 use crate::domain::{Chance, Instant};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::array::from_fn;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -126,11 +127,14 @@ impl Limiter {
         let first = usize::try_from(account & TIME).unwrap_or(0) % (PLACES / NEIGHBOURS) * NEIGHBOURS;
         let places = &self.places[first..first + NEIGHBOURS];
         loop {
-            let own = places.iter().find(|place| place.load(Ordering::Relaxed) >> TIME_BITS == tag);
+            // Each is looked at once: between two looks another request may open the account, and this one
+            // would open it again beside it.
+            let held: [u64; NEIGHBOURS] = from_fn(|at| places[at].load(Ordering::Relaxed));
+            let seen = || places.iter().zip(held);
+            let own = seen().find(|(_, held)| held >> TIME_BITS == tag);
             // Where every place is taken, the account that owes least is forgotten.
-            let place = own.or_else(|| places.iter().min_by_key(|p| p.load(Ordering::Relaxed) & TIME));
-            let Some(place) = place else { return Ok(()) };
-            let before = place.load(Ordering::Relaxed);
+            let place = own.or_else(|| seen().min_by_key(|(_, held)| held & TIME));
+            let Some((place, before)) = place else { return Ok(()) };
             let settled_at = if before >> TIME_BITS == tag { (before & TIME).max(now) } else { now };
             let tolerated = (rate.burst - 1).saturating_mul(rate.every);
             let over = (settled_at - now).saturating_sub(tolerated);
