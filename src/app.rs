@@ -480,7 +480,6 @@ impl App {
             runs: Arc::default(),
             tenure: Arc::default(),
             handing: Arc::default(),
-            looking: Arc::default(),
             stop,
         }
     }

@@ -2,7 +2,7 @@ use super::{Dispatcher, Next};
 use crate::domain::{DeliveryKind, EmailAddress, Instant};
 use crate::relay::{Gate, Handing};
 use crate::store::{ClaimedDelivery, StoreError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A letter whose last look is older than this when the mail server waits for its text is looked at once
@@ -44,19 +44,14 @@ pub(super) struct LetterGate<'a> {
     /// To whom it was written, and of which articles.
     pub(super) written: (&'a EmailAddress, Option<&'a str>),
     /// Its place, once it has passed.
-    pub(super) place: Mutex<Option<OwnedSemaphorePermit>>,
+    pub(super) place: OnceLock<OwnedSemaphorePermit>,
 }
 
 impl LetterGate<'_> {
-    /// Its place, where it has passed.
-    pub(super) fn into_place(self) -> Option<OwnedSemaphorePermit> {
-        self.place.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// For ever, where it has passed; else until the dispatch is to stop.
     pub(super) async fn is_stopped(&self) {
         self.dispatcher.stop.cancelled().await;
-        if self.place.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.place.get().is_some() {
             std::future::pending().await
         }
     }
@@ -69,8 +64,8 @@ impl LetterGate<'_> {
             return Ok(false);
         }
         if now - self.looked_at > FRESH {
-            match dispatcher.look(delivery, None).await?.0 {
-                Next::Goes(again) if self.written == (&again.to, again.articles.as_deref()) => {}
+            match dispatcher.look(delivery, None).await? {
+                Next::Goes(again, _) if self.written == (&again.to, again.articles.as_deref()) => {}
                 // Written anew in its next turn, or ended.
                 _ => return Ok(false),
             }
@@ -78,8 +73,7 @@ impl LetterGate<'_> {
         if dispatcher.rules.holds(delivery.kind) && !dispatcher.note_handed(delivery.id).await? {
             return Ok(false);
         }
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-        Ok(true)
+        Ok(self.place.set(place).is_ok())
     }
 }
 

@@ -42,10 +42,10 @@ use crate::errands::{Errand, NotYet, Waits, work};
 use crate::relay::{Parcel, Relay, Shut, Turn, Wait};
 use crate::store::{AddressHash, Bounce, ClaimedDelivery, PlainLetter, Settlement, Store, StoreError};
 use gate::{FRESH, LetterGate, Places};
-use sheaf::{SHEAF, Sheaf};
+use sheaf::Sheaf;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
@@ -90,8 +90,6 @@ pub struct Dispatcher {
     pub tenure: Arc<Tenure>,
     /// Who is about to hand over, and wants that written down first: whether the claim still held.
     pub handing: Arc<Together<DeliveryId, bool>>,
-    /// Who takes the last look at a letter.
-    pub looking: Arc<Together<(DeliveryId, AddressHash), Option<PlainLetter>>>,
     /// Once this is cancelled no new letter is begun; those under way are brought to their end.
     pub stop: CancellationToken,
 }
@@ -116,7 +114,8 @@ struct Letters {
 
 /// What is to be done with a letter that was looked at.
 enum Next {
-    Goes(Box<Written>),
+    /// It was looked at then.
+    Goes(Box<Written>, Instant),
     Ends(Outcome),
     /// It is another's, or waits with its edition.
     Rests,
@@ -179,15 +178,9 @@ impl Errand for Letters {
                 }
                 store.claim_deliveries(worker, letters.batch(), until, now).await?
             };
-            let mut waiting = Vec::with_capacity(claimed.len());
-            let mut claimed = claimed.into_iter();
-            while !claimed.as_slice().is_empty() {
-                let together: Vec<ClaimedDelivery> = claimed.by_ref().take(SHEAF).collect();
-                let sheaf = Arc::new(Sheaf::of(&together, dispatcher));
-                let wait = |delivery| Waiting { delivery, sheaf: Arc::clone(&sheaf), turn: None };
-                waiting.extend(together.into_iter().map(wait));
-            }
-            Ok(waiting)
+            let sheaves = Sheaf::bind(&claimed, dispatcher);
+            let wait = |(delivery, sheaf)| Waiting { delivery, sheaf, turn: None };
+            Ok(claimed.into_iter().zip(sheaves).map(wait).collect())
         }
     }
 
@@ -357,9 +350,8 @@ impl Dispatcher {
         places: &Places,
         place: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Option<Outcome>, StoreError> {
-        let (next, looked_at) = self.look(delivery, Some(sheaf)).await?;
-        let written = match next {
-            Next::Goes(written) => *written,
+        let (written, looked_at) = match self.look(delivery, Some(sheaf)).await? {
+            Next::Goes(written, looked_at) => (*written, looked_at),
             Next::Ends(outcome) => return Ok(Some(outcome)),
             Next::Rests => return Ok(None),
         };
@@ -377,14 +369,14 @@ impl Dispatcher {
             places,
             looked_at,
             written: (&parcel.to, articles.as_deref()),
-            place: Mutex::default(),
+            place: OnceLock::new(),
         };
         let handed = tokio::select! {
             biased;
             handed = self.relay.hand_over_in_turn(&parcel, turn, &gate) => handed,
             () = gate.is_stopped() => Err(Shut),
         };
-        *place = gate.into_place();
+        *place = gate.place.into_inner();
         let Ok(outcome) = handed else { return Ok(None) };
         if place.is_none() {
             // A server that refuses everybody is not asked faster than it can be written down, or than an
@@ -408,24 +400,10 @@ impl Dispatcher {
         Ok(self.handing.ask(delivery, note).await? == Some(true))
     }
 
-    /// The last look at a letter, which is written where it may go; and when that was.
-    async fn look(
-        &self,
-        delivery: &ClaimedDelivery,
-        sheaf: Option<&Sheaf>,
-    ) -> Result<(Next, Instant), StoreError> {
+    /// The last look at a letter, which is written where it may go.
+    async fn look(&self, delivery: &ClaimedDelivery, sheaf: Option<&Sheaf>) -> Result<Next, StoreError> {
         let mut looked_at = self.clock.now();
-        let next = self.look_and_write(delivery, sheaf, &mut looked_at).await?;
-        Ok((next, looked_at))
-    }
-
-    async fn look_and_write(
-        &self,
-        delivery: &ClaimedDelivery,
-        sheaf: Option<&Sheaf>,
-        looked_at: &mut Instant,
-    ) -> Result<Next, StoreError> {
-        if !self.tenure.holds(delivery.claimed_until, self.clock.now()) {
+        if !self.tenure.holds(delivery.claimed_until, looked_at) {
             return Ok(Next::Rests);
         }
         if delivery.was_handed && self.rules.holds(delivery.kind) {
@@ -443,7 +421,7 @@ impl Dispatcher {
             }
             DeliveryKind::Edition => {
                 let plain;
-                (plain, *looked_at) = self.plain(delivery, sheaf).await?;
+                (plain, looked_at) = self.plain(delivery, sheaf).await?;
                 // Before the letter is opened: what is in it counts as served.
                 if plain.is_none()
                     && let Some(outcome) = self.refused(&reader.address).await?
@@ -454,10 +432,10 @@ impl Dispatcher {
             }
         };
         Ok(match letter {
-            Ok(written) if written.is_looked_at => Next::Goes(Box::new(written)),
+            Ok(written) if written.is_looked_at => Next::Goes(Box::new(written), looked_at),
             Ok(written) => match self.refused(&written.to).await? {
                 Some(outcome) => Next::Ends(outcome),
-                None => Next::Goes(Box::new(written)),
+                None => Next::Goes(Box::new(written), looked_at),
             },
             Err(LetterError::Needless(why)) => Next::Ends(Outcome::Suppressed(why.to_owned())),
             // Held while a worker had it: it waits parked, and is due again once it is released.
@@ -470,8 +448,8 @@ impl Dispatcher {
         })
     }
 
-    /// The last look, with those it was claimed with, or together with all who take it now: what is due to
-    /// the reader as his edition is, if nothing has happened that concerns him. And when that was.
+    /// The last look, with those it was claimed with where that is not long ago: what is due to the reader as
+    /// his edition is, if nothing has happened that concerns him. And when that was.
     async fn plain(
         &self,
         delivery: &ClaimedDelivery,
@@ -484,8 +462,8 @@ impl Dispatcher {
             return Ok(seen);
         }
         let hash = AddressHash::of(&delivery.subscriber.address, &self.desk.secret);
-        let look = async |letters: &[_]| self.store.plain_letters(letters, self.clock.now()).await;
-        Ok((self.looking.ask((delivery.id, hash), look).await?.flatten(), now))
+        let mut alone = self.store.plain_letters(&[(delivery.id, hash)], now).await?;
+        Ok((alone.pop().flatten(), now))
     }
 
     /// Read now, not when the delivery was claimed: an address may have bounced a second ago.

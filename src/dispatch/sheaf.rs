@@ -2,11 +2,13 @@ use super::Dispatcher;
 use crate::domain::{DeliveryId, Instant};
 use crate::store::{AddressHash, ClaimedDelivery, PlainLetter, StoreError};
 use std::collections::HashMap;
+use std::iter::repeat_n;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// How many letters share a look: a question costs what a dozen answers do. When an edition is stopped, those
 /// that were looked at go all the same.
-pub(super) const SHEAF: usize = 16;
+const SHEAF: usize = 16;
 
 /// Letters that were claimed together. Whoever takes the first of them looks at all; a look that has aged
 /// meanwhile is nobody's any more.
@@ -16,11 +18,16 @@ pub(super) struct Sheaf {
 }
 
 impl Sheaf {
-    pub(super) fn of(letters: &[ClaimedDelivery], dispatcher: &Dispatcher) -> Self {
+    /// The sheaf of each of these letters, in their order.
+    pub(super) fn bind(claimed: &[ClaimedDelivery], dispatcher: &Dispatcher) -> Vec<Arc<Self>> {
         let address = |letter: &ClaimedDelivery| {
             (letter.id, AddressHash::of(&letter.subscriber.address, &dispatcher.desk.secret))
         };
-        Self { letters: letters.iter().map(address).collect(), seen: Mutex::default() }
+        let sheaf = |letters: &[ClaimedDelivery]| {
+            let sheaf = Self { letters: letters.iter().map(address).collect(), seen: Mutex::default() };
+            repeat_n(Arc::new(sheaf), letters.len())
+        };
+        claimed.chunks(SHEAF).flat_map(sheaf).collect()
     }
 
     /// What was seen of a letter, and when; nothing where it was not looked at with the others, or too long

@@ -18,6 +18,10 @@ pub type Digest = [u8; 16];
 pub fn digest<'b>(bytes: impl IntoIterator<Item = &'b [u8]>) -> Digest {
     let mut hasher = Sha256::new();
     bytes.into_iter().for_each(|bytes| hasher.update(bytes));
+    half(hasher)
+}
+
+fn half(hasher: Sha256) -> Digest {
     let mut half = Digest::default();
     half.copy_from_slice(&hasher.finalize()[..16]);
     half
@@ -46,9 +50,7 @@ impl Stamp {
             tell(category.slug.as_str());
             tell(&category.title);
         }
-        let mut half = Digest::default();
-        half.copy_from_slice(&hasher.finalize()[..16]);
-        Self(half)
+        Self(half(hasher))
     }
 
     /// Enough of it to tell the entries of one document apart.

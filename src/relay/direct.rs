@@ -77,7 +77,7 @@ impl DirectRelay {
                     }
                     Err(error) => return Ok(Outcome::Deferred(error.to_string().into())),
                 };
-                match relay.hand_over_in_turn(parcel, turn.clone(), gate).await {
+                match relay.hand_over_in_turn(parcel, turn.beneath(), gate).await {
                     Ok(Outcome::Untried(reply)) => {
                         self.rest(address);
                         last = at_host(&exchange.host, reply);

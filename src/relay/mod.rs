@@ -67,11 +67,18 @@ impl fmt::Debug for Parcel {
 
 /// A letter's place in the pace of a relay and of its reader's mail provider. It is taken before the
 /// letter is written and used up when it is handed over.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Turn {
     relay: usize,
     provider: String,
     urgent: bool,
+}
+
+impl Turn {
+    /// The same at a relay beneath, which has no pace of its own.
+    fn beneath(&self) -> Self {
+        Self { urgent: self.urgent, ..Self::default() }
+    }
 }
 
 /// It is not a letter's turn.

@@ -186,7 +186,7 @@ impl RelaySet {
                 let busy = format!("`{}` gets no more letters just now", turn.provider);
                 return Ok(Outcome::Untried(busy.into()));
             }
-            let handed = member.relay.hand_over_in_turn(parcel, turn.clone(), gate).await;
+            let handed = member.relay.hand_over_in_turn(parcel, turn.beneath(), gate).await;
             let Ok(outcome) = handed else {
                 self.board().relays[turn.relay].circuit.answered();
                 return Err(Shut);

@@ -394,8 +394,9 @@ fn hub_of(row: &AnyRow) -> Result<SourceHub, StoreError> {
 
 fn left_of(row: &AnyRow) -> Result<LeftHub, StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let wrong = |value: String| damaged("left_hubs", 0, value);
     let (name, hub, topic, key) = (text("name")?, text("hub")?, text("topic")?, text("key")?);
+    let source = name.clone();
+    let wrong = |value: String| damaged("left_hubs", &source, value);
     Ok(LeftHub {
         name: Slug::parse(&name).map_err(|_| wrong(name))?,
         hub: WebUrl::parse(&hub).map_err(|_| wrong(hub))?,

@@ -194,9 +194,8 @@ pub async fn create(
         if maker.unanswered
             && let Some(article) = app.store.keyed_article(&made).await?
         {
-            let status = if article.article.revision == 1 { StatusCode::CREATED } else { StatusCode::OK };
-            let warnings = warnings(&given, &article);
-            return Ok(located(&app, answer(status, article, warnings)));
+            let is_new = article.article.revision == 1;
+            return Ok(told(&app, &given, article, is_new));
         }
         given.arrival.draft.keys.push(maker.article);
     }
@@ -227,16 +226,17 @@ async fn written(
     let draft = (&given.arrival.draft, occasion);
     let put = publish::put(&app.store, which, draft, condition, app.clock.now(), &*app.chance).await?;
     match put {
-        Put::Done(acceptance, article) => {
-            let new = acceptance.what == Accepted::New;
-            let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-            let warnings = warnings(given, &article);
-            Ok(located(app, answer(status, *article, warnings)))
-        }
+        Put::Done(acceptance, article) => Ok(told(app, given, *article, acceptance.what == Accepted::New)),
         Put::Missing => Err(ApiProblem::missing("article")),
         Put::Refused => Err(ApiProblem::precondition()),
         Put::Taken(other) => Err(taken(other)),
     }
+}
+
+fn told(app: &AppState, given: &Given, article: KeyedArticle, is_new: bool) -> Response {
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let warnings = warnings(given, &article);
+    located(app, answer(status, article, warnings))
 }
 
 /// What was odd about what came in, and what of it was not done.
