@@ -44,7 +44,7 @@ impl EmailAddress {
             url::Host::Ipv4(_) | url::Host::Ipv6(_) => return Err(AddressError::Domain),
         };
         let complete = domain == "localhost" || domain.split('.').count() >= 2;
-        if !complete || domain.split('.').any(str::is_empty) {
+        if !complete || !domain.split('.').all(is_label) {
             return Err(AddressError::Domain);
         }
         if local.len() + 1 + domain.len() > 254 {
@@ -73,6 +73,16 @@ impl EmailAddress {
     pub fn key(&self) -> String {
         format!("{}@{}", self.local.to_lowercase(), self.domain)
     }
+}
+
+/// A `sub-domain` (RFC 5321 §4.1.2) of a length that DNS carries (RFC 1035 §2.3.4). URLs may have more in
+/// theirs, and an A-label is longer than what was typed.
+fn is_label(label: &str) -> bool {
+    let is_let_dig_or_hyphen = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=63).contains(&label.len())
+        && label.bytes().all(is_let_dig_or_hyphen)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 impl fmt::Display for EmailAddress {
@@ -137,6 +147,9 @@ mod tests {
             "a@b",
             "a b@c.vn",
             "a@b..vn",
+            "a@b&c.vn",
+            "a@ӊ&-na.vn",
+            "a@b_c.vn",
             "a@[127.0.0.1]",
             "a@127.0.0.1",
             "a\r\nRCPT TO:<x@y.vn>@b.vn",
@@ -146,6 +159,9 @@ mod tests {
             assert!(EmailAddress::parse(typed).is_err(), "{typed:?}");
         }
         assert_eq!(EmailAddress::parse(&format!("{}@b.vn", "a".repeat(65))), Err(AddressError::TooLong));
+        // 56 letters as they are typed, 64 as an A-label.
+        let long = format!("a@{}Ҡ.ӊ&-na", "b".repeat(55));
+        assert_eq!(EmailAddress::parse(&long), Err(AddressError::Domain));
     }
 
     #[test]
