@@ -55,10 +55,7 @@ pub fn read(intake: &Intake<'_>, bytes: &[u8]) -> Result<Arrival, Fault> {
             draft.published = Some(instant);
             guesses.push(guess);
         }
-        None => warnings.push(super::Warning::new(
-            lines.get(title_at).map(|l| l.number),
-            "no date was found beside the title; the article gets the instant at which it comes in",
-        )),
+        None => guesses.push(Guess::undated()),
     }
     match masthead.category() {
         Some((name, guess)) => {

@@ -147,10 +147,7 @@ fn published(
             Some(instant)
         }
         None => {
-            warnings.push(Warning::new(
-                None,
-                "no date was found on the page; the article gets the instant at which it comes in",
-            ));
+            guesses.push(Guess::undated());
             None
         }
     }

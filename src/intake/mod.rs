@@ -43,7 +43,7 @@ use std::{collections::HashMap, fmt, str::FromStr};
 pub use gzip::{is_gzip, unpacked};
 pub use hub_offer::HubOffer;
 pub use json::{ARTICLE_FIELDS, ARTICLE_SCHEMA, read_json_line};
-pub use rules::{Rules, RulesError};
+pub use rules::{ReadingRules, Rules, RulesError};
 pub use sitemap::{Sitemap, article_links};
 
 /// What a source of bytes is.
@@ -171,6 +171,11 @@ impl Guess {
 
     fn new(field: &'static str, rule: &'static str, confidence: u8) -> Self {
         Self { field, rule, confidence }
+    }
+
+    /// Of a page without a date: it would be as old as its import.
+    fn undated() -> Self {
+        Self::new("published", "no date was found on the page", 0)
     }
 
     /// Whether a person should look at it.
