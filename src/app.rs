@@ -281,7 +281,7 @@ pub fn sources_of(
 ) -> Result<Sources, AppError> {
     let place = (config.base_url().map_err(AppError::Config)?, config.publication.time_zone);
     let (declared, senses) = (config.sources.clone(), (Arc::clone(clock), Arc::clone(chance)));
-    Ok(Sources::new(store.clone(), declared, place, config.reading_rules(), config.limits.claim, senses)?)
+    Ok(Sources::new(store.clone(), declared, place, config.rules.clone(), config.limits.claim, senses)?)
 }
 
 /// Certificates are small, and lie where they are said to.

@@ -5,7 +5,8 @@ use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
 use crate::domain::{CategoryName, Clock as _, Doubt, Draft, Instant, WebUrl, clean_line};
 use crate::intake::{
-    Arrival, Fault, InputFormat, Intake, Rules, detect, is_gzip, read, read_json_line, unpacked, wordpress,
+    Arrival, Fault, InputFormat, Intake, ReadingRules, Rules, detect, is_gzip, read, read_json_line,
+    unpacked, wordpress,
 };
 use crate::publish::{self, BATCH, Occasion};
 use crate::sources::files_below;
@@ -16,7 +17,6 @@ use serde_json::json;
 use std::io::{BufRead, BufReader, IsTerminal, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// The largest single page or feed that is read at once. JSONL is read line by line instead.
 const MAX_BYTES: u64 = 64 << 20;
@@ -85,7 +85,7 @@ struct Desk<'a> {
     base: Option<WebUrl>,
     follow: bool,
     addresses: Addresses,
-    rules: Arc<Rules>,
+    rules: ReadingRules,
     format: Option<InputFormat>,
     json: bool,
     bar: &'a ProgressBar,
@@ -121,7 +121,7 @@ impl Import {
             base: self.base,
             follow: self.follow,
             addresses: Addresses::new(self.private),
-            rules: config.reading_rules(),
+            rules: config.rules.clone(),
             format: self.format,
             json: common.json,
             bar: &bar,
@@ -265,7 +265,7 @@ impl Desk<'_> {
             let found = self.addresses.of_sitemap(bytes).await;
             return self.take_all(name, found).await;
         }
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules.clone();
         let mut intake = self.intake(name, Some(format), &rules);
         intake.base = base.clone();
         for result in read(&intake, bytes) {
@@ -337,7 +337,7 @@ impl Desk<'_> {
                 "through a pipe posts come without the pictures they name by number; name the file instead";
             self.bar.suspend(|| eprintln!("{name}: warning: {words}"));
         }
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules.clone();
         let intake = self.intake(name, Some(InputFormat::WordPress), &rules);
         let mut posts = wordpress::Export::new(export, &intake, pictures);
         for post in posts.by_ref() {
@@ -353,7 +353,7 @@ impl Desk<'_> {
 
     /// Line by line, so that an export of any size takes constant memory.
     async fn take_lines(&mut self, name: &str, stream: impl BufRead) -> anyhow::Result<()> {
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules.clone();
         for (at, line) in stream.split(b'\n').enumerate() {
             let line = match line {
                 Ok(line) => line,

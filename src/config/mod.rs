@@ -24,7 +24,7 @@ pub use declared::{Declared, built_in_digest, read_folder};
 pub use settings::{ConfigFault, Origin};
 
 use crate::domain::{Breaker, EmailAddress, LanguageTag, ReturnPath, Schedule, WebUrl};
-use crate::intake::Rules;
+use crate::intake::{ReadingRules, Rules};
 use crate::mail::dkim::Seal;
 use crate::relay::MailUrl;
 use crate::sources::Source;
@@ -34,7 +34,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What the publication says of itself.
@@ -159,8 +158,8 @@ pub struct Config {
     pub feeds: PathBuf,
     /// `[templates] dir`
     pub templates: PathBuf,
-    /// `[intake] rules`: how pages are read, where the newsroom has rules of its own.
-    pub rules: Option<Arc<Rules>>,
+    /// `[intake] rules`: how pages are read.
+    pub rules: ReadingRules,
     /// `[hub]`
     pub hub: HubSettings,
     /// `[webhooks]`
@@ -174,12 +173,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// How pages are read. Made anew for each who asks, where the newsroom has no rules of its own: most
-    /// commands need none.
-    pub fn reading_rules(&self) -> Arc<Rules> {
-        self.rules.clone().unwrap_or_else(|| Arc::new(Rules::built_in()))
-    }
-
     /// Reads the configuration. `file` was asked for by name and must be there; without one
     /// `bantin.toml` is read if it is.
     pub fn load(
@@ -228,7 +221,7 @@ impl Config {
         let bounces = bounce_settings(s);
         let feeds = s.take("feeds.dir", path).unwrap_or_else(|| PathBuf::from("feeds"));
         let templates = s.take("templates.dir", path).unwrap_or_else(|| PathBuf::from("templates"));
-        let rules = s.take("intake.rules", own_rules).map(Arc::new);
+        let rules = s.take("intake.rules", own_rules).map(ReadingRules::from).unwrap_or_default();
         let hub = hub_settings(s);
         let webhooks = webhook_settings(s);
         let sources = sources::declared_sources(s);

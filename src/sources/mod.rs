@@ -26,7 +26,7 @@ pub use looking::SourceError;
 
 use crate::domain::{CategoryName, Chance, Clock, HookKey, Slug, WebUrl, hex};
 use crate::fetch::{FetchError, Fetcher, Limits, Reach};
-use crate::intake::Rules;
+use crate::intake::ReadingRules;
 use crate::query::DatabaseUrl;
 use crate::store::Store;
 use sha2::{Digest as _, Sha256};
@@ -168,7 +168,7 @@ pub struct Sources {
     /// The publication's zone.
     pub zone: chrono_tz::Tz,
     /// What is known of pages.
-    pub rules: Arc<Rules>,
+    pub rules: ReadingRules,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -189,7 +189,7 @@ impl Sources {
         store: Store,
         declared: Vec<Source>,
         (base_url, zone): (WebUrl, chrono_tz::Tz),
-        rules: Arc<Rules>,
+        rules: ReadingRules,
         claim: Duration,
         (clock, chance): (Arc<dyn Clock>, Arc<dyn Chance>),
     ) -> Result<Self, FetchError> {
