@@ -438,6 +438,47 @@ fn requests_that_come_together_are_answered_in_their_order() {
     writing.join().unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_asked_for_again_and_again_is_sent_from_a_file_and_stays_the_same() {
+    let world = served();
+    let ask = get("/feeds/kinh-te.atom", "");
+    let nameless = || {
+        let in_var = world.path("var").display().to_string();
+        world
+            .open_files()
+            .iter()
+            .filter(|file| file.starts_with(&in_var) && file.ends_with(" (deleted)"))
+            .count()
+    };
+    let first = Talk::ask(&world, &ask);
+    assert!((8 << 10..=1 << 20).contains(&first.body.len()), "{}", first.body.len());
+    assert_eq!(nameless(), 0);
+    let told = |count: usize| {
+        let mut talk = Talk::with(&world);
+        let mut writer = talk.stream.try_clone().unwrap();
+        let asks = ask.repeat(count);
+        let writing = std::thread::spawn(move || writer.write_all(asks.as_bytes()).unwrap());
+        // The answers fill all buffers before any is read.
+        std::thread::sleep(Duration::from_millis(300));
+        let told: Vec<Told> = (0..count).map(|_| talk.next(false).unwrap()).collect();
+        writing.join().unwrap();
+        told
+    };
+    for answer in told(2_000) {
+        assert_eq!((answer.timeless(), answer.body == first.body), (first.timeless(), true));
+    }
+    assert_eq!(nameless(), 1);
+    world.import(&[article("y", "Tin mới nhất", "Kinh tế")]);
+    let begun = Instant::now();
+    while Talk::ask(&world, &ask).body == first.body {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let changed = Talk::ask(&world, &ask);
+    assert!(told(2_000).iter().all(|answer| answer.body == changed.body));
+    assert_eq!(nameless(), 1, "the file of what is served no more is let go");
+}
+
 #[test]
 fn a_connection_goes_over_in_the_middle_and_answers_on() {
     let world = served();

@@ -104,6 +104,15 @@ impl World {
         command
     }
 
+    /// What the running program has open, as the system names it.
+    #[cfg(target_os = "linux")]
+    pub fn open_files(&self) -> Vec<String> {
+        let listed = format!("/proc/{}/fd", self.server.as_ref().unwrap().id());
+        // One that is closed meanwhile has no name any more.
+        let name = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
+        std::fs::read_dir(listed).unwrap().filter_map(name).map(|name| name.display().to_string()).collect()
+    }
+
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()

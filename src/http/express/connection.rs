@@ -4,6 +4,7 @@ use super::copies::Copied;
 use super::counter::Counter;
 use super::head::{self, Ask, Reading};
 use super::house::Told;
+use super::sheet::Filing;
 use axum::body::Bytes;
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Read as _, Write as _};
@@ -58,6 +59,14 @@ impl Body {
         match self {
             Self::Copied(copied) => copied.body(),
             Self::Told(bytes) => bytes,
+        }
+    }
+
+    /// Where it can be sent from a file.
+    fn filing(&self) -> Option<&Filing> {
+        match self {
+            Self::Copied(copied) => Some(&copied.filing).filter(|filing| filing.is_filed()),
+            Self::Told(_) => None,
         }
     }
 }
@@ -324,6 +333,9 @@ impl Connection {
     /// Sends a head, or several, and a body; keeps what does not go. False where something is kept.
     fn send(&mut self, out: &[u8], body: Option<Body>) -> io::Result<bool> {
         let written = match &body {
+            Some(body) if let Some(filing) = body.filing() => {
+                filing.send(&self.stream, out, 0, body.bytes().len())
+            }
             Some(body) => self.stream.write_vectored(&[IoSlice::new(out), IoSlice::new(body.bytes())]),
             None => self.stream.write(out),
         };
@@ -345,8 +357,13 @@ impl Connection {
     /// Sends what was kept. False where the client does not take it now.
     fn send_rest(&mut self) -> io::Result<bool> {
         while self.is_sending() {
-            let body = self.body.as_ref().map_or(&[][..], |(body, at)| &body.bytes()[*at..]);
-            match self.stream.write_vectored(&[IoSlice::new(&self.unsent), IoSlice::new(body)]) {
+            let (body, at) = self.body.as_ref().map_or((None, 0), |(body, at)| (Some(body), *at));
+            let bytes = body.map_or(&[][..], Body::bytes);
+            let sent = match body.and_then(Body::filing) {
+                Some(filing) => filing.send(&self.stream, &self.unsent, at, bytes.len()),
+                None => self.stream.write_vectored(&[IoSlice::new(&self.unsent), IoSlice::new(&bytes[at..])]),
+            };
+            match sent {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => {
                     let of_head = sent.min(self.unsent.len());

@@ -3,6 +3,7 @@
 //! They are written down from the very [`Response`] that a handler would give, so that nobody can
 //! tell by which lane an answer came.
 
+use super::sheet::Filing;
 use crate::domain::Instant;
 use crate::feed::validators::{Precondition, Validators, http_date};
 use crate::http::{feeds, put_guards};
@@ -23,6 +24,8 @@ pub struct Copied {
     pub unchanged: Vec<u8>,
     /// The body of a 200; none while nobody has made this coding.
     pub body: Option<Bytes>,
+    /// Whether that lies in a file as well.
+    pub filing: Filing,
     /// When the heads have to be written anew: the date of the last change may be told then.
     good_until: Option<Instant>,
 }
@@ -82,6 +85,7 @@ impl Copies {
             good_until: validators.last_modified(now).is_none().then(|| validators.last_modified_from()),
             validators,
             body,
+            filing: Filing::default(),
         }
     }
 }

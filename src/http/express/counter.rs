@@ -3,6 +3,7 @@
 use super::copies::{Copied, Copies, DateLine, head_of};
 use super::head::{Ask, LONGEST};
 use super::house::House;
+use super::sheet::Drawer;
 use crate::domain::Instant;
 use crate::feed::validators::{Precondition, evaluate};
 use crate::http::AppState;
@@ -26,6 +27,7 @@ pub struct Counter {
     date: DateLine,
     answers: FeedAnswers,
     house: House,
+    drawer: Drawer,
     now: Instant,
     watch: StopWatch,
     /// Whether every connection is to end with its present answer.
@@ -47,6 +49,7 @@ impl Counter {
             date: DateLine::new(),
             answers: app.health.answers_of("/feeds/{name}"),
             house,
+            drawer: Drawer::new(app.store.folder()),
             now: app.clock.now(),
             watch: StopWatch::now(),
             is_draining: false,
@@ -103,7 +106,10 @@ impl Counter {
                     }
                     None => {
                         out.extend_from_slice(&copied.whole);
-                        body = Some(copied).filter(|_| !ask.is_head);
+                        if !ask.is_head {
+                            self.drawer.note(&copied.filing, copied.body(), self.seconds);
+                            body = Some(copied);
+                        }
                         200
                     }
                 }

@@ -12,6 +12,7 @@ mod counter;
 mod handover;
 mod head;
 mod house;
+mod sheet;
 
 use super::AppState;
 use axum::Router;
