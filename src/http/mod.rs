@@ -43,7 +43,7 @@ use crate::app::App;
 use crate::page::CONTENT_POLICY;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -129,22 +129,23 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Not on a 304: it renews what a client has, headers included (RFC 9110 §15.4.5), and most answers
-/// are one.
+/// What a browser may do with an answer: with a page what it is made for, with data nothing at all. Not said on
+/// a 304: it renews what a client has, headers included (RFC 9110 §15.4.5), and most answers are one.
 fn put_guards(response: &mut Response) {
     if response.status() == StatusCode::NOT_MODIFIED {
         return;
     }
     let headers = response.headers_mut();
-    let fixed = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("permissions-policy"), "interest-cohort=()"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let is_data =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| !kind.as_bytes().starts_with(b"text/html"));
+    let policy = if is_data {
+        "default-src 'none'"
+    } else {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        CONTENT_POLICY
+    };
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
 }
 
 /// Counts the answers by kind of route and status.

@@ -183,7 +183,15 @@ fn every_answer_is_guarded_and_head_says_what_get_says() {
         let policy = get.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
         assert_eq!(get.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert!(get.header("content-type").is_some_and(|t| t.contains("charset=utf-8")), "{path}");
+        let kind = get.header("content-type").unwrap();
+        assert!(kind.contains("charset=utf-8"), "{path}");
+        let is_page = kind.starts_with("text/html");
+        assert_eq!(
+            get.header("referrer-policy").is_some(),
+            is_page,
+            "{path}: a page's links say nothing of it"
+        );
+        assert_eq!(policy == "default-src 'none'", !is_page, "{path}: data does nothing in a browser");
         let head = world.request("HEAD", path, &[], b"");
         assert_eq!((head.status, head.body.len()), (status, 0), "{path}");
         for name in ["content-type", "content-length", "cache-control", "etag", "vary"] {
