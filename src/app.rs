@@ -5,7 +5,7 @@ use crate::config::{
     BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
     WebhookSettings, read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Opens, Press, Rules, Tally};
+use crate::dispatch::{Desk, Dispatcher, Opens, Press, Rules, Tally, Workbench};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
@@ -15,7 +15,7 @@ use crate::http::{
     Health, Limiter, ListingShelf, PageShelf, VolumeShelf, express, seal, shelf, volume_shelf,
 };
 use crate::hub::{Hub, HubRules, HubTally};
-use crate::mail::Sender;
+use crate::mail::{Sender, dkim};
 use crate::page::FeedLink;
 use crate::relay::{self, MailUrl, Member, Outbox, Relay, RelayError, RelaySet, SmtpOptions};
 use crate::representations::{Hubs, Representations};
@@ -24,11 +24,13 @@ use crate::store::{EndpointKind, Store, StoreError};
 use crate::wording::{TemplateFault, Templates};
 use crate::{digest, tick};
 use axum::Router;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -337,6 +339,7 @@ impl App {
             representations: Arc::clone(&representations),
             counts_opens: config.mail.letters.count_opens,
             press: Press::default(),
+            workbench: Workbench::default(),
         });
         let tally = Arc::<Tally>::default();
         let returns = Arc::new(Returns {
@@ -480,7 +483,33 @@ impl App {
             runs: Arc::default(),
             tenure: Arc::default(),
             handing: Arc::default(),
+            threads: mail_threads(!self.desk.sender.seals.is_empty()),
             stop,
+        }
+    }
+}
+
+/// Where letters are worked on. Signatures take three times as long as all else, and want every processor.
+/// Without them one thread is best: several would spend a fifth of the time waking each other. It lasts as long
+/// as the program: connections that it has opened are used again.
+fn mail_threads(signs: bool) -> Handle {
+    if signs {
+        tokio::task::spawn_blocking(dkim::prepare);
+        return Handle::current();
+    }
+    static THREAD: OnceLock<io::Result<Handle>> = OnceLock::new();
+    let start = || {
+        let runtime = Builder::new_current_thread().thread_name("mail").enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let work = move || runtime.block_on(std::future::pending::<()>());
+        std::thread::Builder::new().name("mail".to_owned()).spawn(work)?;
+        Ok(handle)
+    };
+    match THREAD.get_or_init(start) {
+        Ok(thread) => thread.clone(),
+        Err(error) => {
+            tracing::warn!(%error, "no thread for letters; they share those of all else");
+            Handle::current()
         }
     }
 }

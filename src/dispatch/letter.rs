@@ -1,3 +1,4 @@
+use super::Workbench;
 use super::press::{Key, Kind, Order, Press, Print};
 use crate::domain::{
     Article, ArticleId, Calendar, Digest, DigestFeeds, EditionId, EmailAddress, FeedKey, Frequency, Instant,
@@ -39,6 +40,8 @@ pub struct Desk {
     pub counts_opens: bool,
     /// Editions that are set already.
     pub press: Press,
+    /// Where they are composed.
+    pub workbench: Workbench,
 }
 
 /// Why a letter was not written.
@@ -222,7 +225,7 @@ fn needless(notice: &OptIn, state: SubscriberState) -> Option<&'static str> {
 /// may have arrived is repeated as it was, also where a template or a section's name has changed since.
 pub async fn edition_letter(
     store: &Store,
-    desk: &Desk,
+    desk: &Arc<Desk>,
     delivery: &ClaimedDelivery,
     plain: Option<PlainLetter>,
     now: Instant,
@@ -255,7 +258,7 @@ fn printed(desk: &Desk, print: &Print, reader: &Subscriber) -> Result<(Message, 
 /// The same after a look at what stands in this letter. What is plain is known from then on.
 async fn opened_letter(
     store: &Store,
-    desk: &Desk,
+    desk: &Arc<Desk>,
     (delivery, id): (&ClaimedDelivery, EditionId),
     kind: Option<Kind>,
     now: Instant,
@@ -279,25 +282,42 @@ async fn opened_letter(
     }
     let directory = desk.representations.directory();
     let key = Key { edition: id, language: reader.language, zone: desk.clock_of(reader), contents };
-    let order = desk.press.order(&key, &edition, &directory);
-    if let Order::Print(print) = order {
+    let turn = loop {
+        let print = match desk.press.order(&key, &edition, &directory) {
+            Order::Print(print) => print,
+            Order::Compose => break None,
+            Order::ComposeAndSet(turn) => break Some(turn),
+            Order::Wait(turn) => {
+                drop(turn.lock_owned().await);
+                continue;
+            }
+        };
         if let Some(kind) = kind.filter(|kind| is_whole && kind.letter.released_at == released_at) {
             desk.press.know(kind, &print, &directory);
         }
         return printed(desk, &print, reader);
-    }
+    };
     let articles = store.letter_articles(&key.contents).await?;
-    let message = written_letter(desk, &edition, reader, &articles)?;
     let numbers: Vec<String> = articles.iter().map(|article| article.id.to_string()).collect();
     let numbers = numbers.join(",");
-    if matches!(order, Order::ComposeAndSet) {
-        let print = set_letter(desk, &edition, &key, &articles)?.map(|typeset| Print {
+    let is_to_be_set = turn.is_some();
+    let (own, reader, wanted) = (Arc::clone(desk), reader.clone(), Arc::clone(&edition));
+    let (language, zone) = (key.language, key.zone);
+    let compose = move || -> Result<_, LetterError> {
+        let message = written_letter(&own, &wanted, &reader, &articles)?;
+        let set = is_to_be_set.then(|| set_letter(&own, &wanted, (language, zone), &articles));
+        Ok((message, set.transpose()?.flatten()))
+    };
+    let (message, typeset) = desk.workbench.craft(compose).await?;
+    if is_to_be_set {
+        let print = typeset.map(|typeset| Print {
             edition: Arc::clone(&edition),
             typeset,
             articles: numbers.clone(),
         });
         desk.press.keep(key, edition, &directory, print);
     }
+    drop(turn);
     Ok((message, numbers))
 }
 
@@ -324,12 +344,12 @@ pub fn written_letter(
 fn set_letter(
     desk: &Desk,
     edition: &Edition,
-    key: &Key,
+    (language, zone): (Language, Tz),
     articles: &[Article],
 ) -> Result<Option<Typeset>, LetterError> {
-    let digest = desk.digest_of(&edition.plan, key.language).ok_or(UNDECLARED)?;
+    let digest = desk.digest_of(&edition.plan, language).ok_or(UNDECLARED)?;
     let letter = lay_out(desk, &digest, edition, articles);
-    Ok(Typeset::set(&desk.letterhead(), (key.language, key.zone), &letter, edition.id, desk.counts_opens)?)
+    Ok(Typeset::set(&desk.letterhead(), (language, zone), &letter, edition.id, desk.counts_opens)?)
 }
 
 /// The same edition for the browser.

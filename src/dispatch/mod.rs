@@ -17,6 +17,7 @@ mod sheaf;
 mod tally;
 mod tenure;
 mod together;
+mod workbench;
 
 pub use archive::{
     ArchiveError, PublicIssue, editions_document, editions_feed, in_sections, public_edition, public_editions,
@@ -32,6 +33,7 @@ pub use samples::newest_articles;
 pub use tally::Tally;
 pub use tenure::Tenure;
 pub use together::Together;
+pub use workbench::Workbench;
 
 use crate::bounce::Returns;
 use crate::domain::{
@@ -47,6 +49,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -90,6 +93,8 @@ pub struct Dispatcher {
     pub tenure: Arc<Tenure>,
     /// Who is about to hand over, and wants that written down first: whether the claim still held.
     pub handing: Arc<Together<DeliveryId, bool>>,
+    /// On which threads it works (benches/README.md, deliver).
+    pub threads: Handle,
     /// Once this is cancelled no new letter is begun; those under way are brought to their end.
     pub stop: CancellationToken,
 }
@@ -298,7 +303,7 @@ impl Letter {
 impl Dispatcher {
     /// Works until nothing is due, or until it is asked to stop. A wake-up makes it look again.
     /// Returns how many deliveries were settled.
-    pub async fn run(&self, wake: &Notify) -> Result<usize, DispatchError> {
+    pub async fn run(&self, wake: &Arc<Notify>) -> Result<usize, DispatchError> {
         if self.store.oldest_due(self.clock.now()).await?.is_none() || rests(&self.store, &self.tally).await?
         {
             return Ok(0);
@@ -308,9 +313,12 @@ impl Dispatcher {
         hired.worker = self.present_name();
         let keeper = hired.keep_claims();
         let letters = Letters { places: Places::of(&hired), dispatcher: Arc::new(hired) };
-        let worked = work(letters, wake, &self.stop).await;
+        let (wake, stop) = (Arc::clone(wake), self.stop.clone());
+        let mut at_work = JoinSet::new();
+        at_work.spawn_on(async move { work(letters, &wake, &stop).await }, &self.threads);
+        let worked = at_work.join_next().await;
         drop(keeper);
-        worked
+        worked.unwrap_or(Ok(Ok(0)))?
     }
 
     /// A name of its own for each run: what one has in its hands it never claims again, and what fell

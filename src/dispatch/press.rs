@@ -5,7 +5,8 @@ use crate::mail::Typeset;
 use crate::store::{Edition, LetterContents, PlainLetter};
 use chrono_tz::Tz;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// So many are kept. Where readers choose so differently that this is not enough, letters are composed
 /// one by one, and little is gained by keeping more.
@@ -34,6 +35,8 @@ pub(super) struct Kind {
 enum Known {
     /// It was asked for once: most that are, are asked for once only, and setting costs two letters.
     Once,
+    /// Who sets it holds this; whoever else wants it waits.
+    BeingSet(Arc<Mutex<()>>),
     Set(Arc<Print>),
     /// It cannot be set.
     Unfit,
@@ -50,8 +53,10 @@ pub(super) struct Print {
 pub(super) enum Order {
     /// Its edition is set.
     Print(Arc<Print>),
-    /// It is composed by itself, and its edition set for the next ones.
-    ComposeAndSet,
+    /// It is composed by itself, and its edition set for the next ones, who wait until this is let go.
+    ComposeAndSet(OwnedMutexGuard<()>),
+    /// Somebody sets it: ask again when this can be had.
+    Wait(Arc<Mutex<()>>),
     /// It is composed by itself.
     Compose,
 }
@@ -59,7 +64,7 @@ pub(super) enum Order {
 /// Editions that are set.
 #[derive(Default)]
 pub struct Press {
-    known: Mutex<Shelf>,
+    known: std::sync::Mutex<Shelf>,
 }
 
 #[derive(Default)]
@@ -112,7 +117,18 @@ impl Press {
         match shelf.known.get(key).filter(|(known, _)| Arc::ptr_eq(known, edition)) {
             Some((_, Known::Set(print))) => Order::Print(Arc::clone(print)),
             Some((_, Known::Unfit)) => Order::Compose,
-            Some((_, Known::Once)) => Order::ComposeAndSet,
+            Some((_, Known::BeingSet(turn))) => match Arc::clone(turn).try_lock_owned() {
+                // Whoever had begun to set it has fallen over.
+                Ok(turn) => Order::ComposeAndSet(turn),
+                Err(_) => Order::Wait(Arc::clone(turn)),
+            },
+            Some((_, Known::Once)) => {
+                let turn = Arc::new(Mutex::new(()));
+                let known = Known::BeingSet(Arc::clone(&turn));
+                shelf.known.insert(key.clone(), (Arc::clone(edition), known));
+                // Nobody else knows of it.
+                turn.try_lock_owned().map_or(Order::Compose, Order::ComposeAndSet)
+            }
             None => {
                 if shelf.known.len() >= KEPT {
                     shelf.known.clear();
@@ -155,7 +171,52 @@ impl Press {
         shelf.plain.insert(kind, Arc::clone(print));
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Frequency, Plan, Slot};
+
+    fn edition() -> Arc<Edition> {
+        Arc::new(Edition {
+            id: EditionId(1),
+            plan: Plan::of(Frequency::AtOnce, None),
+            slot: Slot(Instant::default()),
+            slots: 1,
+            cut_at: Instant::default(),
+            completed_at: None,
+            held: None,
+            released_at: None,
+            lead: None,
+            placed: Vec::new(),
+            articles: 1,
+            counts: Vec::new(),
+        })
+    }
+
+    fn key() -> Key {
+        let contents = LetterContents::default();
+        Key { edition: EditionId(1), language: Language::Vi, zone: Tz::UTC, contents }
+    }
+
+    #[tokio::test]
+    async fn one_sets_what_many_want_and_the_others_wait_for_it() {
+        let (press, edition, directory) = (Press::default(), edition(), Arc::default());
+        let order = || press.order(&key(), &edition, &directory);
+        assert!(matches!(order(), Order::Compose), "most are asked for once only");
+        let Order::ComposeAndSet(turn) = order() else { panic!("the second is set") };
+        let Order::Wait(waits) = order() else { panic!("the third waits") };
+        assert!(waits.try_lock().is_err());
+        // Whoever sets it falls over, or finds it unfit.
+        drop(turn);
+        assert!(waits.try_lock().is_ok());
+        let Order::ComposeAndSet(turn) = order() else { panic!("somebody else sets it") };
+        press.keep(key(), Arc::clone(&edition), &directory, None);
+        drop(turn);
+        assert!(matches!(order(), Order::Compose));
     }
 }

@@ -210,6 +210,13 @@ fn key_of(pem: &str) -> Result<Key, DkimError> {
     long_enough(RsaKeyPair::from_der(&der).map_err(|_| DkimError::Kind)?)
 }
 
+/// Gathers the randomness that the first signature of a process wants: aws-lc takes 40 ms for it, which may pass
+/// beside other work.
+pub fn prepare() {
+    // Where it fails, the signature does, and says so.
+    let _ = aws_lc_rs::rand::fill(&mut [0]);
+}
+
 /// The lines that go before a message: a signature of each seal over its head and body (RFC 5322, lines
 /// ended by CRLF). The body is hashed once for all.
 pub fn signatures(head: &[u8], body: &[u8], seals: &[Seal], signed_at: Instant) -> Result<String, DkimError> {

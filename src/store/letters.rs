@@ -48,7 +48,7 @@ const MOVE_BACK: &str = "
 const FORGET: &str = "DELETE FROM ledger WHERE subscriber = $1 AND edition = $2 AND article IN ({keys})";
 
 /// What stands in a letter: articles, each as its edition froze it, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LetterContents(Vec<(i64, i64)>);
 
 impl LetterContents {

@@ -138,7 +138,7 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
         bail!("the reader of the demo was not asked");
     };
     let dispatcher = app.dispatcher(CancellationToken::new());
-    dispatcher.run(&tokio::sync::Notify::new()).await?;
+    dispatcher.run(&Arc::default()).await?;
     let outbox = app.outbox.as_ref().context("the demo mails into a folder")?;
     let token = confirmation_token(outbox).await?;
     let opt_in = subscribe::read_confirmation(&app.store, &app.desk.secret, &token, app.clock.now()).await?;
@@ -148,7 +148,7 @@ async fn subscribe_and_mail(app: &Arc<App>) -> anyhow::Result<Letters> {
     else {
         bail!("the demo's digest found nothing new");
     };
-    dispatcher.run(&tokio::sync::Notify::new()).await?;
+    dispatcher.run(&Arc::default()).await?;
     let letters = outbox.list().await?;
     ensure!(letters.len() == 2, "a confirmation and a digest were expected, not {} letters", letters.len());
     Ok(Letters { articles: cut.articles, newest: letters[0].name.clone() })

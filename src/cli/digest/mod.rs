@@ -20,8 +20,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Look at digests, run one now.
@@ -250,14 +248,11 @@ async fn run(app: &Arc<App>, digest: &Digest, as_json: bool) -> anyhow::Result<(
         !rests(&app.store, &app.tally).await?,
         "this store is a copy of one that mails elsewhere, or was moved; `bantin adopt` tells it to mail"
     );
-    let answer = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?;
     let dispatcher = app.dispatcher(CancellationToken::new());
-    // Beside its hands: this thread belongs to nobody else, and each letter would wake it.
-    let (hired, mut work) = (dispatcher.clone(), JoinSet::new());
-    work.spawn(async move { hired.run(&Notify::new()).await });
-    let settled = work.join_next().await.transpose()?.transpose();
+    let answer = run_now(&app.store, &app.desk.calendar(), digest, app.clock.now()).await?;
+    let settled = dispatcher.run(&Arc::default()).await;
     dispatcher.give_back().await?;
-    let settled = settled?.unwrap_or_default();
+    let settled = settled?;
     let (articles, deliveries) = match &answer {
         CutAnswer::Made(cut) => (cut.articles, cut.deliveries),
         CutAnswer::Empty | CutAnswer::TakenByAnother => (0, 0),
