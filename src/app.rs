@@ -5,7 +5,7 @@ use crate::config::{
     BounceSettings, Config, ConfigFault, Declared, HubSettings, LetterSettings, Limits, MailSettings,
     WebhookSettings, read_folder, read_templates,
 };
-use crate::dispatch::{Desk, Dispatcher, Opens, Press, Rules, Tally, Workbench};
+use crate::dispatch::{Desk, Dispatcher, MailThread, Opens, Press, Rules, Tally, Workbench};
 use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -113,6 +113,8 @@ pub struct App {
     pub outbox: Option<Outbox>,
     /// How many letters are under way at once.
     pub mail_connections: usize,
+    /// The thread for letters that are not signed, once one was wanted; none where it did not start.
+    mail_thread: OnceLock<Option<MailThread>>,
     /// What letters are written with.
     pub desk: Arc<Desk>,
     /// Who takes back what could not be delivered.
@@ -379,6 +381,7 @@ impl App {
             relay,
             outbox,
             mail_connections: connections,
+            mail_thread: OnceLock::new(),
             desk,
             returns,
             bounces: config.bounces.clone(),
@@ -466,6 +469,22 @@ impl App {
         })
     }
 
+    /// Where letters are worked on. Signatures take three times as long as all else, and want every processor.
+    /// Without them one thread is best: several would spend a fifth of the time waking each other.
+    fn mail_threads(&self) -> Handle {
+        if !self.desk.sender.seals.is_empty() {
+            tokio::task::spawn_blocking(dkim::prepare);
+            return Handle::current();
+        }
+        let started = self.mail_thread.get_or_init(|| {
+            let told = |error: &io::Error| {
+                tracing::warn!(%error, "no thread for letters; they share those of all else");
+            };
+            MailThread::start().inspect_err(told).ok()
+        });
+        started.as_ref().map_or_else(Handle::current, MailThread::handle)
+    }
+
     /// A worker that empties the queue of deliveries, or stops when it is asked to.
     pub fn dispatcher(&self, stop: CancellationToken) -> Dispatcher {
         Dispatcher {
@@ -483,33 +502,8 @@ impl App {
             runs: Arc::default(),
             tenure: Arc::default(),
             handing: Arc::default(),
-            threads: mail_threads(!self.desk.sender.seals.is_empty()),
+            threads: self.mail_threads(),
             stop,
-        }
-    }
-}
-
-/// Where letters are worked on. Signatures take three times as long as all else, and want every processor.
-/// Without them one thread is best: several would spend a fifth of the time waking each other. It lasts as long
-/// as the program: connections that it has opened are used again.
-fn mail_threads(signs: bool) -> Handle {
-    if signs {
-        tokio::task::spawn_blocking(dkim::prepare);
-        return Handle::current();
-    }
-    static THREAD: OnceLock<io::Result<Handle>> = OnceLock::new();
-    let start = || {
-        let runtime = Builder::new_current_thread().thread_name("mail").enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let work = move || runtime.block_on(std::future::pending::<()>());
-        std::thread::Builder::new().name("mail".to_owned()).spawn(work)?;
-        Ok(handle)
-    };
-    match THREAD.get_or_init(start) {
-        Ok(thread) => thread.clone(),
-        Err(error) => {
-            tracing::warn!(%error, "no thread for letters; they share those of all else");
-            Handle::current()
         }
     }
 }

@@ -16,6 +16,7 @@ mod samples;
 mod sheaf;
 mod tally;
 mod tenure;
+mod thread;
 mod together;
 mod workbench;
 
@@ -32,6 +33,7 @@ pub use rules::Rules;
 pub use samples::newest_articles;
 pub use tally::Tally;
 pub use tenure::Tenure;
+pub use thread::MailThread;
 pub use together::Together;
 pub use workbench::Workbench;
 

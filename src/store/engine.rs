@@ -231,14 +231,6 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// The folder that SQLite's file lies in.
-    pub fn folder(&self) -> Option<&Path> {
-        self.journal
-            .as_deref()?
-            .parent()
-            .map(|folder| if folder == Path::new("") { Path::new(".") } else { folder })
-    }
-
     /// The connections for reading.
     pub(super) fn readers(&self) -> &AnyPool {
         &self.readers

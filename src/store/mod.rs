@@ -34,6 +34,7 @@ mod home;
 mod installation;
 mod labels;
 mod letters;
+mod nameless;
 mod notices;
 mod opens;
 mod opt_ins;

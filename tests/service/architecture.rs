@@ -79,8 +79,8 @@ const HANDS: [(&str, &[&str]); 27] = [
     // Files: settings and templates; the SQLite file's folder; the outbox; what is imported, and watched.
     ("std::fs", &["config", "store", "relay", "cli", "sources"]),
     ("tokio::fs", &["relay", "inbox"]),
-    // What an export names by number, while it is read.
-    ("tempfile", &["cli"]),
+    // What an export names by number, while it is read; what is sent without being copied.
+    ("tempfile", &["cli", "store"]),
     ("tokio_cron_scheduler", &["tick", "app"]),
     // Errors without a type are for whoever only prints them.
     ("anyhow", &["cli"]),

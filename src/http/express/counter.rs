@@ -43,13 +43,14 @@ pub struct Counter {
 impl Counter {
     /// With nothing copied yet.
     pub fn new(app: AppState, house: House) -> Self {
+        let store = app.store.clone();
         Self {
             copies: HashMap::new(),
             refusals: HashMap::new(),
             date: DateLine::new(),
             answers: app.health.answers_of("/feeds/{name}"),
             house,
-            drawer: Drawer::new(app.store.folder()),
+            drawer: Drawer::new(Box::new(move |body| store.nameless(body))),
             now: app.clock.now(),
             watch: StopWatch::now(),
             is_draining: false,

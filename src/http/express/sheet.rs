@@ -3,10 +3,9 @@
 
 use mio::net::TcpStream;
 use std::cell::{Cell, OnceCell};
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// How long bodies are, in bytes, that are worth it. A shorter one is copied in less time than another call
@@ -19,9 +18,12 @@ const MOST: usize = 64;
 
 /// Where a clerk lays bodies into files.
 pub struct Drawer {
-    folder: Option<PathBuf>,
+    lay: Box<Lay>,
     open: Rc<()>,
 }
+
+/// Lays bytes into a file, where there is a place for files.
+type Lay = dyn Fn(&[u8]) -> io::Result<Option<OwnedFd>> + Send;
 
 /// Whether a body lies in a file yet.
 #[derive(Default)]
@@ -35,14 +37,14 @@ pub struct Filing {
 
 /// A body in a file that has no name, is never changed, and goes with this.
 struct Sheet {
-    file: File,
+    file: OwnedFd,
     _open: Rc<()>,
 }
 
 impl Drawer {
-    /// In a folder that the program may write to.
-    pub fn new(folder: Option<&Path>) -> Self {
-        Self { folder: folder.map(Path::to_owned), open: Rc::default() }
+    /// An empty one.
+    pub fn new(lay: Box<Lay>) -> Self {
+        Self { lay, open: Rc::default() }
     }
 
     /// Notes that a body is sent in this second of the clerk's, and lays it into a file if that is often.
@@ -55,11 +57,10 @@ impl Drawer {
         if times < OFTEN || Rc::strong_count(&self.open) > MOST {
             return;
         }
-        let Some(folder) = &self.folder else { return };
-        let laid = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(body).map(|()| file));
-        match laid {
-            Ok(file) => drop(filing.sheet.set(Sheet { file, _open: Rc::clone(&self.open) })),
+        match (self.lay)(body) {
+            Ok(Some(file)) => drop(filing.sheet.set(Sheet { file, _open: Rc::clone(&self.open) })),
             // It is copied for each reader then.
+            Ok(None) => filing.failed.set(true),
             Err(error) => {
                 tracing::debug!(%error, "a body is not laid into a file");
                 filing.failed.set(true);
@@ -97,7 +98,7 @@ impl Filing {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{File, TcpStream, io};
+    use super::{OwnedFd, TcpStream, io};
     use rustix::fs::sendfile;
     use rustix::net::{SendFlags, send};
 
@@ -109,7 +110,7 @@ mod system {
     /// sendfile(2).
     pub(super) fn send_file(
         stream: &TcpStream,
-        file: &File,
+        file: &OwnedFd,
         mut from: u64,
         most: usize,
     ) -> io::Result<usize> {
@@ -119,13 +120,13 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::{File, TcpStream, io};
+    use super::{OwnedFd, TcpStream, io};
 
     pub(super) fn send_more(_: &TcpStream, _: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn send_file(_: &TcpStream, _: &File, _: u64, _: usize) -> io::Result<usize> {
+    pub(super) fn send_file(_: &TcpStream, _: &OwnedFd, _: u64, _: usize) -> io::Result<usize> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -133,10 +134,20 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream as Blocking};
+    use std::path::Path;
 
     static BODY: [u8; 20_000] = [b'x'; 20_000];
+
+    fn drawer(folder: &Path) -> Drawer {
+        let folder = folder.to_owned();
+        Drawer::new(Box::new(move |bytes| {
+            let mut file = tempfile::tempfile_in(&folder)?;
+            file.write_all(bytes)?;
+            Ok(Some(file.into()))
+        }))
+    }
 
     fn ask_often(drawer: &Drawer, filing: &Filing, body: &[u8], times: u32, second: u64) -> bool {
         (0..times).for_each(|_| drawer.note(filing, body, second));
@@ -146,7 +157,7 @@ mod tests {
     #[test]
     fn only_what_is_asked_for_again_and_again_lies_in_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let drawer = Drawer::new(Some(folder.path()));
+        let drawer = drawer(folder.path());
         let filing = Filing::default();
         for second in 0..5 {
             assert!(!ask_often(&drawer, &filing, &BODY, OFTEN - 1, second), "less than often");
@@ -154,8 +165,11 @@ mod tests {
         assert!(ask_often(&drawer, &filing, &BODY, OFTEN, 5));
         assert!(!ask_often(&drawer, &Filing::default(), &BODY[..5_000], OFTEN, 5), "too short");
         assert!(!ask_often(&drawer, &Filing::default(), &vec![b'x'; 2 << 20], OFTEN, 5), "too long");
-        assert!(!ask_often(&Drawer::new(None), &Filing::default(), &BODY, OFTEN, 5), "no folder");
-        let gone = Drawer::new(Some(&folder.path().join("gone")));
+        assert!(
+            !ask_often(&Drawer::new(Box::new(|_| Ok(None))), &Filing::default(), &BODY, OFTEN, 5),
+            "no place"
+        );
+        let gone = self::drawer(&folder.path().join("gone"));
         assert!(!ask_often(&gone, &Filing::default(), &BODY, OFTEN, 5), "no such folder");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it has no name");
     }
@@ -163,7 +177,7 @@ mod tests {
     #[test]
     fn so_many_files_are_open_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
-        let drawer = Drawer::new(Some(folder.path()));
+        let drawer = drawer(folder.path());
         let file = || {
             let filing = Filing::default();
             ask_often(&drawer, &filing, &BODY, OFTEN, 1).then_some(filing)
@@ -178,7 +192,7 @@ mod tests {
     #[test]
     fn a_head_and_the_body_come_whole_from_any_place() {
         let folder = tempfile::tempdir().unwrap();
-        let drawer = Drawer::new(Some(folder.path()));
+        let drawer = drawer(folder.path());
         let body: Vec<u8> = (0..20_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let filing = Filing::default();
         assert!(ask_often(&drawer, &filing, &body, OFTEN, 1));
