@@ -31,7 +31,7 @@ pub struct Filing {
     second: Cell<u64>,
     times: Cell<u32>,
     sheet: OnceCell<Sheet>,
-    /// The folder's file system sends no files.
+    /// There is no place for it, or its file system sends no files.
     failed: Cell<bool>,
 }
 
