@@ -2,7 +2,8 @@
 
 Usage: measure.py PROGRAM [--quick]   (cargo bench --bench serve -- --quick; some 2 minutes instead of 20)
 Needs nginx and wrk. BANTIN_BENCH_ROUNDS=5, BANTIN_BENCH_SECONDS=3, BANTIN_BENCH_CONNECTIONS=1,32,128,
-BANTIN_BENCH_WRK_THREADS=1
+BANTIN_BENCH_WRK_THREADS=1. BANTIN_BENCH_SHARE=0.3 holds each server to that share of a core (as root, by
+cgroups), so that the server is the bound and not wrk.
 
 The last columns say whose limit a rate is: the share of all cores that the server took and that other
 programs took, and the share of its threads' time that wrk worked. "wrk" behind a line: wrk had no time
@@ -28,6 +29,7 @@ CONTENDERS = os.environ.get("BANTIN_BENCH_CONTENDERS", "nginx,bantin").split(","
 KINDS = os.environ.get("BANTIN_BENCH_KINDS", "304,gzip,identity").split(",")
 SIZES = os.environ.get("BANTIN_BENCH_SIZES", "large,small").split(",")
 WRK_THREADS = int(os.environ.get("BANTIN_BENCH_WRK_THREADS", 1))
+SHARE = float(os.environ.get("BANTIN_BENCH_SHARE", 0))
 CORES = os.cpu_count()
 # A share of its threads' time from which on wrk is the bound; it waits a little at each turn.
 WRK_IS_FULL = 0.9
@@ -104,6 +106,19 @@ def machine():
 
 def memory(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1])
+
+
+def hold(pids):
+    """Lets these processes have a share of one core, in periods of 20 ms."""
+    group = "/sys/fs/cgroup/cpu/bantin-bench" if os.path.isdir("/sys/fs/cgroup/cpu") else "/sys/fs/cgroup/bantin-bench"
+    os.makedirs(group, exist_ok=True)
+    quota = int(SHARE * 20_000)
+    # Version 1 of cgroups, and version 2.
+    is_first = os.path.exists(f"{group}/cpu.cfs_quota_us")
+    limits = {"cpu.cfs_period_us": 20_000, "cpu.cfs_quota_us": quota} if is_first else {"cpu.max": f"{quota} 20000"}
+    for name, value in [*limits.items(), *(("cgroup.procs", pid) for pid in pids)]:
+        with open(f"{group}/{name}", "w") as setting:
+            setting.write(str(value))
 
 
 def start_bantin(folder):
@@ -226,7 +241,9 @@ def main():
             "axum": (bantin_port, lambda: [bantin.pid], {"TE": "trailers"}),
         }
         contenders = {name: contenders[name] for name in CONTENDERS}
-        print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}, wrk -t{WRK_THREADS}, {ROUNDS} rounds of {SECONDS} s")
+        if SHARE:
+            hold([bantin.pid, nginx.pid, *children(nginx.pid)])
+        print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}, wrk -t{WRK_THREADS}, {ROUNDS} rounds of {SECONDS} s{f', {SHARE} of a core' if SHARE else ''}")
         print(
             f"{'':25}{'':8}{'req/s':>9} {'x nginx':>8} {'(spread)':>14} {'p50':>8} {'p99':>8} {'CPU/req':>8}"
             f" {'less':>6} {'server':>7} {'others':>7} {'wrk':>5}"
