@@ -5,8 +5,8 @@ use super::{Common, print_json};
 use crate::app::{SystemChance, SystemClock};
 use crate::domain::{CategoryName, Clock as _, Doubt, Draft, Instant, WebUrl, clean_line};
 use crate::intake::{
-    Arrival, Fault, InputFormat, Intake, ReadingRules, Rules, detect, is_gzip, read, read_json_line,
-    unpacked, wordpress,
+    Arrival, Fault, InputFormat, Intake, ReadingRules, detect, is_gzip, read, read_json_line, unpacked,
+    wordpress,
 };
 use crate::publish::{self, BATCH, Occasion};
 use crate::sources::files_below;
@@ -372,7 +372,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn intake<'n>(&self, name: &'n str, format: Option<InputFormat>, rules: &'n Rules) -> Intake<'n> {
+    fn intake<'n>(&self, name: &'n str, format: Option<InputFormat>, rules: &'n ReadingRules) -> Intake<'n> {
         let (base, category) = (self.base.clone(), self.category.clone());
         Intake { name, format, base, zone: self.zone, category, rules }
     }

@@ -132,7 +132,7 @@ pub struct Intake<'a> {
     /// The section of articles that name none.
     pub category: Option<CategoryName>,
     /// What is known of pages.
-    pub rules: &'a Rules,
+    pub rules: &'a ReadingRules,
 }
 
 /// An article that came in.

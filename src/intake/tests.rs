@@ -3,7 +3,7 @@ use crate::domain::Instant;
 use proptest::prelude::*;
 
 pub(super) fn intake(name: &str) -> Intake<'_> {
-    static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::built_in);
+    static RULES: std::sync::LazyLock<ReadingRules> = std::sync::LazyLock::new(ReadingRules::default);
     Intake {
         name,
         format: None,

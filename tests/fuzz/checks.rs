@@ -6,7 +6,7 @@ use bantin::domain::{
     StatusCode, WebUrl, clean_line, fold, is_allowed_char,
 };
 use bantin::feed::lint::{About, all_rules, lint_document};
-use bantin::intake::{Arrival, Fault, InputFormat, Intake, Rules, Sitemap, article_links, read};
+use bantin::intake::{Arrival, Fault, InputFormat, Intake, ReadingRules, Sitemap, article_links, read};
 use bantin::mail::report::{self, hooks};
 use std::sync::LazyLock;
 use unicode_normalization::is_nfc;
@@ -32,7 +32,7 @@ pub const ALL: [Check; 14] = [
     ("words", words),
 ];
 
-static PAGES: LazyLock<Rules> = LazyLock::new(Rules::built_in);
+static PAGES: LazyLock<ReadingRules> = LazyLock::new(ReadingRules::default);
 static REPORTS: LazyLock<report::Rules> =
     LazyLock::new(|| report::Rules::built_in().expect("the rules that we ship can be read"));
 

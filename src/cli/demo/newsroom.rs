@@ -1,6 +1,6 @@
 use crate::domain::{Draft, Image, Instant, Publication, WebUrl};
 use crate::http::pictures;
-use crate::intake::{InputFormat, Intake, read_json_line};
+use crate::intake::{InputFormat, Intake, ReadingRules, read_json_line};
 use anyhow::Context as _;
 
 /// 328 articles of our own writing. Their instants are minutes before the demo starts, so that
@@ -9,7 +9,7 @@ const ARTICLES: &str = include_str!("newsroom.jsonl");
 
 /// The sample newsroom's articles as they would be imported now.
 pub fn drafts(publication: &Publication, now: Instant) -> anyhow::Result<Vec<Draft>> {
-    let rules = crate::intake::Rules::built_in();
+    let rules = ReadingRules::default();
     let intake = Intake {
         name: "newsroom.jsonl",
         format: Some(InputFormat::JsonLines),
