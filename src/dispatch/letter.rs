@@ -317,7 +317,6 @@ async fn opened_letter(
         });
         desk.press.keep(key, edition, &directory, print);
     }
-    drop(turn);
     Ok((message, numbers))
 }
 

@@ -179,24 +179,7 @@ impl Press {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Frequency, Plan, Slot};
-
-    fn edition() -> Arc<Edition> {
-        Arc::new(Edition {
-            id: EditionId(1),
-            plan: Plan::of(Frequency::AtOnce, None),
-            slot: Slot(Instant::default()),
-            slots: 1,
-            cut_at: Instant::default(),
-            completed_at: None,
-            held: None,
-            released_at: None,
-            lead: None,
-            placed: Vec::new(),
-            articles: 1,
-            counts: Vec::new(),
-        })
-    }
+    use crate::domain::{Frequency, Plan};
 
     fn key() -> Key {
         let contents = LetterContents::default();
@@ -205,7 +188,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_sets_what_many_want_and_the_others_wait_for_it() {
-        let (press, edition, directory) = (Press::default(), edition(), Arc::default());
+        let edition = Arc::new(Edition::bare(Plan::of(Frequency::AtOnce, None)));
+        let (press, directory) = (Press::default(), Arc::default());
         let order = || press.order(&key(), &edition, &directory);
         assert!(matches!(order(), Order::Compose), "most are asked for once only");
         let Order::ComposeAndSet(turn) = order() else { panic!("the second is set") };

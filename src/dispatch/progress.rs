@@ -62,22 +62,11 @@ pub async fn tell_progress(store: &Store, now: Instant) -> Result<(), StoreError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{EditionId, Slot, Slug};
+    use crate::domain::Slug;
 
     #[test]
     fn the_rest_is_reckoned_at_the_present_pace() {
         let mut edition = Edition {
-            id: EditionId(1),
-            plan: Slug::parse("hang-ngay").unwrap().into(),
-            slot: Slot(Instant::default()),
-            slots: 1,
-            cut_at: Instant::default(),
-            completed_at: None,
-            held: None,
-            released_at: None,
-            lead: None,
-            placed: Vec::new(),
-            articles: 3,
             counts: vec![
                 (DeliveryState::Accepted, 90),
                 (DeliveryState::Bounced, 5),
@@ -85,6 +74,7 @@ mod tests {
                 (DeliveryState::Deferred, 7),
                 (DeliveryState::Pending, 100),
             ],
+            ..Edition::bare(Slug::parse("hang-ngay").unwrap().into())
         };
         let progress = Progress::of(&edition, 60);
         assert_eq!((progress.letters, progress.settled, progress.deferred), (206, 95, 7));

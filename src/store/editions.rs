@@ -114,6 +114,27 @@ pub struct Edition {
     pub counts: Vec<(DeliveryState, u64)>,
 }
 
+#[cfg(test)]
+impl Edition {
+    /// One of which nothing is told but what it is cut from.
+    pub(crate) fn bare(plan: Plan) -> Self {
+        Self {
+            id: EditionId(1),
+            plan,
+            slot: Slot(Instant::default()),
+            slots: 1,
+            cut_at: Instant::default(),
+            completed_at: None,
+            held: None,
+            released_at: None,
+            lead: None,
+            placed: Vec::new(),
+            articles: 1,
+            counts: Vec::new(),
+        }
+    }
+}
+
 /// Who may have mail now, as `r`: active, in no pause, and not yet mailed as often as he wants to be
 /// on this day by his own clock. `$days` says when the day began on each clock that is asked for.
 macro_rules! may_have_mail {

@@ -332,14 +332,7 @@ impl Connection {
 
     /// Sends a head, or several, and a body; keeps what does not go. False where something is kept.
     fn send(&mut self, out: &[u8], body: Option<Body>) -> io::Result<bool> {
-        let written = match &body {
-            Some(body) if let Some(filing) = body.filing() => {
-                filing.send(&self.stream, out, 0, body.bytes().len())
-            }
-            Some(body) => self.stream.write_vectored(&[IoSlice::new(out), IoSlice::new(body.bytes())]),
-            None => self.stream.write(out),
-        };
-        let sent = match written {
+        let sent = match push(&mut self.stream, out, body.as_ref(), 0) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -358,12 +351,7 @@ impl Connection {
     fn send_rest(&mut self) -> io::Result<bool> {
         while self.is_sending() {
             let (body, at) = self.body.as_ref().map_or((None, 0), |(body, at)| (Some(body), *at));
-            let bytes = body.map_or(&[][..], Body::bytes);
-            let sent = match body.and_then(Body::filing) {
-                Some(filing) => filing.send(&self.stream, &self.unsent, at, bytes.len()),
-                None => self.stream.write_vectored(&[IoSlice::new(&self.unsent), IoSlice::new(&bytes[at..])]),
-            };
-            match sent {
+            match push(&mut self.stream, &self.unsent, body, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => {
                     let of_head = sent.min(self.unsent.len());
@@ -381,5 +369,14 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+}
+
+/// Sends of a head, and of a body from a place on, what the client takes. Returns how many bytes that are.
+fn push(stream: &mut TcpStream, head: &[u8], body: Option<&Body>, from: usize) -> io::Result<usize> {
+    let Some(body) = body else { return stream.write(head) };
+    match body.filing() {
+        Some(filing) => filing.send(stream, head, from, body.bytes().len()),
+        None => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(&body.bytes()[from..])]),
     }
 }
