@@ -10,7 +10,7 @@ use crate::domain::{
     Backoff, Chance, Clock, FeedKey, Instant, MAIL_BACKOFF, Publication, PushContent, SubscriberId,
     TokenPurpose, WebUrl,
 };
-use crate::fetch::{self, FetchError, Fetcher, Reach};
+use crate::fetch::{self, Fetcher, Reach};
 use crate::http::{
     Health, Limiter, ListingShelf, PageShelf, VolumeShelf, express, seal, shelf, volume_shelf,
 };
@@ -194,9 +194,6 @@ pub enum AppError {
         /// What the system said.
         reason: std::io::Error,
     },
-    /// Nothing can be fetched or pushed.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
     /// The scheduler crate cannot start.
     #[error("the scheduler cannot start: {0}")]
     Scheduler(#[from] tokio_cron_scheduler::JobSchedulerError),
@@ -285,14 +282,14 @@ pub fn sources_of(
 ) -> Result<Sources, AppError> {
     let place = (config.base_url().map_err(AppError::Config)?, config.publication.time_zone);
     let (declared, senses) = (config.sources.clone(), (Arc::clone(clock), Arc::clone(chance)));
-    Ok(Sources::new(store.clone(), declared, place, config.rules.clone(), config.limits.claim, senses)?)
+    Ok(Sources::new(store.clone(), declared, place, config.rules.clone(), config.limits.claim, senses))
 }
 
 /// Certificates are small, and lie where they are said to.
-fn sns_of(settings: &BounceSettings) -> Result<Option<Sns>, AppError> {
+fn sns_of(settings: &BounceSettings) -> Option<Sns> {
     let limits = fetch::Limits { bytes: 64 << 10, redirects: 0, ..fetch::Limits::default() };
-    let of = |topic: &String| Ok(Sns::new(topic.clone(), Fetcher::new(Reach::Public, limits)?));
-    settings.sns_topic.as_ref().map(of).transpose()
+    let of = |topic: &String| Sns::new(topic.clone(), Fetcher::new(Reach::Public, limits));
+    settings.sns_topic.as_ref().map(of)
 }
 
 fn rules_of(settings: &MailSettings) -> Rules {
@@ -385,7 +382,7 @@ impl App {
             desk,
             returns,
             bounces: config.bounces.clone(),
-            sns: sns_of(&config.bounces)?,
+            sns: sns_of(&config.bounces),
             everything,
             representations,
             shelf: shelf(),
@@ -434,7 +431,7 @@ impl App {
     }
 
     /// The hub at work, until it is asked to stop.
-    pub fn hub_worker(&self, stop: CancellationToken) -> Result<Hub, AppError> {
+    pub fn hub_worker(&self, stop: CancellationToken) -> Hub {
         let settings = &self.hub;
         let limits = fetch::Limits {
             // A challenge, or the start of a page that is none.
@@ -445,11 +442,11 @@ impl App {
             ..fetch::Limits::default()
         };
         let reach = if settings.allow_private_callbacks { Reach::Anywhere } else { Reach::Public };
-        Ok(Hub {
+        Hub {
             store: self.store.clone(),
             representations: Arc::clone(&self.representations),
-            fetcher: Fetcher::new(reach, limits)?,
-            own_fetcher: Fetcher::new(Reach::Anywhere, limits)?,
+            fetcher: Fetcher::new(reach, limits),
+            own_fetcher: Fetcher::new(Reach::Anywhere, limits),
             clock: Arc::clone(&self.clock),
             chance: Arc::clone(&self.chance),
             secret: self.desk.secret.clone(),
@@ -466,7 +463,7 @@ impl App {
             tally: Arc::clone(&self.hub_tally),
             looked_at: Arc::new(AtomicI64::new(-1)),
             stop,
-        })
+        }
     }
 
     /// Where letters are worked on. Signatures take three times as long as all else, and want every processor.

@@ -68,7 +68,7 @@ pub async fn start(app: &Arc<App>, roles: Roles, stop: &CancellationToken) -> Re
     }
     if roles.worker {
         inboxes(app, &tracker, stop).await?;
-        tracker.spawn(hub(Arc::clone(app), app.hub_worker(stop.clone())?));
+        tracker.spawn(hub(Arc::clone(app), app.hub_worker(stop.clone())));
     }
     if roles.web && app.desk.counts_opens {
         tracker.spawn(opens(Arc::clone(app), stop.clone()));

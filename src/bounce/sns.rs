@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn sns() -> Sns {
-        Sns::new(TOPIC.to_owned(), Fetcher::new(Reach::Public, Limits::default()).unwrap())
+        Sns::new(TOPIC.to_owned(), Fetcher::new(Reach::Public, Limits::default()))
     }
 
     #[tokio::test]

@@ -6,30 +6,26 @@ use crate::intake::{Sitemap, in_charset, unpacked};
 
 /// Fetches pages, feeds and sitemaps.
 pub struct Addresses {
-    reach: Reach,
-    fetcher: Option<Fetcher>,
+    fetcher: Fetcher,
 }
 
 impl Addresses {
-    /// What fetches nothing yet. Addresses in the own network are for whoever says so: a page names
-    /// its links, and a redirect leads anywhere.
+    /// Addresses in the own network are for whoever says so: a page names its links, and a redirect leads
+    /// anywhere.
     pub fn new(private: bool) -> Self {
-        Self { reach: if private { Reach::Anywhere } else { Reach::Public }, fetcher: None }
+        let reach = if private { Reach::Anywhere } else { Reach::Public };
+        Self { fetcher: Fetcher::new(reach, Limits::default()) }
     }
 
     /// Fetches an address: its bytes, in UTF-8 where the server names a character set, and where they were.
-    pub async fn fetch(&mut self, address: &str) -> Result<(Vec<u8>, WebUrl), String> {
+    pub async fn fetch(&self, address: &str) -> Result<(Vec<u8>, WebUrl), String> {
         let url = WebUrl::parse(address).map_err(|error| error.to_string())?;
-        let fetcher = match &self.fetcher {
-            Some(fetcher) => fetcher.clone(),
-            None => Fetcher::new(self.reach, Limits::default()).map_err(|error| error.to_string())?,
-        };
-        self.fetcher = Some(fetcher.clone());
         let headers = [("accept-encoding", "identity".to_owned())];
-        let answer = fetcher.ask(Method::Get, url.as_url(), &headers).await.map_err(|error| match error {
-            FetchError::NotPublic { .. } => format!("{error}; --private fetches it all the same"),
-            error => error.to_string(),
-        })?;
+        let answer =
+            self.fetcher.ask(Method::Get, url.as_url(), &headers).await.map_err(|error| match error {
+                FetchError::NotPublic { .. } => format!("{error}; --private fetches it all the same"),
+                error => error.to_string(),
+            })?;
         if !(200..300).contains(&answer.status) {
             return Err(format!("the server answers {}", answer.status));
         }
@@ -51,7 +47,7 @@ impl Addresses {
     }
 
     /// The pages that a sitemap names, and the sitemaps that it names.
-    pub async fn of_sitemap(&mut self, bytes: &[u8]) -> Result<Vec<WebUrl>, String> {
+    pub async fn of_sitemap(&self, bytes: &[u8]) -> Result<Vec<WebUrl>, String> {
         const MOST: usize = 100;
         let Sitemap { mut pages, sitemaps } = Sitemap::read(bytes);
         for sitemap in sitemaps.iter().take(MOST) {

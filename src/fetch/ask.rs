@@ -82,7 +82,7 @@ impl Fetcher {
         self.admit(url)?;
         let unanswered = |error| failed(url, error);
         let method = if method == Method::Head { reqwest::Method::HEAD } else { reqwest::Method::GET };
-        let mut request = self.client.request(method, url.clone());
+        let mut request = self.client()?.request(method, url.clone());
         for (name, value) in headers {
             let value = reqwest::header::HeaderValue::from_bytes(value.as_bytes());
             request = request.header(*name, value.map_err(|_| FetchError::Header(name))?);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn fetcher(limits: Limits) -> Fetcher {
-        Fetcher::new(Reach::Anywhere, limits).unwrap()
+        Fetcher::new(Reach::Anywhere, limits)
     }
 
     fn answer(path: &str) -> String {

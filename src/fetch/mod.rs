@@ -17,7 +17,7 @@ pub use public::{is_inside, is_public};
 use names::{Guard, OutOfReach, SystemNames};
 use reqwest::dns::Resolve;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -148,22 +148,22 @@ impl FetchError {
 /// Asks servers and sends to them.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: reqwest::Client,
+    client: Arc<LazyClient>,
     includes: fn(IpAddr) -> bool,
     limits: Limits,
 }
 
+/// Made when it is first asked: it reads some 300 files of certificates, and most commands fetch nothing.
+type LazyClient =
+    LazyLock<Result<reqwest::Client, String>, Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>>;
+
 impl Fetcher {
     /// A fetcher with a reach and limits.
-    pub fn new(reach: Reach, limits: Limits) -> Result<Self, FetchError> {
+    pub fn new(reach: Reach, limits: Limits) -> Self {
         Self::with(Arc::new(SystemNames::default()), reach.includes(), limits)
     }
 
-    fn with(
-        names: Arc<dyn Resolve>,
-        includes: fn(IpAddr) -> bool,
-        limits: Limits,
-    ) -> Result<Self, FetchError> {
+    fn with(names: Arc<dyn Resolve>, includes: fn(IpAddr) -> bool, limits: Limits) -> Self {
         let client = reqwest::Client::builder()
             .user_agent(concat!("bantin/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -174,10 +174,13 @@ impl Fetcher {
             .connect_timeout(limits.connect)
             .timeout(limits.time)
             .pool_max_idle_per_host(limits.idle_per_host)
-            .pool_idle_timeout(limits.idle)
-            .build()
-            .map_err(|error| FetchError::Tls(told(&error)))?;
-        Ok(Self { client, includes, limits })
+            .pool_idle_timeout(limits.idle);
+        let make = || client.build().map_err(|error| told(&error));
+        Self { client: Arc::new(LazyLock::new(Box::new(make))), includes, limits }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, FetchError> {
+        self.client.as_ref().as_ref().map_err(|reason| FetchError::Tls(reason.clone()))
     }
 
     /// Refuses what is no web address, and a host that is an address out of reach. Names go to the
@@ -235,7 +238,7 @@ mod tests {
     fn outward(answers: &[&[Ipv4Addr]]) -> (Arc<Script>, Fetcher) {
         let names = Script::of(answers);
         let limits = Limits { idle_per_host: 0, ..Limits::default() };
-        let fetcher = Fetcher::with(Arc::clone(&names) as Arc<dyn Resolve>, is_outside, limits).unwrap();
+        let fetcher = Fetcher::with(Arc::clone(&names) as Arc<dyn Resolve>, is_outside, limits);
         (names, fetcher)
     }
 
@@ -259,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_public_reach_ends_at_every_spelling_of_an_inner_address() {
-        let fetcher = Fetcher::new(Reach::Public, Limits::default()).unwrap();
+        let fetcher = Fetcher::new(Reach::Public, Limits::default());
         let (server, _inside) = both();
         for host in [
             "127.0.0.1",
@@ -301,7 +304,7 @@ mod tests {
     async fn a_name_that_leads_inside_is_refused_and_its_address_is_not_told() {
         let (server, _inside) = both();
         let names = Script::of(&[&[OUTSIDE], &[Ipv4Addr::new(10, 1, 2, 3), INSIDE]]);
-        let fetcher = Fetcher::with(names, Reach::Public.includes(), Limits::default()).unwrap();
+        let fetcher = Fetcher::with(names, Reach::Public.includes(), Limits::default());
         for _ in 0..2 {
             let url = at("cb.example", &server).join("secret?token=1").unwrap();
             let refused = fetcher.post(&url, Headers::default(), Bytes::new()).await.unwrap_err();
@@ -343,7 +346,7 @@ mod tests {
     #[tokio::test]
     async fn who_may_go_anywhere_does() {
         let (outside, inside) = both();
-        let fetcher = Fetcher::new(Reach::Anywhere, Limits::default()).unwrap();
+        let fetcher = Fetcher::new(Reach::Anywhere, Limits::default());
         for host in ["127.0.0.2", "[::ffff:127.0.0.1]", "localhost"] {
             let answer = fetcher.ask(Method::Get, &at(host, &outside), &[]).await.unwrap();
             assert_eq!(answer.body, b"ok", "{host}");
@@ -365,7 +368,7 @@ mod tests {
             held.push(stream);
         }
         let limits = Limits { connect: Duration::from_millis(300), ..Limits::default() };
-        let fetcher = Fetcher::new(Reach::Anywhere, limits).unwrap();
+        let fetcher = Fetcher::new(Reach::Anywhere, limits);
         let begun = std::time::Instant::now();
         let url = Url::parse(&format!("http://{address}/")).unwrap();
         let failed = fetcher.post(&url, Headers::default(), Bytes::new()).await.unwrap_err();

@@ -43,7 +43,7 @@ impl Fetcher {
     /// Sends a body, which is shared and not copied.
     pub async fn post(&self, url: &Url, headers: Headers, body: Bytes) -> Result<Reply, FetchError> {
         self.admit(url)?;
-        let request = self.client.post(url.clone()).headers(headers.0).body(body);
+        let request = self.client()?.post(url.clone()).headers(headers.0).body(body);
         let response = request.send().await.map_err(|error| failed(url, error))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.filter(|value| value.len() <= MAX_RETRY_AFTER).map(str::to_owned);
@@ -86,7 +86,7 @@ mod tests {
 
     fn fetcher() -> Fetcher {
         let limits = Limits { time: Duration::from_millis(2_500), ..Limits::default() };
-        Fetcher::new(Reach::Anywhere, limits).unwrap()
+        Fetcher::new(Reach::Anywhere, limits)
     }
 
     async fn posted(fetcher: &Fetcher, server: &Server, path: &str) -> Result<Reply, FetchError> {
@@ -207,7 +207,7 @@ mod tests {
             false
         });
         let limits = Limits { time: Duration::from_millis(300), ..Limits::default() };
-        let fetcher = Fetcher::new(Reach::Anywhere, limits).unwrap();
+        let fetcher = Fetcher::new(Reach::Anywhere, limits);
         for path in ["closes", "half", "silent"] {
             let failed = posted(&fetcher, &server, path).await.unwrap_err();
             assert!(matches!(failed, FetchError::Unanswered { .. }), "{path}: {failed:?}");
@@ -230,13 +230,13 @@ mod tests {
     async fn connections_are_kept_as_long_as_the_limits_say() {
         let server = Server::answering(free(OUTSIDE), |_| "HTTP/1.1 204 x\r\n\r\n".to_owned());
         let none = Limits { idle_per_host: 0, ..Limits::default() };
-        let fetcher = Fetcher::new(Reach::Anywhere, none).unwrap();
+        let fetcher = Fetcher::new(Reach::Anywhere, none);
         for _ in 0..2 {
             posted(&fetcher, &server, "").await.unwrap();
         }
         assert_eq!(server.connections(), 2);
         let short = Limits { idle: Duration::from_millis(50), ..Limits::default() };
-        let fetcher = Fetcher::new(Reach::Anywhere, short).unwrap();
+        let fetcher = Fetcher::new(Reach::Anywhere, short);
         posted(&fetcher, &server, "").await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
         posted(&fetcher, &server, "").await.unwrap();

@@ -25,7 +25,7 @@ pub use hub::{HubQuestion, HubReply};
 pub use looking::SourceError;
 
 use crate::domain::{CategoryName, Chance, Clock, HookKey, Slug, WebUrl, hex};
-use crate::fetch::{FetchError, Fetcher, Limits, Reach};
+use crate::fetch::{Fetcher, Limits, Reach};
 use crate::intake::ReadingRules;
 use crate::query::DatabaseUrl;
 use crate::store::Store;
@@ -192,9 +192,9 @@ impl Sources {
         rules: ReadingRules,
         claim: Duration,
         (clock, chance): (Arc<dyn Clock>, Arc<dyn Chance>),
-    ) -> Result<Self, FetchError> {
+    ) -> Self {
         let worker = crate::domain::new_uuid(clock.now(), &*chance).to_string();
-        Ok(Self {
+        Self {
             store,
             declared: Arc::new(declared),
             base_url,
@@ -205,9 +205,9 @@ impl Sources {
             worker,
             claim,
             stop: CancellationToken::new(),
-            public: Fetcher::new(Reach::Public, Limits::default())?,
-            anywhere: Fetcher::new(Reach::Anywhere, Limits::default())?,
-        })
+            public: Fetcher::new(Reach::Public, Limits::default()),
+            anywhere: Fetcher::new(Reach::Anywhere, Limits::default()),
+        }
     }
 
     /// The same, at work until it is asked to stop.

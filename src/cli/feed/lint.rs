@@ -37,7 +37,7 @@ impl Lint {
         let now = SystemClock.now();
         let web = Url::parse(&self.what).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let found = if let Some(url) = web {
-            Visit { fetcher: Fetcher::new(Reach::Anywhere, Limits::default())?, now }
+            Visit { fetcher: Fetcher::new(Reach::Anywhere, Limits::default()), now }
                 .look(&url, self.archives)
                 .await?
         } else if Path::new(&self.what).is_file() {
