@@ -30,7 +30,7 @@ pub(super) const DATA: &str = "DATA\r\n";
 pub(super) const RSET: &str = "RSET\r\n";
 
 impl Envelope {
-    pub(super) fn of(parcel: &Parcel, text: &Text) -> Self {
+    pub(super) fn of(parcel: &Parcel, text: &Text<'_>) -> Self {
         Self {
             from: parcel.envelope_from.clone(),
             to: parcel.to.clone(),

@@ -6,11 +6,11 @@ use super::{
     gate::{Gate, Shut},
     offers::Offers,
     partner::due,
-    text::Text,
+    text::{DOT, Text},
     wire::Wire,
 };
 use crate::domain::Outcome;
-use std::time::Duration;
+use std::{io::IoSlice, time::Duration};
 use tokio::time::timeout;
 
 /// One open conversation with the mail server, one parcel to a transaction.
@@ -77,7 +77,7 @@ impl Session {
     pub(super) async fn transact(
         &mut self,
         envelope: &Envelope,
-        text: &mut Text,
+        text: &Text<'_>,
         gate: &dyn Gate,
         next: impl FnOnce(&Offers) -> Option<Commands>,
         timeouts: &Timeouts,
@@ -99,14 +99,13 @@ impl Session {
                 Settled { outcome: Ok(fault.outcome(step)), was_dead: is_reused && is_cut }
             }
         };
-        text.wire.truncate(text.end());
         settled
     }
 
     async fn converse(
         &mut self,
         envelope: &Envelope,
-        text: &mut Text,
+        text: &Text<'_>,
         gate: &dyn Gate,
         next: impl FnOnce(&Offers) -> Option<Commands>,
         timeouts: &Timeouts,
@@ -120,10 +119,8 @@ impl Session {
         self.state = state;
         let next = if self.offers.pipelining { next(&self.offers) } else { None };
         let has_next = next.is_some();
-        if let Some(commands) = next {
-            text.wire.extend(commands.group(false));
-        }
-        let sent = self.send_text(text, timeouts).await;
+        let behind = next.map(|commands| commands.group(false)).unwrap_or_default();
+        let sent = self.send_text(text, &behind, timeouts).await;
         self.state = match &sent {
             Err((_, fault)) if !fault.leaves_line() => State::Dead,
             // The transaction ended by itself (RFC 5321 §4.1.1.4).
@@ -208,8 +205,14 @@ impl Session {
     }
 
     /// Sends text and dot, and what stands behind them. Before the dot nothing can have been taken.
-    async fn send_text(&mut self, text: &Text, timeouts: &Timeouts) -> Result<Answer, Failed> {
-        match self.wire.send(&text.wire, timeouts.block).await {
+    async fn send_text(
+        &mut self,
+        text: &Text<'_>,
+        behind: &[u8],
+        timeouts: &Timeouts,
+    ) -> Result<Answer, Failed> {
+        let mut parts = [&*text.wire, DOT, behind].map(IoSlice::new);
+        match self.wire.send(&mut parts, timeouts.block).await {
             Err((written, fault)) if written < text.end() => Err((Step::Text, fault)),
             // The answer may be there even so.
             _ => self.heard(Step::Dot, 2, timeouts.dot).await,

@@ -100,11 +100,11 @@ impl SmtpRelay {
     }
 
     async fn deliver(&self, parcel: &Parcel, urgent: bool, gate: &dyn Gate) -> Result<Outcome, Shut> {
-        let mut text = Text::of(&parcel.bytes);
+        let text = Text::of(&parcel.bytes);
         let envelope = Envelope::of(parcel, &text);
         let mut seat = self.pool.seat(&envelope, urgent).await;
         if let Some(session) = self.rested_session(&mut seat).await {
-            let (settled, again) = self.transact(seat, session, &envelope, &mut text, gate).await;
+            let (settled, again) = self.transact(seat, session, &envelope, &text, gate).await;
             seat = match again {
                 Some(seat) if settled.was_dead => seat,
                 _ => return settled.outcome,
@@ -117,7 +117,7 @@ impl SmtpRelay {
             Err((step, fault)) => return Ok(Outcome::Untried(fault.told(step))),
         };
         tracing::debug!(relay.host = %self.partner.url.host, relay.encrypted = session.is_encrypted(), "connected to the mail server");
-        self.transact(seat, session, &envelope, &mut text, gate).await.0.outcome
+        self.transact(seat, session, &envelope, &text, gate).await.0.outcome
     }
 
     /// Hands over by this connection, and the connection on to whose parcel was announced with this
@@ -127,7 +127,7 @@ impl SmtpRelay {
         mut seat: Seat,
         mut session: Session,
         envelope: &Envelope,
-        text: &mut Text,
+        text: &Text<'_>,
         gate: &dyn Gate,
     ) -> (Settled, Option<Seat>) {
         let timeouts = &self.partner.timeouts;

@@ -1,51 +1,73 @@
-/// A message as it goes over the wire behind DATA: every line ended by CR LF, dots doubled, and the
-/// lone dot at its end.
+use std::borrow::Cow;
+
+/// A message as it goes over the wire behind DATA, up to the lone dot: every line ended by CR LF, dots doubled.
 ///
 /// A lone CR or LF would let a second message be smuggled into the first (RFC 5321 §2.3.8,
 /// CVE-2023-51764), so each becomes a line's end of its own before dots are doubled (§4.5.2).
-pub(super) struct Text {
-    /// What is sent.
-    pub(super) wire: Vec<u8>,
-    end: usize,
+pub(super) struct Text<'m> {
+    /// What is sent. A message that has nothing to mend, as nearly all, is not copied.
+    pub(super) wire: Cow<'m, [u8]>,
     /// How long the message is (RFC 1870 §4: line ends as two, doubled dots as one, no final dot).
     pub(super) octets: usize,
     /// Whether it holds bytes beyond ASCII.
     pub(super) eight_bit: bool,
 }
 
-/// Beside the text there is room for the commands of the message behind it.
-const ROOM: usize = 1024;
+/// What ends a text.
+pub(super) const DOT: &[u8] = b".\r\n";
 
-impl Text {
-    pub(super) fn of(message: &[u8]) -> Self {
-        let mut wire = Vec::with_capacity(message.len() + message.len() / 64 + ROOM);
-        let (mut rest, mut doubled) = (message, 0);
-        while !rest.is_empty() {
-            if rest[0] == b'.' {
-                wire.push(b'.');
-                doubled += 1;
-            }
-            let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-            wire.extend_from_slice(&rest[..end]);
-            wire.extend_from_slice(b"\r\n");
-            let ended = if rest[end..].starts_with(b"\r\n") { end + 2 } else { end + 1 };
-            rest = rest.get(ended..).unwrap_or_default();
-        }
-        let octets = wire.len() - doubled;
-        wire.extend_from_slice(b".\r\n");
-        Self { end: wire.len(), wire, octets, eight_bit: !message.is_ascii() }
+impl<'m> Text<'m> {
+    pub(super) fn of(message: &'m [u8]) -> Self {
+        let (wire, doubled) = if is_fit(message) { (Cow::Borrowed(message), 0) } else { mended(message) };
+        Self { octets: wire.len() - doubled, wire, eight_bit: !message.is_ascii() }
     }
 
-    /// Where its last byte is behind us; what stands there is not of it.
+    /// Where its last byte is behind us, the dot's too.
     pub(super) fn end(&self) -> usize {
-        self.end
+        self.wire.len() + DOT.len()
     }
+}
+
+/// Whether it can go as it is: each LF behind a CR, so that with as many CR there is none alone; and no line
+/// begins with a dot.
+fn is_fit(message: &[u8]) -> bool {
+    let mut ends = 0;
+    for end in memchr::memchr_iter(b'\n', message) {
+        ends += 1;
+        if !message[..end].ends_with(b"\r") || message[end + 1..].starts_with(b".") {
+            return false;
+        }
+    }
+    let is_ended = message.is_empty() || message.ends_with(b"\n");
+    is_ended && !message.starts_with(b".") && memchr::memchr_iter(b'\r', message).count() == ends
+}
+
+/// The same as it may go, and how many dots were doubled.
+fn mended(message: &[u8]) -> (Cow<'static, [u8]>, usize) {
+    let mut wire = Vec::with_capacity(message.len() + message.len() / 64);
+    let (mut rest, mut doubled) = (message, 0);
+    while !rest.is_empty() {
+        if rest[0] == b'.' {
+            wire.push(b'.');
+            doubled += 1;
+        }
+        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        wire.extend_from_slice(&rest[..end]);
+        wire.extend_from_slice(b"\r\n");
+        let ended = if rest[end..].starts_with(b"\r\n") { end + 2 } else { end + 1 };
+        rest = rest.get(ended..).unwrap_or_default();
+    }
+    (wire.into(), doubled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn sent(text: &Text<'_>) -> Vec<u8> {
+        [&text.wire, DOT].concat()
+    }
 
     #[test]
     fn lone_line_ends_are_mended_and_dots_doubled() {
@@ -60,7 +82,7 @@ mod tests {
             ("\n", "\r\n.\r\n", 2),
         ] {
             let text = Text::of(message.as_bytes());
-            assert_eq!(String::from_utf8(text.wire).unwrap(), wire, "{message:?}");
+            assert_eq!(sent(&text), wire.as_bytes(), "{message:?}");
             assert_eq!(text.octets, octets, "{message:?}");
         }
     }
@@ -84,9 +106,12 @@ mod tests {
         #[test]
         fn nothing_can_be_smuggled_and_everything_arrives(message in prop_oneof!["[ab.\r\n]{0,40}", "(\r\n|\n|\r|\\.|[^\r\n]){0,40}"]) {
             let text = Text::of(message.as_bytes());
-            let (arrived, behind) = received(&text.wire).expect("a final dot");
+            let wire = sent(&text);
+            prop_assert_eq!(text.end(), wire.len());
+            let (arrived, behind) = received(&wire).expect("a final dot");
             prop_assert!(behind.is_empty(), "{:?} stands behind the message", behind);
             prop_assert_eq!(text.octets, arrived.len());
+            prop_assert_eq!(is_fit(message.as_bytes()), *mended(message.as_bytes()).0 == *message.as_bytes());
             let arrived = String::from_utf8(arrived).unwrap();
             prop_assert!(!arrived.replace("\r\n", "").contains(['\r', '\n']));
             // The same lines, whatever ended them; the last one is ended too.

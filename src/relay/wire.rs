@@ -2,16 +2,16 @@ use super::{
     answer::{Answer, Reading, loggable},
     fault::Fault,
 };
-use std::{io, time::Duration};
+use std::{
+    io::{self, IoSlice},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
-
-/// So much of a text is written at once, and has a limit of its own (RFC 5321 §4.5.3.2.5).
-const BLOCK: usize = 64 * 1024;
 
 enum Stream {
     Clear(TcpStream),
@@ -88,22 +88,30 @@ impl Wire {
 
     /// Says a command, or a group of them.
     pub(super) async fn say(&mut self, commands: &[u8], limit: Duration) -> Result<(), Fault> {
-        self.send(commands, limit).await.map_err(|(_, fault)| fault)
+        self.send(&mut [IoSlice::new(commands)], limit).await.map_err(|(_, fault)| fault)
     }
 
-    /// Writes everything, each block within its limit; where that fails, how much went out for sure
-    /// and may have arrived.
-    pub(super) async fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), (usize, Fault)> {
+    /// Writes everything. So much as the line takes at once has the limit for itself, as a block of a text
+    /// has (RFC 5321 §4.5.3.2.5); where that fails, how much went out for sure and may have arrived.
+    pub(super) async fn send(
+        &mut self,
+        mut parts: &mut [IoSlice<'_>],
+        limit: Duration,
+    ) -> Result<(), (usize, Fault)> {
         let mut written = 0;
-        while written < bytes.len() {
-            let block = &bytes[written..bytes.len().min(written + BLOCK)];
+        // Without those that are empty, of which nothing can be written.
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
             let wrote = match &mut self.stream {
-                Stream::Clear(stream) => timeout(limit, stream.write(block)).await,
-                Stream::Encrypted(stream) => timeout(limit, stream.write(block)).await,
+                Stream::Clear(stream) => timeout(limit, stream.write_vectored(parts)).await,
+                Stream::Encrypted(stream) => timeout(limit, stream.write_vectored(parts)).await,
             };
             match wrote {
                 Ok(Ok(0)) => return Err((written, Fault::Lost("the line is closed".into()))),
-                Ok(Ok(n)) => written += n,
+                Ok(Ok(n)) => {
+                    written += n;
+                    IoSlice::advance_slices(&mut parts, n);
+                }
                 Ok(Err(e)) => return Err((written, lost(&e))),
                 Err(_) => return Err((written, Fault::Silent(limit))),
             }
