@@ -15,17 +15,26 @@ pub(super) const FRESH: chrono::Duration = chrono::Duration::milliseconds(100);
 pub(super) struct Places {
     editions: Arc<Semaphore>,
     urgent: Arc<Semaphore>,
+    /// So many that are handed over are written down without delay.
+    pub(super) to_settle: usize,
 }
 
 impl Places {
-    /// Where doubt is a person's to settle, it is to be rare: no more letters than connections. Else the
-    /// mail server has a quarter of them, and three quarters wait for the disk: half of those with what is
-    /// just written down, the others to be written down together after it.
+    /// Where doubt is a person's to settle, it is to be rare: no more letters than connections, and none waits
+    /// to be written down. Else the mail server has a quarter of them, half gather to be written down together,
+    /// and a quarter is there for those who come while they are.
     pub(super) fn of(dispatcher: &Dispatcher) -> Self {
         let every = dispatcher.connections * 4 + 1;
-        let editions =
-            if dispatcher.rules.holds(DeliveryKind::Edition) { dispatcher.connections } else { every };
-        Self { editions: Arc::new(Semaphore::new(editions)), urgent: Arc::new(Semaphore::new(every)) }
+        let (editions, to_settle) = if dispatcher.rules.holds(DeliveryKind::Edition) {
+            (dispatcher.connections, 1)
+        } else {
+            (every, every / 2)
+        };
+        Self {
+            editions: Arc::new(Semaphore::new(editions)),
+            urgent: Arc::new(Semaphore::new(every)),
+            to_settle,
+        }
     }
 
     pub(super) async fn take(&self, kind: DeliveryKind) -> Option<OwnedSemaphorePermit> {

@@ -6,9 +6,9 @@ use std::iter::repeat_n;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// How many letters share a look: a question costs what a dozen answers do. When an edition is stopped, those
+/// How many letters share a look: a question costs what two dozen answers do. When an edition is stopped, those
 /// that were looked at go all the same.
-const SHEAF: usize = 16;
+const SHEAF: usize = 32;
 
 /// Letters that were claimed together. Whoever takes the first of them looks at all; a look that has aged
 /// meanwhile is nobody's any more.

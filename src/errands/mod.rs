@@ -14,10 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How long something that is done waits to be settled with others, where nobody waits for it.
-const SETTLE_AFTER: Duration = Duration::from_millis(50);
+/// After how long what might have begun and did not is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Something may not begin yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +48,13 @@ pub trait Errand: Clone + Send + Sync + 'static {
     type Done: Send + 'static;
     /// Why the work stops.
     type Error: From<JoinError> + Send + 'static;
-    /// Whether what was done is written down at once, because something waits for it. Then what is
-    /// written down together is what came in during the last commit (group commit).
-    const SETTLES_AT_ONCE: bool;
-
     /// How much is claimed and settled at once.
     fn batch(&self) -> usize;
+    /// How much that was done is written down together without delay, and how long less waits for more (group
+    /// commit). What comes in while the store is writing waits for that, too.
+    fn settles(&self) -> (usize, Duration) {
+        (self.batch(), Duration::from_millis(50))
+    }
     /// How many are tried at once, and how many of one lane.
     fn bounds(&self) -> (usize, usize);
     /// Whose lane it takes.
@@ -92,8 +94,6 @@ struct Board<E: Errand> {
     lanes: Lanes<E::Item>,
     done: Vec<E::Done>,
     hands: usize,
-    /// Whether something is being written down: then what was done meanwhile is looked at anyway.
-    is_settling: bool,
 }
 
 /// The board, and the bell for whoever has to look at it.
@@ -101,6 +101,8 @@ struct Table<E: Errand> {
     board: Mutex<Board<E>>,
     bell: Notify,
     batch: usize,
+    /// How much is written down without delay.
+    enough: usize,
 }
 
 impl<E: Errand> Table<E> {
@@ -133,15 +135,19 @@ impl<E: Errand> Hand<E> {
     fn end(&mut self, done: Option<E::Done>, answered: bool) {
         let Some(host) = self.at.take() else { return };
         let mut board = self.table.board();
+        let before = board.done.len();
         board.done.extend(done);
         if let Some((tries, waiting)) = board.lanes.end(&host, answered) {
             let (until, done) = self.errand.put_off(&host, tries, waiting);
             board.lanes.rest(&host, until);
             board.done.extend(done);
         }
-        let batch = self.table.batch;
-        let is_awaited = E::SETTLES_AT_ONCE && !board.is_settling;
-        let is_needed = is_awaited || board.done.len() >= batch || board.lanes.waiting() == batch / 2;
+        let Table { batch, enough, .. } = *self.table;
+        let now = board.done.len();
+        // The first lets the time run, in which others join it.
+        let is_first = before == 0 && now > 0;
+        let is_enough = before < enough && now >= enough;
+        let is_needed = is_first || is_enough || board.lanes.waiting() == batch / 2;
         drop(board);
         if is_needed {
             self.table.bell.notify_one();
@@ -170,13 +176,15 @@ enum Paper<E: Errand> {
 pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken) -> Result<usize, E::Error> {
     let (most, most_per_host) = errand.bounds();
     let batch = errand.batch();
-    let board =
-        Board { lanes: Lanes::new(most, most_per_host), done: Vec::new(), hands: 0, is_settling: false };
-    let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new(), batch });
+    let (enough, patience) = errand.settles();
+    let board = Board { lanes: Lanes::new(most, most_per_host), done: Vec::new(), hands: 0 };
+    let table = Arc::new(Table::<E> { board: Mutex::new(board), bell: Notify::new(), batch, enough });
     let mut hands = JoinSet::new();
     let mut paperwork: JoinSet<Result<Paper<E>, E::Error>> = JoinSet::new();
     let (mut is_claiming, mut is_exhausted) = (false, false);
-    let mut is_settling_due = false;
+    let mut is_settling = false;
+    // Until when what was done waits for more.
+    let mut settle_by: Option<tokio::time::Instant> = None;
     // Whoever woke us may have put something urgent into the queue.
     let mut is_urgent_unseen = false;
     let mut settled = 0;
@@ -199,15 +207,18 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                     hands.spawn(hand.work(stop.clone()));
                 }
             }
-            let is_due =
-                E::SETTLES_AT_ONCE || board.done.len() >= batch || board.hands == 0 || is_settling_due;
-            let is_due = is_due && !board.is_settling;
-            let done = if is_due { std::mem::take(&mut board.done) } else { Vec::new() };
-            board.is_settling |= !done.is_empty();
+            let is_late = settle_by.is_some_and(|by| by <= tokio::time::Instant::now());
+            let is_due = board.done.len() >= enough || board.hands == 0 || is_late;
+            let done = if is_due && !is_settling { std::mem::take(&mut board.done) } else { Vec::new() };
+            if board.done.is_empty() {
+                settle_by = None;
+            } else {
+                settle_by.get_or_insert_with(|| tokio::time::Instant::now() + patience);
+            }
             (board.lanes.waiting(), board.hands, done, board.lanes.opens_at())
         };
         if !done.is_empty() {
-            is_settling_due = false;
+            is_settling = true;
             settled += done.len();
             let settle = errand.settle(done);
             paperwork.spawn(async move { settle.await.map(|()| Paper::Settled) });
@@ -240,7 +251,7 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
                     }
                 }
                 Paper::Settled => {
-                    table.board().is_settling = false;
+                    is_settling = false;
                     // What was settled may be due again.
                     is_exhausted = false;
                 }
@@ -249,8 +260,8 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
             () = wake.notified() => (is_exhausted, is_urgent_unseen) = (false, true),
             // Nothing is begun any more; those who wait for their turn need not.
             () = stop.cancelled(), if !stop.is_cancelled() => {}
-            // What comes in quick succession is settled together; what comes alone does not wait long.
-            () = tokio::time::sleep(SETTLE_AFTER), if at_work > 0 => is_settling_due = true,
+            () = sleep_until(settle_by.unwrap_or_else(tokio::time::Instant::now)),
+                if settle_by.is_some() && !is_settling => {}
             () = until(opens_at, now), if waiting > 0 => {}
         }
     }
@@ -260,7 +271,108 @@ pub async fn work<E: Errand>(errand: E, wake: &Notify, stop: &CancellationToken)
 async fn until(opens_at: Option<Instant>, now: Instant) {
     match opens_at {
         // Where its time has come and it did not begin, whatever is full is in the way.
-        Some(at) => tokio::time::sleep((at - now).to_std().unwrap_or(SETTLE_AFTER)).await,
+        Some(at) => sleep((at - now).to_std().unwrap_or(LOOK_AGAIN)).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::{Semaphore, mpsc};
+
+    /// Errands that end when the test lets them, and tell how many are settled together.
+    #[derive(Clone)]
+    struct Rehearsed {
+        queue: Arc<Mutex<Vec<u32>>>,
+        doors: Arc<Semaphore>,
+        told: mpsc::UnboundedSender<usize>,
+        settles: (usize, Duration),
+    }
+
+    #[derive(Debug)]
+    struct Fell;
+
+    impl From<JoinError> for Fell {
+        fn from(_: JoinError) -> Self {
+            Self
+        }
+    }
+
+    impl Errand for Rehearsed {
+        type Item = u32;
+        type Done = u32;
+        type Error = Fell;
+
+        fn batch(&self) -> usize {
+            100
+        }
+
+        fn settles(&self) -> (usize, Duration) {
+            self.settles
+        }
+
+        fn bounds(&self) -> (usize, usize) {
+            (9, 9)
+        }
+
+        fn host(&self, _: &u32) -> String {
+            "a".to_owned()
+        }
+
+        fn claim(
+            &self,
+            _: Vec<String>,
+            _: bool,
+        ) -> impl Future<Output = Result<Vec<u32>, Fell>> + Send + 'static {
+            std::future::ready(Ok(std::mem::take(&mut *self.queue.lock().unwrap())))
+        }
+
+        fn attempt(&self, item: u32) -> impl Future<Output = (u32, bool)> + Send + 'static {
+            let doors = Arc::clone(&self.doors);
+            async move {
+                doors.acquire().await.unwrap().forget();
+                (item, true)
+            }
+        }
+
+        fn put_off(&self, _: &str, _: u32, _: Vec<u32>) -> (Instant, Vec<u32>) {
+            unreachable!("every host answers")
+        }
+
+        fn settle(&self, done: Vec<u32>) -> impl Future<Output = Result<(), Fell>> + Send + 'static {
+            self.told.send(done.len()).unwrap();
+            std::future::ready(Ok(()))
+        }
+
+        fn now(&self) -> Instant {
+            Instant::default()
+        }
+    }
+
+    /// Lets so many end at a time, and compares how many are settled together then.
+    async fn rehearse(settles: (usize, Duration), steps: &[(usize, usize)]) {
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let count: usize = steps.iter().map(|(ended, _)| ended).sum();
+        let queue = (0..u32::try_from(count).unwrap()).collect();
+        let doors = Arc::new(Semaphore::new(0));
+        let errand =
+            Rehearsed { queue: Arc::new(Mutex::new(queue)), doors: Arc::clone(&doors), told, settles };
+        let (wake, stop) = (Notify::new(), CancellationToken::new());
+        let watch = async {
+            for (ended, together) in steps {
+                doors.add_permits(*ended);
+                assert_eq!(hears.recv().await, Some(*together), "{steps:?}");
+            }
+        };
+        let (settled, ()) = tokio::join!(work(errand, &wake, &stop), watch);
+        assert_eq!(settled.unwrap(), count);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_is_settled_once_it_is_enough_or_has_waited_or_nobody_is_at_work() {
+        let (an_hour, a_moment) = (Duration::from_secs(3_600), Duration::from_millis(1));
+        rehearse((3, an_hour), &[(3, 3), (3, 3), (2, 2)]).await;
+        rehearse((3, a_moment), &[(1, 1), (1, 1), (1, 1)]).await;
     }
 }

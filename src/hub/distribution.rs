@@ -37,8 +37,6 @@ impl Errand for Distribution {
     type Item = ClaimedPush;
     type Done = (CallbackId, PushSettlement);
     type Error = HubError;
-    // A push that is repeated after a crash says nothing wrong.
-    const SETTLES_AT_ONCE: bool = false;
 
     fn batch(&self) -> usize {
         BATCH

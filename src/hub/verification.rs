@@ -31,7 +31,6 @@ impl Errand for Verification {
     type Item = ClaimedRequest;
     type Done = Option<(RequestId, RequestSettlement)>;
     type Error = HubError;
-    const SETTLES_AT_ONCE: bool = false;
 
     fn batch(&self) -> usize {
         BATCH
