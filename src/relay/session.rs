@@ -83,7 +83,7 @@ impl Session {
         timeouts: &Timeouts,
     ) -> Settled {
         let is_reused = std::mem::replace(&mut self.is_used, true);
-        let settled = match self.converse(envelope, text, gate, next, timeouts).await {
+        match self.converse(envelope, text, gate, next, timeouts).await {
             Ok(heard) => {
                 let outcome = heard.map(|answer| Outcome::Accepted(answer.reply("")));
                 Settled { outcome, was_dead: false }
@@ -98,8 +98,7 @@ impl Session {
                 };
                 Settled { outcome: Ok(fault.outcome(step)), was_dead: is_reused && is_cut }
             }
-        };
-        settled
+        }
     }
 
     async fn converse(
