@@ -17,7 +17,7 @@ pub use public::{is_inside, is_public};
 use names::{Guard, OutOfReach, SystemNames};
 use reqwest::dns::Resolve;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -146,16 +146,14 @@ impl FetchError {
 }
 
 /// Asks servers and sends to them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fetcher {
-    client: Arc<LazyClient>,
+    /// Made when it is first asked: it reads some 300 files of certificates, and most commands fetch nothing.
+    client: Arc<OnceLock<Result<reqwest::Client, String>>>,
+    names: Arc<dyn Resolve>,
     includes: fn(IpAddr) -> bool,
     limits: Limits,
 }
-
-/// Made when it is first asked: it reads some 300 files of certificates, and most commands fetch nothing.
-type LazyClient =
-    LazyLock<Result<reqwest::Client, String>, Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>>;
 
 impl Fetcher {
     /// A fetcher with a reach and limits.
@@ -164,23 +162,28 @@ impl Fetcher {
     }
 
     fn with(names: Arc<dyn Resolve>, includes: fn(IpAddr) -> bool, limits: Limits) -> Self {
-        let client = reqwest::Client::builder()
+        Self { client: Arc::default(), names, includes, limits }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, FetchError> {
+        let made = self.client.get_or_init(|| self.make_client().map_err(|error| told(&error)));
+        made.as_ref().map_err(|reason| FetchError::Tls(reason.clone()))
+    }
+
+    fn make_client(&self) -> Result<reqwest::Client, reqwest::Error> {
+        let Self { names, includes, limits, .. } = self;
+        reqwest::Client::builder()
             .user_agent(concat!("bantin/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .http1_only()
             .tcp_nodelay(true)
-            .dns_resolver(Guard { names, includes })
+            .dns_resolver(Guard { names: Arc::clone(names), includes: *includes })
             .connect_timeout(limits.connect)
             .timeout(limits.time)
             .pool_max_idle_per_host(limits.idle_per_host)
-            .pool_idle_timeout(limits.idle);
-        let make = || client.build().map_err(|error| told(&error));
-        Self { client: Arc::new(LazyLock::new(Box::new(make))), includes, limits }
-    }
-
-    fn client(&self) -> Result<&reqwest::Client, FetchError> {
-        self.client.as_ref().as_ref().map_err(|reason| FetchError::Tls(reason.clone()))
+            .pool_idle_timeout(limits.idle)
+            .build()
     }
 
     /// Refuses what is no web address, and a host that is an address out of reach. Names go to the
