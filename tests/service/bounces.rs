@@ -1,8 +1,9 @@
 //! Mail that comes back, on every way on which it may.
 
 use crate::mailroom::{article, reader};
+use crate::ports::free_port;
 use crate::postbox::{Manners, Postbox};
-use crate::postfix::{Postfix, free_port, is_root, wait_for_port};
+use crate::postfix::{Postfix, is_root, wait_for_port};
 use crate::signing::dovecot_on;
 use crate::world::World;
 use bantin::domain::{DeliveryId, ReturnPath};

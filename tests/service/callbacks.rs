@@ -1,5 +1,6 @@
 //! Callbacks of others: each path does as it is told, and every request is remembered as it came.
 
+use crate::ports::free_port;
 use crate::world::{Answer, World};
 use hmac::{Hmac, KeyInit, Mac};
 use std::collections::BTreeMap;
@@ -405,7 +406,7 @@ fn read(input: &mut impl BufRead) -> std::io::Result<Option<Request>> {
 
 /// An address where nothing listens.
 pub fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    free_port()
 }
 
 /// A host that takes connections and never says a word, while this is held.

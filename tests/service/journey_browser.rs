@@ -2,7 +2,8 @@
 //! every letter by day and by night. Pictures lie in `target/screenshots/journey`.
 
 use crate::mailroom::{Letter, article};
-use crate::postfix::{files, free_port};
+use crate::ports::free_port;
+use crate::postfix::files;
 use crate::smtp::smtp_sink;
 use crate::world::{World, judged, node_modules, python};
 use serde_json::{Value, json};

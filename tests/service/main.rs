@@ -45,6 +45,7 @@ mod newsroom;
 mod opens;
 mod pace;
 mod pages;
+mod ports;
 mod postbox;
 mod postfix;
 mod postgres;

@@ -1,8 +1,9 @@
 //! How fast mail goes, and by which relay: through the real program, to other people's servers.
 
 use crate::mailroom::{article, reader};
+use crate::ports::free_port;
 use crate::postbox::{Manners, Postbox};
-use crate::postfix::{files, free_port};
+use crate::postfix::files;
 use crate::smtp::smtp_sink;
 use crate::world::World;
 use std::time::{Duration, Instant};

@@ -1,16 +1,12 @@
 //! Mail servers of our own for a test: Postfix, and whatever runs in the background.
 
 use crate::mailroom::reader;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use crate::ports::free_port;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-
-/// A port that nobody listens on now.
-pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// Somebody else's program in the background, for as long as the test.
 pub struct Helper(pub Child);

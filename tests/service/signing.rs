@@ -1,7 +1,8 @@
 //! Signed mail before verifiers that other people wrote: dkimpy and OpenDKIM.
 
 use crate::mailroom::{article, reader};
-use crate::postfix::{Helper, Postfix, free_port, is_root, wait_for_port};
+use crate::ports::free_port;
+use crate::postfix::{Helper, Postfix, is_root, wait_for_port};
 use crate::world::{World, python};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

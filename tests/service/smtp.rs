@@ -1,8 +1,9 @@
 //! Mail that goes over the wire, to servers that other people wrote.
 
 use crate::mailroom::{article, reader};
+use crate::ports::free_port;
 use crate::postbox::{Manners, Postbox};
-use crate::postfix::{Helper, Postfix, files, free_port, is_root, wait_for_port};
+use crate::postfix::{Helper, Postfix, files, is_root, wait_for_port};
 use crate::world::{World, python};
 use serde_json::Value;
 use std::net::SocketAddr;

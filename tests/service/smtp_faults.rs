@@ -3,7 +3,8 @@
 
 use crate::crash::Dice;
 use crate::mailroom::{article, reader};
-use crate::postfix::{files, free_port, wait_for_port};
+use crate::ports::free_port;
+use crate::postfix::{files, wait_for_port};
 use crate::smtp::smtp_sink;
 use crate::world::{World, python_command};
 use std::collections::{BTreeMap, BTreeSet};

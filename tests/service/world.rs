@@ -1,9 +1,10 @@
 //! A newsroom as its users meet it: the real program in a folder of its own, spoken with over
 //! HTTP, the command line, and mail.
 
+use crate::ports::free_port;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -46,9 +47,7 @@ impl World {
     /// A newsroom on SQLite whose mail goes to a folder. Nothing runs yet.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // The port is free now and is taken again at once; another test would have to be
-        // quicker than a bind.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_port();
         let mut world = Self { folder, variables: BTreeMap::new(), address, server: None };
         world.set("BANTIN_SERVER__LISTEN", &address.to_string());
         world.set("BANTIN_PUBLICATION__BASE_URL", &format!("http://{address}"));
