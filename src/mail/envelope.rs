@@ -14,7 +14,7 @@ use std::time::SystemTime;
 const LINE_BYTES: usize = 57;
 /// A full line of it.
 const LINE: usize = LINE_BYTES / 3 * 4;
-/// Bytes of a signature with RSA-2048, which is the longest.
+/// Room for a signature with RSA-2048; one with a longer key costs a copy of the letter.
 const SEAL: usize = 1024;
 /// So many lines are coded at once: a line alone is too short for the machine's wide registers.
 const LINES: usize = 24;

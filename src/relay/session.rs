@@ -194,7 +194,7 @@ impl Session {
     }
 
     async fn send_nothing(&mut self, timeouts: &Timeouts) {
-        let sent = match self.wire.say(b".\r\n", timeouts.block).await {
+        let sent = match self.wire.say(DOT, timeouts.block).await {
             Ok(()) => self.wire.answer(timeouts.dot).await,
             Err(fault) => Err(fault),
         };

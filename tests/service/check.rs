@@ -162,7 +162,7 @@ fn a_schedule_that_is_none() {
 #[test]
 fn a_mail_server_that_is_silent_or_unwilling() {
     let mut world = newsroom();
-    let nobody = crate::ports::free_port();
+    let nobody = crate::callbacks::nobody();
     world.set("BANTIN_MAIL__URL", &format!("smtp://{nobody}"));
     fault(&world, &[&nobody.to_string(), "is the mail server running"]);
     let server = Postbox::open(Manners { greeting: "554 5.7.1 Not you", ..Manners::default() });
